@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one place where the compiler and the runtime meet: the constant tables that `compiler/link` writes into
+// train.bin and `runtime/device` walks. Plain C. A change here needs a new VCC_ABI_VERSION and a change on both
+// sides. All tensors live in five regions; a buffer is a region and a byte offset, fixed at compile time.
+#ifndef VCC_RUNTIME_PROGRAM_ABI_H
+#define VCC_RUNTIME_PROGRAM_ABI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VCC_ABI_VERSION 1u
+#define VCC_ABI_MAGIC 0x0a434356u /* "VCC\n" */
+
+/* Where a buffer lives. */
+enum VccRegion {
+  VCC_REGION_NONE = 0,     /* an absent optional operand */
+  VCC_REGION_WEIGHTS = 1,  /* frozen weights: written once at start */
+  VCC_REGION_STATE = 2,    /* trained weights, gradients that outlive a micro-step, moments, counters */
+  VCC_REGION_ARENA = 3,    /* what lives within one function */
+  VCC_REGION_IO = 4,       /* inputs and outputs of functions */
+  VCC_REGION_CONSTANT = 5  /* constants in the image */
+};
+
+typedef struct VccBuffer {
+  uint32_t region;
+  uint32_t element_bytes; /* size of one element; 0 for an absent operand */
+  uint64_t offset;        /* bytes from the start of the region */
+} VccBuffer;
+
+/* A generated kernel. `buffers` are base addresses, in the order of the launch; `ints` the launch's integers;
+   [begin, end) a part of the launch's units, which the runtime may split over threads in any way. */
+typedef void (*VccKernel)(void *const *buffers, const int64_t *ints, int64_t begin, int64_t end);
+
+enum VccLaunchKind {
+  VCC_LAUNCH_KERNEL = 1,         /* kernel(buffers, ints, 0..units) split over threads */
+  VCC_LAUNCH_GEMM = 2,           /* buffers: a, b, c, bias?, addend?; ints: VccGemmInt */
+  VCC_LAUNCH_ATTENTION = 3,      /* buffers: q, k, v, out, lse, lengths?, workspace; ints: VccAttentionInt; kernel = row softmax */
+  VCC_LAUNCH_ATTENTION_GRAD = 4, /* buffers: q, k, v, out, lse, dout, dq, dk, dv, lengths?, workspace; kernel, kernel2 as below */
+  VCC_LAUNCH_FILL = 5,           /* buffers: dst; ints: bytes; fills with zero */
+  VCC_LAUNCH_COPY = 6            /* buffers: dst, src; ints: bytes */
+};
+
+/* C[batch] (m x n) = A[batch] (m x k) * B[batch] (k x n) + bias[n] + addend, or C += ... when accumulate is set.
+   Strides in elements; batch dimensions 0, 1 (size 1 when unused). Element type f32. */
+enum VccGemmInt {
+  VCC_GEMM_BATCH0, VCC_GEMM_BATCH1, VCC_GEMM_M, VCC_GEMM_N, VCC_GEMM_K,
+  VCC_GEMM_A_BATCH0, VCC_GEMM_A_BATCH1, VCC_GEMM_A_M, VCC_GEMM_A_K,
+  VCC_GEMM_B_BATCH0, VCC_GEMM_B_BATCH1, VCC_GEMM_B_K, VCC_GEMM_B_N,
+  VCC_GEMM_C_BATCH0, VCC_GEMM_C_BATCH1, VCC_GEMM_C_M, VCC_GEMM_C_N,
+  VCC_GEMM_ACCUMULATE,  /* 1: C += */
+  VCC_GEMM_ACTIVATION,  /* enum VccActivation, after bias and addend */
+  VCC_GEMM_PACK_B,      /* 1: B is frozen, the runtime may keep a packed copy */
+  VCC_GEMM_INTS
+};
+enum VccActivation { VCC_ACTIVATION_NONE = 0, VCC_ACTIVATION_GELU_ERF = 1, VCC_ACTIVATION_SILU = 2 };
+
+/* q [B,Sq,H,D], k and v [B,Sk,G,D], contiguous; out like q; lse [B,H,Sq]. Query i sees key j iff j < lengths[b]
+   (when given) and (not causal or j <= i + Sk - Sq).
+   The scratch of one thread is workspace_bytes / threads; scores are made in blocks of block_rows query rows.
+   kernel  (forward):  row softmax. buffers: scores [rows, Sk] in place, visible i32 [rows], lse f32 [rows];
+                       ints: [1, rows, then per buffer offset and stride, then scale (f32 bits)].
+   kernel  (backward): probabilities from scores and lse: buffers scores [rows, Sk] in place, visible, lse; same ints.
+   kernel2 (backward): dS = scale * P * (dP - delta): buffers p [rows, Sk], dp [rows, Sk] in place (becomes dS), delta f32 [rows]; same ints.
+   kernel3 (backward): delta = row sum of out * dout: buffers out [rows, D], dout [rows, D], delta f32 [rows]; ints as any launch. */
+enum VccAttentionInt {
+  VCC_ATTENTION_B, VCC_ATTENTION_SQ, VCC_ATTENTION_SK, VCC_ATTENTION_H, VCC_ATTENTION_G, VCC_ATTENTION_D,
+  VCC_ATTENTION_CAUSAL, VCC_ATTENTION_SCALE_BITS, VCC_ATTENTION_BLOCK_ROWS, VCC_ATTENTION_WORKSPACE_BYTES_PER_THREAD,
+  VCC_ATTENTION_MAX_THREADS, VCC_ATTENTION_INTS
+};
+
+enum VccPhase { VCC_PHASE_FORWARD = 0, VCC_PHASE_BACKWARD = 1, VCC_PHASE_UPDATE = 2, VCC_PHASE_EVALUATE = 3, VCC_PHASE_INIT = 4 };
+
+typedef struct VccLaunch {
+  uint32_t kind;   /* enum VccLaunchKind */
+  uint32_t phase;  /* enum VccPhase */
+  const char *name; /* where it comes from, in the recipe's words */
+  const VccBuffer *buffers;
+  uint64_t buffer_count;
+  const int64_t *ints;
+  uint64_t int_count;
+  VccKernel kernel;
+  VccKernel kernel2;
+  VccKernel kernel3;
+  int64_t units; /* rows, elements or chunks of a kernel launch */
+  uint64_t flops;
+  uint64_t bytes;
+} VccLaunch;
+
+typedef struct VccFunction {
+  const char *name; /* "micro_main", "update", "init", "evaluate_held" */
+  const VccLaunch *launches;
+  uint64_t launch_count;
+} VccFunction;
+
+typedef struct VccStage {
+  const char *name; /* as in the manifest */
+  const VccFunction *functions;
+  uint64_t function_count;
+  uint64_t weights_bytes, state_bytes, arena_bytes, io_bytes;
+  const void *constants;
+  uint64_t constant_bytes;
+} VccStage;
+
+typedef struct VccProgram {
+  uint32_t magic;
+  uint32_t version;
+  const char *manifest; /* JSON, runtime/program/MANIFEST.md */
+  uint64_t manifest_bytes;
+  const VccStage *stages;
+  uint64_t stage_count;
+} VccProgram;
+
+/* Defined by the compiled recipe. */
+extern const VccProgram vcc_program;
+
+/* Defined by the runtime: the whole of train.bin's main. */
+int vcc_main(int argc, char **argv, const VccProgram *program);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
