@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the suites (lit, GoogleTest, Python) one after the other, prints what failed and what was skipped
+with the reason, and ends with the one line of counts.
+
+A test has a name `suite/file.case`; an argument keeps the tests whose name holds it.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import environment
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+TESTS = TOP / "tests"
+LIT = "/usr/lib/llvm-19/build/utils/lit/lit.py"
+PYTHON_SUITES = ["house", "e2e", "faults", "parity"]
+
+
+class Tally:
+    """What was run: (name, outcome, detail); outcome is passed, failed or skipped."""
+
+    def __init__(self):
+        self.rows = []
+
+    def add(self, name, outcome, detail=""):
+        self.rows.append((name, outcome, detail))
+        if outcome == "failed":
+            print(f"FAILED {name}\n{detail.rstrip()}\n", flush=True)
+
+    def count(self, outcome):
+        return sum(1 for row in self.rows if row[1] == outcome)
+
+
+def run_lit(tally, pattern):
+    outcomes = {"PASS": "passed", "XFAIL": "passed", "UNSUPPORTED": "skipped"}
+    with tempfile.TemporaryDirectory() as scratch:
+        report = pathlib.Path(scratch) / "lit.json"
+        command = [sys.executable, LIT, "-q", "--time-tests", "--output", str(report), str(TESTS)]
+        finished = subprocess.run(command, capture_output=True, text=True)
+        if not report.exists():
+            tally.add("lit", "failed", finished.stdout + finished.stderr)
+            return
+        for test in json.loads(report.read_text())["tests"]:
+            name = "lit/" + test["name"].split(" :: ", 1)[-1]
+            if pattern in name:
+                tally.add(name, outcomes.get(test["code"], "failed"), test.get("output", ""))
+
+
+def run_gtest(tally, pattern):
+    folder = TOP / "build" / "bin" / "tests"
+    for program in sorted(folder.iterdir()) if folder.is_dir() else []:
+        listing = subprocess.run([program, "--gtest_list_tests"], capture_output=True, text=True)
+        if listing.returncode:
+            tally.add(f"unit/{program.name}", "failed", listing.stdout + listing.stderr)
+            continue
+        names, group = [], ""
+        for line in listing.stdout.splitlines():
+            text = line.split("#")[0].rstrip()
+            if text.endswith(".") and not text.startswith(" "):
+                group = text
+            elif text.startswith("  "):
+                names.append(group + text.strip())
+        wanted = [n for n in names if pattern in f"unit/{program.name}.{n}"]
+        if not wanted:
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            report = pathlib.Path(scratch) / "report.json"
+            finished = subprocess.run(
+                [program, f"--gtest_filter={':'.join(wanted)}", f"--gtest_output=json:{report}"],
+                capture_output=True, text=True, cwd=scratch)
+            if not report.exists():
+                tally.add(f"unit/{program.name}", "failed", (finished.stdout + finished.stderr)[-4000:])
+                continue
+            for suite in json.loads(report.read_text())["testsuites"]:
+                for case in suite["testsuite"]:
+                    name = f"unit/{program.name}.{suite['name']}.{case['name']}"
+                    if case.get("failures"):
+                        tally.add(name, "failed", "\n".join(f["failure"] for f in case["failures"]))
+                    elif case.get("result") == "SKIPPED":
+                        tally.add(name, "skipped", "as the test says")
+                    else:
+                        tally.add(name, "passed")
+
+
+def run_python(tally, pattern):
+    for suite in PYTHON_SUITES:
+        for file in sorted((TESTS / suite).glob("test_*.py")):
+            prefix = f"{suite}/{file.stem}"
+            if pattern and pattern not in prefix and pattern not in file.read_text():
+                continue
+            interpreter = sys.executable
+            if suite == "parity":
+                try:
+                    interpreter = environment.parity_python()
+                except environment.Unavailable as reason:
+                    tally.add(prefix, "skipped", str(reason))
+                    continue
+            finished = subprocess.run([interpreter, str(TESTS / "cases.py"), str(file), pattern if pattern not in prefix else ""],
+                                      capture_output=True, text=True, cwd=TESTS)
+            lines = [line for line in finished.stdout.splitlines() if line.startswith("{\"case\"")]
+            for line in lines:
+                row = json.loads(line)
+                tally.add(f"{prefix}.{row['case']}", row["outcome"], row["detail"])
+            if finished.returncode:
+                tally.add(prefix, "failed", finished.stdout[-2000:] + finished.stderr[-4000:])
+
+
+def main():
+    pattern = sys.argv[1] if len(sys.argv) > 1 else ""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    tally = Tally()
+    for title, suite in (("lit", run_lit), ("unit", run_gtest), ("python", run_python)):
+        started, before = time.time(), len(tally.rows)
+        suite(tally, pattern)
+        print(f"{title}: {len(tally.rows) - before} tests, {time.time() - started:.0f} s", flush=True)
+    skipped = [row for row in tally.rows if row[1] == "skipped"]
+    for name, _, reason in skipped:
+        print(f"skipped {name}: {reason.strip().splitlines()[0] if reason.strip() else 'no reason given'}")
+    if not tally.rows:
+        print(f"no test's name holds `{pattern}`", file=sys.stderr)
+        return 1
+    print(f"{tally.count('passed')} passed, {tally.count('failed')} failed, {tally.count('skipped')} skipped")
+    return 1 if tally.count("failed") else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
