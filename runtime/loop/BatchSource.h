@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one interface between the stage loop and the data path. The loop owns the memory and asks for micro-batches by
+// (step, micro); runtime/data decodes, tokenises and writes. Everything written is a pure function of
+// (seed, step, micro, rank, world) and the files, never of the number of workers or of earlier calls, so that a resumed
+// run sees the same batches. Faults are thrown as Failure(Exit::Data, ...) naming file, record and field.
+#ifndef VCC_RUNTIME_LOOP_BATCHSOURCE_H
+#define VCC_RUNTIME_LOOP_BATCHSOURCE_H
+
+#include "runtime/program/Manifest.h"
+#include "runtime/report/Log.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vcc::runtime {
+
+/// One input tensor of a function, contiguous, row-major, 64-byte aligned. `data` is not initialised: all of it is
+/// to be written (padding included).
+struct HostTensor {
+  DType dtype = DType::F32;
+  Shape shape;
+  void *data = nullptr;
+};
+using HostTensors = std::map<std::string, HostTensor>;
+
+/// A sample that could not be used, and what took its place.
+struct Replacement {
+  std::string sample; // file and record
+  std::string reason;
+};
+
+/// What one micro-batch was made of; the loop adds these up per step and logs them.
+struct BatchReport {
+  int64_t samples = 0;    // rows of this micro-batch
+  int64_t tokens = 0;     // text tokens that are not padding
+  int64_t supervised = 0; // supervised targets after the shift, all template fields of this micro-batch
+  int64_t bytes = 0;      // read from files
+  std::vector<Replacement> replaced;
+};
+
+struct DataOptions {
+  std::string dir = ".";  // --data: what the manifest's file names are relative to
+  uint64_t seed = 0;
+  int rank = 0, world = 1;
+  int workers = 2;        // decoding threads
+};
+
+/// The training batches of one stage.
+class BatchSource {
+public:
+  virtual ~BatchSource() = default;
+
+  /// Samples in the stage's joined datasets (of all ranks together): an epoch.
+  virtual int64_t samples() const = 0;
+
+  /// The batch variant of a step (`main` where the stage has one).
+  virtual std::string variant(int64_t step) const = 0;
+
+  /// Writes every input of the micro function of `variant(step)` that holds data: `<media>.pixels`, `<field>.ids`,
+  /// `.length`, `.labels`, `.at`, `.supervised` (f32 scalar, total of the *whole step*: all micro-batches, all ranks),
+  /// label fields (`<field>` i32 [rows]) and `batch.samples` (f32 scalar, samples of the whole step). `destination`
+  /// holds exactly the inputs that the function has, so what is missing there is not needed; a name in it that the source
+  /// does not know is a Failure(Exit::Internal). Row r of micro-batch m on rank k is sample
+  /// ((step * accumulate + m) * world + k) * rows + r of the keyed permutation. Blocks until everything is decoded. Called by one thread at a time, usually in order of
+  /// (step, micro), which implementations should use to decode ahead; a jump is allowed (resume).
+  virtual void fill(int64_t step, int micro, const HostTensors &destination,
+                    BatchReport &report) = 0;
+};
+
+/// One row of an evaluation batch: a candidate answer of a record.
+struct EvaluationRow {
+  int64_t record = -1;  // index into records, -1: padding at the end, to be ignored
+  int64_t candidate = 0;
+};
+
+/// One record of an evaluation set.
+struct EvaluationRecord {
+  std::string name;       // media file or record number
+  std::string group;      // value of the group key, empty without one
+  int64_t candidates = 0; // number of choices
+  int64_t answer = 0;     // index of the right one
+};
+
+/// All records of one evaluation, once each, in file order; candidates of a record are consecutive rows.
+class EvaluationSource {
+public:
+  virtual ~EvaluationSource() = default;
+  virtual int64_t batches() const = 0;
+  virtual int64_t records() const = 0;
+  /// Valid for every index below records().
+  virtual const EvaluationRecord &record(int64_t index) const = 0;
+  /// Writes the inputs of the evaluation function for one batch (as BatchSource::fill does) and says what its rows are.
+  /// A record that cannot be read is a failure: nothing is replaced in an evaluation.
+  virtual void fill(int64_t batch, const HostTensors &destination,
+                    std::vector<EvaluationRow> &rows) = 0;
+};
+
+// Implemented in runtime/data.
+std::unique_ptr<BatchSource> openBatchSource(const manifest::Manifest &manifest,
+                                             const manifest::Stage &stage,
+                                             const DataOptions &options, report::Log &log);
+std::unique_ptr<EvaluationSource> openEvaluationSource(const manifest::Manifest &manifest,
+                                                       const manifest::Stage &stage,
+                                                       const manifest::Evaluation &evaluation,
+                                                       const DataOptions &options,
+                                                       report::Log &log);
+
+} // namespace vcc::runtime
+#endif

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a compiled recipe says about itself (runtime/program/MANIFEST.md): stages, states, functions, batches, data.
+// parseManifest checks types, ranges, names and cross references, so that the rest of the runtime reads plain structs.
+#ifndef VCC_RUNTIME_PROGRAM_MANIFEST_H
+#define VCC_RUNTIME_PROGRAM_MANIFEST_H
+
+#include "runtime/program/Abi.h"
+#include "runtime/program/DType.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vcc::runtime::manifest {
+
+struct Tokenizer {
+  std::string name;
+  std::string kind; // "sentencepiece" | "wordpiece"
+  std::string file; // relative to --data
+  int64_t vocab = 0;
+  bool lowercase = false;
+};
+
+/// How one JSON record maps to the canonical roles.
+struct Record {
+  std::vector<std::string> mediaKeys; // the first one present is the media file; empty: no media
+  std::string turnsKey;               // key of the list of turns; empty: no turns
+  std::map<std::string, std::string> turnFields; // canonical name (i, q, a) -> key inside a turn
+  std::map<std::string, std::string> fields; // any other name ("caption" and "text" included) -> key (dots descend)
+};
+
+struct Dataset {
+  std::string name;
+  std::string file;  // relative to --data
+  std::string media; // folder relative to --data
+  Record record;
+  double skip = 0; // the share of samples that may be replaced
+};
+
+struct Segment {
+  std::string role; // system | media | user | assistant | end
+  std::string text;
+};
+
+struct Template {
+  std::string name;
+  std::vector<Segment> segments;
+  std::vector<std::string> prompts;
+};
+
+struct Media {
+  std::string name = "clip"; // the input is `<name>.pixels`, u8 [rows, frames, 3, height, width]
+  int64_t frames = 1, height = 0, width = 0;
+  std::string sample = "middle"; // random | middle
+  bool flip = false;
+  std::string crop; // empty: none
+  int64_t cacheBytes = 0;
+};
+
+struct Field {
+  enum class Kind { Template, Text, Label };
+  std::string name;
+  Kind kind = Kind::Text;
+  std::string templateName;        // Template
+  std::string tokenizer;           // Template, Text
+  std::string from;                // Text, Label: the record's field
+  int64_t maxTokens = 0;           // before the visual positions
+  int64_t visual = 0;              // visual positions spliced in, 0: none
+  int64_t length = 0;              // maxTokens + visual = L of the tensors
+  std::string supervise = "assistant"; // assistant | all | none
+  bool bos = true;
+  std::string side = "right";      // padding side
+  std::vector<std::string> of;     // Label: the values in order
+};
+
+struct Batch {
+  std::string variant;
+  int64_t rows = 0;
+  std::vector<std::string> datasets;
+  std::optional<Media> media;
+  std::vector<Field> fields;
+};
+
+/// When something happens: at the end of the stage, or every `steps` steps (and at the end).
+struct When {
+  int64_t steps = 0; // 0: only at the end
+};
+
+struct Evaluation {
+  std::string name;
+  std::string function;
+  When when;
+  std::string dataset;
+  std::string metric; // choice_accuracy
+  std::string choices, answer, group; // fields of the record
+  std::string media = "normal"; // normal | shuffled | still
+  Batch batch;
+};
+
+/// An input or output of a function, in the io region.
+struct Port {
+  std::string name;
+  DType dtype = DType::F32;
+  Shape shape;
+  int64_t offset = 0;
+  int64_t bytes() const { return elementsOf(shape) * bytesOf(dtype); }
+};
+
+struct Function {
+  enum class Role { Micro, Update, Init, Evaluate };
+  std::string name;
+  Role role = Role::Micro;
+  std::string variant;
+  int64_t index = 0; // into VccStage::functions
+  std::vector<Port> inputs, outputs;
+};
+
+struct Start {
+  enum class Kind { Stage, File, Init };
+  Kind kind = Kind::Init;
+  std::string name; // stage's name, or file relative to --weights
+};
+
+struct Place {
+  VccRegion region = VCC_REGION_STATE;
+  int64_t offset = 0;
+};
+
+struct State {
+  enum class Kind { Weight, Gradient, Moment, Counter };
+  std::string path;
+  Kind kind = Kind::Weight;
+  Shape shape;
+  DType dtype = DType::F32;
+  Place place;
+  int64_t bytes = 0;
+  bool trainable = false;
+  int64_t group = -1;
+  std::optional<Place> gradient;
+  std::vector<Start> start; // in order of preference
+  /// A flat buffer of an optimizer group (`group0:weight`), whose parts have entries of their own.
+  bool isGroup() const { return path.find(':') != std::string::npos; }
+};
+
+struct Component {
+  std::string name, role;
+  int64_t parameters = 0, trainable = 0;
+};
+
+struct Stage {
+  int64_t number = 0; // 0: none
+  std::string name, model, precision;
+  std::vector<Component> components;
+  int64_t steps = 0; // 0: epochs decide
+  double epochs = 0;
+  int64_t accumulate = 1;
+  uint64_t seed = 0;
+  int64_t weightsBytes = 0, stateBytes = 0, arenaBytes = 0, ioBytes = 0;
+  std::vector<State> states;
+  std::vector<Function> functions;
+  std::map<std::string, Batch> batch; // by variant
+  std::vector<Evaluation> evaluations;
+  When save;
+  int64_t keep = 1;
+  int64_t logSteps = 10;
+
+  /// The first function of a role (and variant or name, where given); null where there is none.
+  const Function *find(Function::Role role, std::string_view which = {}) const;
+};
+
+struct Manifest {
+  std::string recipe, vcc, cpu, target;
+  std::vector<std::string> features;
+  std::map<std::string, Tokenizer> tokenizers;
+  std::map<std::string, Dataset> datasets;
+  std::map<std::string, Template> templates;
+  std::vector<Stage> stages;
+
+  /// By name or by number as text; null where there is none.
+  const Stage *findStage(std::string_view nameOrNumber) const;
+};
+
+/// Throws Failure(Exit::Internal) that says where the manifest is wrong.
+Manifest parseManifest(std::string_view json);
+
+} // namespace vcc::runtime::manifest
+#endif
