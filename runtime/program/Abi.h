@@ -32,7 +32,15 @@ typedef struct VccBuffer {
 } VccBuffer;
 
 /* A generated kernel. `buffers` are base addresses, in the order of the launch; `ints` the launch's integers;
-   [begin, end) a part of the launch's units, which the runtime may split over threads in any way. */
+   [begin, end) a part of the launch's units, which the runtime may split over threads in any way.
+   buffers: the parameters that are not uniform, then the results. ints, in this order:
+     n, the number of outer dimensions; dims[n];
+     for each buffer: its offset in elements; its strides[n]; for an indexed parameter or a scatter result also the stride of
+       the index and the number of rows of the table (an index outside of it stands for row 0); for a sum nothing but the offset;
+     each uniform: the bits of an f32, or an integer;
+     for a kernel with column or total sums: rows per chunk.
+   units: rows (product of dims; for a flat kernel elements), chunks of rows when there are sums, rows of the table of a
+   scatter (each unit zeroes its row and then adds to it, in the order of the rows that name it). */
 typedef void (*VccKernel)(void *const *buffers, const int64_t *ints, int64_t begin, int64_t end);
 
 enum VccLaunchKind {
