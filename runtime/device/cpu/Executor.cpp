@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The walk over the launch table.
+#include "runtime/device/cpu/Executor.h"
+
+#include "runtime/device/cpu/Threads.h"
+#include "runtime/program/Failure.h"
+
+#include <fmt/format.h>
+
+namespace vcc::runtime {
+
+Executor::Executor(const VccStage &stage, int threads)
+    : Stage(stage), Threads(threads), Memory(stage), Products(Memory),
+      Functions(stage.function_count) {
+  omp_set_num_threads(threads);
+}
+
+std::unique_ptr<Launch> Executor::make(const VccLaunch &launch) {
+  switch (launch.kind) {
+  case VCC_LAUNCH_KERNEL:
+    return makeKernel(launch, Memory, Threads);
+  case VCC_LAUNCH_GEMM:
+    return Products.make(launch);
+  case VCC_LAUNCH_ATTENTION:
+    return makeAttention(launch, Memory, Threads);
+  case VCC_LAUNCH_ATTENTION_GRAD:
+    return makeAttentionGrad(launch, Memory, Threads);
+  case VCC_LAUNCH_FILL:
+  case VCC_LAUNCH_COPY:
+    return makeMove(launch, Memory, Threads);
+  default:
+    failLaunch(launch, fmt::format("is of kind {}, which this runtime does not know", launch.kind));
+  }
+}
+
+void Executor::run(int64_t index) {
+  if (index < 0 || uint64_t(index) >= Stage.function_count)
+    throw Failure(Exit::Internal, fmt::format("stage `{}` has {} functions, but function {} is called",
+                                              Stage.name, Stage.function_count, index));
+  auto &launches = Functions[size_t(index)];
+  const VccFunction &function = Stage.functions[index];
+  if (launches.size() != function.launch_count) {
+    launches.clear();
+    for (uint64_t i = 0; i < function.launch_count; ++i)
+      launches.push_back(make(function.launches[i]));
+  }
+  for (auto &launch : launches)
+    launch->run();
+}
+
+} // namespace vcc::runtime

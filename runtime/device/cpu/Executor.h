@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One stage of a program on the CPU: its memory, and its functions as launches made ready at their first run.
+#ifndef VCC_RUNTIME_DEVICE_CPU_EXECUTOR_H
+#define VCC_RUNTIME_DEVICE_CPU_EXECUTOR_H
+
+#include "runtime/device/cpu/Gemm.h"
+#include "runtime/device/cpu/Launch.h"
+#include "runtime/device/cpu/Memory.h"
+
+#include <memory>
+#include <vector>
+
+namespace vcc::runtime {
+
+class Executor {
+public:
+  Executor(const VccStage &stage, int threads);
+
+  const StageMemory &memory() const { return Memory; }
+  /// Walks the launches of a function, given by its index in the stage.
+  void run(int64_t function);
+  /// To be called after frozen weights were written.
+  void weightsChanged() { Products.weightsChanged(); }
+  uint64_t packedBytes() const { return Products.packedBytes(); }
+
+private:
+  std::unique_ptr<Launch> make(const VccLaunch &launch);
+
+  const VccStage &Stage;
+  int Threads;
+  StageMemory Memory;
+  Gemms Products;
+  std::vector<std::vector<std::unique_ptr<Launch>>> Functions;
+};
+
+} // namespace vcc::runtime
+#endif

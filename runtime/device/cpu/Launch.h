@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A launch of the program's table, made ready once (addresses resolved, library primitives created) and run every step.
+#ifndef VCC_RUNTIME_DEVICE_CPU_LAUNCH_H
+#define VCC_RUNTIME_DEVICE_CPU_LAUNCH_H
+
+#include "runtime/device/cpu/Memory.h"
+#include "runtime/program/Abi.h"
+
+#include <memory>
+#include <string>
+
+namespace vcc::runtime {
+
+class Gemms;
+
+class Launch {
+public:
+  virtual ~Launch() = default;
+  virtual void run() = 0;
+};
+
+std::unique_ptr<Launch> makeKernel(const VccLaunch &launch, const StageMemory &memory, int threads);
+std::unique_ptr<Launch> makeAttention(const VccLaunch &launch, const StageMemory &memory,
+                                      int threads);
+std::unique_ptr<Launch> makeAttentionGrad(const VccLaunch &launch, const StageMemory &memory,
+                                          int threads);
+std::unique_ptr<Launch> makeMove(const VccLaunch &launch, const StageMemory &memory, int threads);
+
+/// Throws Failure(Exit::Internal) that names the launch and what is wrong with it.
+[[noreturn]] void failLaunch(const VccLaunch &launch, const std::string &what);
+/// Fails unless the launch has at least these many operands and integers.
+void checkCounts(const VccLaunch &launch, uint64_t buffers, uint64_t ints);
+
+} // namespace vcc::runtime
+#endif

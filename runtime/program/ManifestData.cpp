@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading the manifest: declarations of data and the batches built from them.
+#include "runtime/program/ManifestData.h"
+
+#include <fmt/format.h>
+
+namespace vcc::runtime::manifest {
+
+When parseWhen(const JsonNode &node) {
+  if (node.isString()) {
+    if (node.string() != "end")
+      node.fail(fmt::format("is `{}`, but `end` or {{\"steps\": N}} is needed", node.string()));
+    return {};
+  }
+  return {node.at("steps").integerAtLeast(1)};
+}
+
+static Tokenizer parseTokenizer(const std::string &name, const JsonNode &node) {
+  Tokenizer tokenizer;
+  tokenizer.name = name;
+  tokenizer.kind = node.at("kind").string();
+  if (tokenizer.kind != "sentencepiece" && tokenizer.kind != "wordpiece")
+    node.at("kind").fail(fmt::format("is `{}`, but `sentencepiece` or `wordpiece` is needed",
+                                     tokenizer.kind));
+  tokenizer.file = node.at("file").string();
+  tokenizer.vocab = node.at("vocab").integerAtLeast(1);
+  tokenizer.lowercase = node.booleanOr("lowercase", false);
+  return tokenizer;
+}
+
+static Record parseRecord(const JsonNode &node) {
+  Record record;
+  if (auto media = node.find("media"))
+    for (const JsonNode &key : media->at("keys").items())
+      record.mediaKeys.push_back(key.string());
+  if (auto turns = node.find("turns")) {
+    record.turnsKey = turns->at("key").string();
+    for (const auto &[field, key] : turns->at("fields").members())
+      record.turnFields[field] = key.string();
+  }
+  if (auto fields = node.find("fields"))
+    for (const auto &[field, key] : fields->members())
+      record.fields[field] = key.string();
+  for (const char *role : {"caption", "text"})
+    if (auto key = node.find(role))
+      record.fields[role] = key->isString() ? key->string() : key->at("key").string();
+  return record;
+}
+
+static Dataset parseDataset(const std::string &name, const JsonNode &node) {
+  Dataset dataset;
+  dataset.name = name;
+  dataset.file = node.at("file").string();
+  dataset.media = node.stringOr("media", "");
+  dataset.record = parseRecord(node.at("record"));
+  if (auto onError = node.find("on_error"))
+    dataset.skip = onError->numberOr("skip", 0);
+  if (dataset.skip < 0 || dataset.skip > 1)
+    node.fail("`on_error.skip` must be a share between 0 and 1");
+  return dataset;
+}
+
+static Template parseTemplate(const std::string &name, const JsonNode &node) {
+  Template result;
+  result.name = name;
+  for (const JsonNode &segment : node.at("segments").items())
+    result.segments.push_back({segment.at("role").string(), segment.at("text").string()});
+  if (auto prompts = node.find("prompts"))
+    for (const JsonNode &prompt : prompts->items())
+      result.prompts.push_back(prompt.string());
+  return result;
+}
+
+void parseData(const JsonNode &root, Manifest &manifest) {
+  if (auto list = root.find("tokenizers"))
+    for (const auto &[name, node] : list->members())
+      manifest.tokenizers[name] = parseTokenizer(name, node);
+  if (auto list = root.find("datasets"))
+    for (const auto &[name, node] : list->members())
+      manifest.datasets[name] = parseDataset(name, node);
+  if (auto list = root.find("templates"))
+    for (const auto &[name, node] : list->members())
+      manifest.templates[name] = parseTemplate(name, node);
+}
+
+static Media parseMedia(const JsonNode &node) {
+  Media media;
+  media.name = node.stringOr("name", media.name);
+  media.frames = node.at("frames").integerAtLeast(1);
+  media.height = node.at("height").integerAtLeast(1);
+  media.width = node.at("width").integerAtLeast(1);
+  media.sample = node.stringOr("sample", media.sample);
+  media.flip = node.booleanOr("flip", false);
+  media.crop = node.stringOr("crop", "");
+  if (media.crop == "none")
+    media.crop.clear();
+  media.cacheBytes = node.integerOr("cache_bytes", 0);
+  return media;
+}
+
+template <typename Map>
+static void checkDeclared(const JsonNode &node, const Map &declared, const std::string &name,
+                          const char *what) {
+  if (!declared.count(name))
+    node.fail(fmt::format("names {} `{}`, which is not declared", what, name));
+}
+
+static Field parseField(const JsonNode &node, const Manifest &manifest) {
+  Field field;
+  field.name = node.at("name").string();
+  std::string kind = node.at("kind").string();
+  if (kind == "label") {
+    field.kind = Field::Kind::Label;
+    field.from = node.at("from").string();
+    for (const JsonNode &value : node.at("of").items())
+      field.of.push_back(value.string());
+    return field;
+  }
+  if (kind == "template") {
+    field.kind = Field::Kind::Template;
+    field.templateName = node.at("template").string();
+    checkDeclared(node, manifest.templates, field.templateName, "template");
+    field.from = node.stringOr("from", "");
+  } else if (kind == "text") {
+    field.kind = Field::Kind::Text;
+    field.from = node.at("from").string();
+  } else {
+    node.at("kind").fail(fmt::format("is `{}`, but `template`, `text` or `label` is needed", kind));
+  }
+  field.tokenizer = node.at("tokenizer").string();
+  checkDeclared(node, manifest.tokenizers, field.tokenizer, "tokenizer");
+  field.maxTokens = node.at("max_tokens").integerAtLeast(1);
+  field.visual = node.integerOr("visual", 0);
+  field.length = node.integerOr("length", field.maxTokens + field.visual);
+  field.supervise = node.stringOr("supervise", field.supervise);
+  field.bos = node.booleanOr("bos", field.kind == Field::Kind::Template);
+  field.side = node.stringOr("side", field.side);
+  return field;
+}
+
+static Batch parseBatch(const JsonNode &node, const std::string &variant,
+                        const Manifest &manifest) {
+  Batch batch;
+  batch.variant = variant;
+  batch.rows = node.at("rows").integerAtLeast(1);
+  if (auto datasets = node.find("datasets"))
+    for (const JsonNode &item : datasets->items()) {
+      batch.datasets.push_back(item.string());
+      checkDeclared(item, manifest.datasets, batch.datasets.back(), "dataset");
+    }
+  if (auto media = node.find("media"))
+    batch.media = parseMedia(*media);
+  if (auto fields = node.find("fields"))
+    for (const JsonNode &item : fields->items())
+      batch.fields.push_back(parseField(item, manifest));
+  return batch;
+}
+
+static Evaluation parseEvaluation(const JsonNode &node, const Manifest &manifest,
+                                  const Stage &stage) {
+  Evaluation evaluation;
+  evaluation.name = node.at("name").string();
+  evaluation.function = node.stringOr("function", "evaluate_" + evaluation.name);
+  if (!stage.find(Function::Role::Evaluate, evaluation.function))
+    node.fail(fmt::format("needs function `{}`, which the stage does not have",
+                          evaluation.function));
+  if (auto when = node.find("when"))
+    evaluation.when = parseWhen(*when);
+  evaluation.dataset = node.at("dataset").string();
+  checkDeclared(node, manifest.datasets, evaluation.dataset, "dataset");
+  evaluation.metric = node.stringOr("metric", "choice_accuracy");
+  if (evaluation.metric != "choice_accuracy")
+    node.at("metric").fail(fmt::format("is `{}`, but this runtime knows `choice_accuracy`",
+                                       evaluation.metric));
+  evaluation.choices = node.stringOr("choices", "");
+  evaluation.answer = node.stringOr("answer", "");
+  evaluation.group = node.stringOr("group", "");
+  evaluation.media = node.stringOr("media", "normal");
+  evaluation.batch = parseBatch(node.at("batch"), "evaluate", manifest);
+  if (evaluation.batch.datasets.empty())
+    evaluation.batch.datasets = {evaluation.dataset};
+  return evaluation;
+}
+
+void parseStageData(const JsonNode &node, const Manifest &manifest, Stage &stage) {
+  if (auto batch = node.find("batch"))
+    for (const auto &[variant, item] : batch->members())
+      stage.batch[variant] = parseBatch(item, variant, manifest);
+  if (auto list = node.find("evaluate"))
+    for (const JsonNode &item : list->items())
+      stage.evaluations.push_back(parseEvaluation(item, manifest, stage));
+}
+
+} // namespace vcc::runtime::manifest

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Durable files by POSIX calls; every failure names the file and the system's reason.
+#include "runtime/weights/Files.h"
+
+#include "runtime/program/Failure.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace vcc::runtime {
+
+[[noreturn]] static void fail(const char *verb, const std::string &path) {
+  throw Failure(Exit::Data, fmt::format("cannot {} `{}`: {}", verb, path, std::strerror(errno)));
+}
+
+MappedFile::MappedFile(const std::string &path) {
+  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    fail("open", path);
+  struct stat status;
+  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
+    close(file);
+    throw Failure(Exit::Data, fmt::format("`{}` is not a regular file", path));
+  }
+  Size = size_t(status.st_size);
+  void *data = Size ? mmap(nullptr, Size, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;
+  close(file);
+  if (data == MAP_FAILED)
+    fail("read", path);
+  Data = static_cast<const std::byte *>(data);
+}
+
+MappedFile::~MappedFile() {
+  if (Data)
+    munmap(const_cast<std::byte *>(Data), Size);
+}
+
+FileWriter::FileWriter(const std::string &path)
+    : Path(path), File(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
+  if (File < 0)
+    fail("write", path);
+}
+
+FileWriter::~FileWriter() {
+  if (File < 0)
+    return;
+  close(File);
+  unlink(Path.c_str());
+}
+
+static constexpr size_t BufferBytes = 1 << 20;
+
+void FileWriter::write(const void *data, size_t bytes) {
+  Content.update(data, bytes);
+  Bytes += int64_t(bytes);
+  auto *from = static_cast<const char *>(data);
+  while (bytes) {
+    size_t taken = std::min(bytes, BufferBytes - Buffer.size());
+    Buffer.insert(Buffer.end(), from, from + taken);
+    from += taken, bytes -= taken;
+    if (Buffer.size() == BufferBytes)
+      flush();
+  }
+}
+
+void FileWriter::flush() {
+  for (size_t done = 0; done < Buffer.size();) {
+    ssize_t written = ::write(File, Buffer.data() + done, Buffer.size() - done);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written < 0)
+      fail("write", Path);
+    done += size_t(written);
+  }
+  Buffer.clear();
+}
+
+void FileWriter::finish() {
+  flush();
+  if (fsync(File) != 0)
+    fail("write", Path);
+  if (close(File) != 0)
+    fail("write", Path);
+  File = -1;
+}
+
+static void syncFolder(const std::string &path) {
+  std::string folder = std::filesystem::path(path).parent_path().string();
+  int file = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file < 0)
+    return;
+  fsync(file);
+  close(file);
+}
+
+void renameDurably(const std::string &from, const std::string &to) {
+  if (rename(from.c_str(), to.c_str()) != 0)
+    fail("rename to", to);
+  syncFolder(to);
+}
+
+void writeWhole(const std::string &path, std::string_view text) {
+  std::string beside = path + ".partial";
+  FileWriter writer(beside);
+  writer.write(text.data(), text.size());
+  writer.finish();
+  renameDurably(beside, path);
+}
+
+void makeFolders(const std::string &path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error)
+    throw Failure(Exit::Data, fmt::format("cannot make folder `{}`: {}", path, error.message()));
+}
+
+bool exists(const std::string &path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+std::string readWhole(const std::string &path) { return std::string(MappedFile(path).text()); }
+
+} // namespace vcc::runtime
