@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// BatchWriter: rows into the loop's tensors, after their types and sizes have been checked once.
+#include "runtime/data/batches/SampleMaker.h"
+#include "runtime/program/Failure.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace vcc::runtime::data {
+
+template <typename T>
+T *BatchWriter::find(const std::string &name, DType type, int64_t elements) {
+  Known.push_back(name);
+  auto found = Destination.find(name);
+  if (found == Destination.end())
+    return nullptr;
+  const HostTensor &tensor = found->second;
+  if (tensor.dtype != type || elementsOf(tensor.shape) != elements)
+    throw Failure(Exit::Internal,
+                  fmt::format("input `{}` is {} {}, but the data has {} elements of {}", name,
+                              nameOf(tensor.dtype), textOf(tensor.shape), elements, nameOf(type)));
+  return static_cast<T *>(tensor.data);
+}
+
+BatchWriter::BatchWriter(const manifest::Batch &batch, const HostTensors &destination)
+    : Rows(batch.rows), Destination(destination) {
+  if (batch.media) {
+    ClipBytes = batch.media->frames * 3 * batch.media->height * batch.media->width;
+    Pixels = find<uint8_t>(batch.media->name + ".pixels", DType::U8, Rows * ClipBytes);
+  }
+  for (const manifest::Field &field : batch.fields) {
+    if (field.kind == manifest::Field::Kind::Label) {
+      Labels.push_back(find<int32_t>(field.name, DType::I32, Rows));
+      continue;
+    }
+    int64_t all = Rows * field.length;
+    TextTensors text;
+    text.Ids = find<int32_t>(field.name + ".ids", DType::I32, all);
+    text.Labels = find<int32_t>(field.name + ".labels", DType::I32, all);
+    text.At = find<int32_t>(field.name + ".at", DType::I32, all);
+    text.Length = find<int32_t>(field.name + ".length", DType::I32, Rows);
+    text.Supervised = find<float>(field.name + ".supervised", DType::F32, 1);
+    text.Positions = field.length;
+    text.Visual = field.visual;
+    Texts.push_back(text);
+  }
+  Samples = find<float>("batch.samples", DType::F32, 1);
+  for (const auto &[name, tensor] : destination)
+    if (std::find(Known.begin(), Known.end(), name) == Known.end())
+      throw Failure(Exit::Internal, fmt::format("input `{}` is no field of the batch", name));
+}
+
+void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels) {
+  for (size_t i = 0; i < Texts.size(); ++i) {
+    const TextTensors &to = Texts[i];
+    const TextRow &from = texts.Texts[i];
+    int64_t first = row * to.Positions;
+    if (to.Ids)
+      std::copy(from.Ids.begin(), from.Ids.end(), to.Ids + first);
+    if (to.Labels)
+      std::copy(from.Labels.begin(), from.Labels.end(), to.Labels + first);
+    if (to.Length)
+      to.Length[row] = from.Length;
+    if (to.At) {
+      std::fill_n(to.At + first, to.Positions, -1);
+      for (int64_t k = 0; from.VisualAt >= 0 && k < to.Visual; ++k)
+        to.At[first + from.VisualAt + k] = static_cast<int32_t>(row * to.Visual + k);
+    }
+  }
+  for (size_t i = 0; i < Labels.size(); ++i)
+    if (Labels[i])
+      Labels[i][row] = texts.Labels[i];
+  if (Pixels)
+    std::memcpy(Pixels + row * ClipBytes, pixels, ClipBytes);
+}
+
+void BatchWriter::emptyRow(int64_t row, const RowTexts &like) {
+  RowTexts texts = like;
+  for (TextRow &text : texts.Texts)
+    std::fill(text.Labels.begin(), text.Labels.end(), TextField::Unsupervised);
+  std::vector<uint8_t> black(Pixels ? ClipBytes : 0);
+  this->row(row, texts, black.data());
+}
+
+void BatchWriter::totals(const std::vector<int64_t> &supervised, int64_t samples) {
+  for (size_t i = 0; i < Texts.size(); ++i)
+    if (Texts[i].Supervised)
+      *Texts[i].Supervised = static_cast<float>(supervised[i]);
+  if (Samples)
+    *Samples = static_cast<float>(samples);
+}
+
+} // namespace vcc::runtime::data

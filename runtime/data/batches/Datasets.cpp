@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Opening and joining datasets, and counting what is bad in them.
+#include "runtime/data/batches/Datasets.h"
+#include "runtime/data/SampleError.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+
+namespace vcc::runtime::data {
+namespace {
+
+RecordSchema schemaOf(const manifest::Record &record) {
+  RecordSchema schema{record.mediaKeys, record.turnsKey, record.turnFields, "", "", record.fields};
+  if (auto caption = record.fields.find("caption"); caption != record.fields.end())
+    schema.CaptionKey = caption->second;
+  if (auto text = record.fields.find("text"); text != record.fields.end())
+    schema.TextKey = text->second;
+  return schema;
+}
+
+} // namespace
+
+Datasets::Datasets(const manifest::Manifest &manifest, const std::vector<std::string> &names,
+                   const std::string &dir) {
+  for (const std::string &name : names) {
+    auto declared = manifest.datasets.find(name);
+    if (declared == manifest.datasets.end())
+      throw Failure(Exit::Internal, fmt::format("dataset `{}` is not declared", name));
+    std::filesystem::path root(dir);
+    auto file = std::make_unique<RecordFile>((root / declared->second.file).string(),
+                                             schemaOf(declared->second.record));
+    if (file->size() == 0)
+      throw Failure(Exit::Data, fmt::format("{}: dataset `{}` has no records", file->path(), name));
+    uint64_t count = file->size();
+    Parts.push_back(
+        {&declared->second, std::move(file), (root / declared->second.media).string(), Total, {}});
+    Total += count;
+  }
+  if (Total == 0)
+    throw Failure(Exit::Internal, "a batch names no dataset");
+}
+
+const Datasets::Part &Datasets::part(uint64_t index) const {
+  auto after =
+      std::upper_bound(Parts.begin(), Parts.end(), index,
+                       [](uint64_t value, const Part &part) { return value < part.Begin; });
+  return *std::prev(after);
+}
+
+void Datasets::read(uint64_t index, Record &into) const {
+  const Part &from = part(index);
+  from.File->read(index - from.Begin, into);
+}
+
+std::string Datasets::media(uint64_t index, const Record &record) const {
+  const Part &from = part(index);
+  std::optional<std::string> name = record.media();
+  if (!name)
+    throw SampleError(
+        fmt::format("{}: the format of dataset `{}` has no media, but the batch has a clip",
+                    from.File->path(), from.Declared->name));
+  return (std::filesystem::path(from.Folder) / *name).lexically_normal().string();
+}
+
+std::string Datasets::name(uint64_t index) const {
+  const Part &from = part(index);
+  return fmt::format("{}: record {}", from.File->path(), index - from.Begin);
+}
+
+void Datasets::refuse(uint64_t index, const std::string &reason) {
+  std::lock_guard lock(Mutex);
+  Part &from = const_cast<Part &>(part(index));
+  if (!from.Bad.insert(index).second)
+    return;
+  double allowed = from.Declared->skip * static_cast<double>(from.File->size());
+  if (static_cast<double>(from.Bad.size()) <= allowed)
+    return;
+  if (from.Declared->skip == 0)
+    throw Failure(
+        Exit::Data, reason,
+        fmt::format(
+            "mend or remove the sample, or declare `on_error: skip up to 1%` for dataset `{}`",
+            from.Declared->name));
+  throw Failure(Exit::Data, fmt::format("{} of {} samples of dataset `{}` cannot be used, more "
+                                        "than the {:g}% that may be skipped; "
+                                        "the last: {}",
+                                        from.Bad.size(), from.File->size(), from.Declared->name,
+                                        from.Declared->skip * 100, reason));
+}
+
+} // namespace vcc::runtime::data

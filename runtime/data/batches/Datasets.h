@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The datasets of a batch, joined end to end into one numbering, with their limits on samples that
+// cannot be used.
+#ifndef VCC_RUNTIME_DATA_BATCHES_DATASETS_H
+#define VCC_RUNTIME_DATA_BATCHES_DATASETS_H
+
+#include "runtime/data/annotations/Records.h"
+#include "runtime/program/Manifest.h"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace vcc::runtime::data {
+
+class Datasets {
+public:
+  /// Opens and indexes the annotation files; throws a Failure where one is missing, broken or
+  /// empty.
+  Datasets(const manifest::Manifest &manifest, const std::vector<std::string> &names,
+           const std::string &dir);
+
+  uint64_t size() const { return Total; }
+  void read(uint64_t index, Record &into) const;
+  /// The path of a record's media file; throws SampleError where the record has none.
+  std::string media(uint64_t index, const Record &record) const;
+  /// `train.json: record 17`.
+  std::string name(uint64_t index) const;
+  /// Notes that a sample cannot be used; throws a Failure once more of its dataset's samples are
+  /// bad than the recipe allows. Safe from several threads.
+  void refuse(uint64_t index, const std::string &reason);
+
+private:
+  struct Part {
+    const manifest::Dataset *Declared;
+    std::unique_ptr<RecordFile> File;
+    std::string Folder;
+    uint64_t Begin;
+    std::unordered_set<uint64_t> Bad;
+  };
+  const Part &part(uint64_t index) const;
+
+  std::vector<Part> Parts;
+  uint64_t Total = 0;
+  std::mutex Mutex;
+};
+
+} // namespace vcc::runtime::data
+#endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SampleMaker: the fields of a batch, opened once.
+#include "runtime/data/batches/SampleMaker.h"
+#include "runtime/data/media/LibAv.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace vcc::runtime::data {
+namespace {
+
+ClipSpec specOf(const manifest::Media &media, bool evaluating, bool still) {
+  ClipSpec spec;
+  spec.Frames = static_cast<uint32_t>(media.frames);
+  spec.Height = static_cast<int>(media.height);
+  spec.Width = static_cast<int>(media.width);
+  spec.Mode = frameMode(media.sample);
+  spec.Cut = cropMode(media.crop);
+  spec.Flip = media.flip;
+  spec.CacheBytes = static_cast<uint64_t>(media.cacheBytes);
+  if (evaluating) {
+    spec.Mode = still ? FrameMode::Still : FrameMode::Middle;
+    spec.Flip = false;
+    if (spec.Cut == Crop::Random)
+      spec.Cut = Crop::Center;
+  }
+  return spec;
+}
+
+} // namespace
+
+SampleMaker::SampleMaker(const manifest::Manifest &manifest, const manifest::Batch &batch,
+                         const std::string &dir, bool evaluating, bool still)
+    : Batch(batch),
+      Choice(batch.turn == "random" && !evaluating ? TurnChoice::One : TurnChoice::All) {
+  for (const manifest::Field &field : batch.fields) {
+    if (field.kind == manifest::Field::Kind::Label) {
+      Labels.push_back({&field});
+      continue;
+    }
+    auto &tokenizer = Tokenizers[field.tokenizer];
+    if (!tokenizer)
+      tokenizer = openTokenizer(manifest.tokenizers.at(field.tokenizer), dir);
+    const manifest::Template *pattern = field.kind == manifest::Field::Kind::Template
+                                            ? &manifest.templates.at(field.templateName)
+                                            : nullptr;
+    Texts.push_back(std::make_unique<TextField>(field, pattern, *tokenizer));
+  }
+  if (batch.media) {
+    libAv();
+    Clips = std::make_unique<ClipReader>(specOf(*batch.media, evaluating, still));
+  }
+}
+
+int32_t SampleMaker::Label::number(const Conversation &conversation) const {
+  std::string value = conversation.value(Declared->from, conversation.lastTurn());
+  auto found = std::find(Declared->of.begin(), Declared->of.end(), value);
+  if (found == Declared->of.end())
+    conversation.record().fail(Declared->from, fmt::format("`{}`", value),
+                               fmt::format("one of {}", fmt::join(Declared->of, ", ")));
+  return static_cast<int32_t>(found - Declared->of.begin());
+}
+
+RowTexts SampleMaker::texts(const Conversation &conversation, const DrawKey &key) const {
+  RowTexts out;
+  for (const auto &field : Texts)
+    out.Texts.push_back(field->row(conversation, key.draws(Purpose::Prompt)));
+  for (const Label &label : Labels)
+    out.Labels.push_back(label.number(conversation));
+  return out;
+}
+
+} // namespace vcc::runtime::data

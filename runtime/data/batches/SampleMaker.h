@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Makes the rows of a batch from records: pixels, text fields, labels. What training and evaluation
+// have in common.
+#ifndef VCC_RUNTIME_DATA_BATCHES_SAMPLEMAKER_H
+#define VCC_RUNTIME_DATA_BATCHES_SAMPLEMAKER_H
+
+#include "runtime/data/batches/Datasets.h"
+#include "runtime/data/media/ClipReader.h"
+#include "runtime/data/text/TextField.h"
+#include "runtime/loop/BatchSource.h"
+
+namespace vcc::runtime::data {
+
+/// The texts and labels of one row, in the order of the batch's fields.
+struct RowTexts {
+  std::vector<TextRow> Texts;
+  std::vector<int32_t> Labels;
+};
+
+class SampleMaker {
+public:
+  /// An evaluation sees each clip in one way: `evaluating` turns random choices into the middle
+  /// ones.
+  SampleMaker(const manifest::Manifest &manifest, const manifest::Batch &batch,
+              const std::string &dir, bool evaluating, bool still = false);
+
+  const manifest::Batch &batch() const { return Batch; }
+  const ClipReader *clips() const { return Clips.get(); }
+  TurnChoice turnChoice() const { return Choice; }
+  /// Throws SampleError naming the record's fault.
+  RowTexts texts(const Conversation &conversation, const DrawKey &key) const;
+
+private:
+  struct Label {
+    const manifest::Field *Declared;
+    int32_t number(const Conversation &conversation) const;
+  };
+
+  const manifest::Batch &Batch;
+  TurnChoice Choice;
+  std::map<std::string, std::unique_ptr<Tokenizer>> Tokenizers;
+  std::vector<std::unique_ptr<TextField>> Texts;
+  std::vector<Label> Labels;
+  std::unique_ptr<ClipReader> Clips;
+};
+
+/// Writes rows into a function's inputs; every name of `destination` must be one that the batch
+/// has.
+class BatchWriter {
+public:
+  BatchWriter(const manifest::Batch &batch, const HostTensors &destination);
+
+  /// `pixels` may be null where the batch has no clip.
+  void row(int64_t row, const RowTexts &texts, const uint8_t *pixels);
+  /// A row that nobody reads: zeros, padding that is not supervised.
+  void emptyRow(int64_t row, const RowTexts &like);
+  /// The totals of the whole step: supervised targets per text field, and samples.
+  void totals(const std::vector<int64_t> &supervised, int64_t samples);
+
+private:
+  template <typename T>
+  T *find(const std::string &name, DType type, int64_t elements);
+
+  struct TextTensors {
+    int32_t *Ids, *Labels, *Length, *At;
+    float *Supervised;
+    int64_t Positions, Visual;
+  };
+  int64_t Rows, ClipBytes = 0;
+  const HostTensors &Destination;
+  std::vector<std::string> Known;
+  std::vector<TextTensors> Texts;
+  std::vector<int32_t *> Labels;
+  uint8_t *Pixels = nullptr;
+  float *Samples = nullptr;
+};
+
+} // namespace vcc::runtime::data
+#endif

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ClipReader: decoding through the cache, and the geometry of a sample.
+#include "runtime/data/media/ClipReader.h"
+#include "runtime/data/SampleError.h"
+#include "runtime/data/media/MediaFile.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+namespace vcc::runtime::data {
+namespace {
+
+struct Rect {
+  int Left, Top, Width, Height;
+};
+
+/// Ten tries for an area that fits, then the middle within the allowed ratios; the usual random
+/// resized crop.
+Rect randomRect(int width, int height, Draws draws) {
+  constexpr double SmallestArea = 0.5, Narrowest = 3.0 / 4.0, Widest = 4.0 / 3.0;
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    double area = double(width) * height * (SmallestArea + (1 - SmallestArea) * draws.unit());
+    double ratio =
+        std::exp(std::log(Narrowest) + (std::log(Widest) - std::log(Narrowest)) * draws.unit());
+    int w = static_cast<int>(std::lround(std::sqrt(area * ratio)));
+    int h = static_cast<int>(std::lround(std::sqrt(area / ratio)));
+    if (w > 0 && h > 0 && w <= width && h <= height)
+      return {static_cast<int>(draws.below(width - w + 1)),
+              static_cast<int>(draws.below(height - h + 1)), w, h};
+  }
+  double ratio = double(width) / height;
+  int w = width, h = height;
+  if (ratio < Narrowest)
+    h = static_cast<int>(std::lround(w / Narrowest));
+  else if (ratio > Widest)
+    w = static_cast<int>(std::lround(h * Widest));
+  w = std::clamp(w, 1, width), h = std::clamp(h, 1, height);
+  return {(width - w) / 2, (height - h) / 2, w, h};
+}
+
+Rect centerRect(int width, int height, int targetWidth, int targetHeight) {
+  int w = width, h = height;
+  if (int64_t(width) * targetHeight > int64_t(height) * targetWidth)
+    w = static_cast<int>(int64_t(height) * targetWidth / targetHeight);
+  else
+    h = static_cast<int>(int64_t(width) * targetHeight / targetWidth);
+  w = std::max(w, 1), h = std::max(h, 1);
+  return {(width - w) / 2, (height - h) / 2, w, h};
+}
+
+void toPlanes(const uint8_t *rgb, int width, int height, bool mirrored, uint8_t *planes) {
+  size_t plane = size_t(width) * height;
+  for (int y = 0; y < height; ++y)
+    for (int c = 0; c < 3; ++c) {
+      const uint8_t *from = rgb + size_t(y) * width * 3 + c;
+      uint8_t *to = planes + c * plane + size_t(y) * width;
+      if (mirrored)
+        for (int x = 0; x < width; ++x)
+          to[x] = from[size_t(width - 1 - x) * 3];
+      else
+        for (int x = 0; x < width; ++x)
+          to[x] = from[size_t(x) * 3];
+    }
+}
+
+uint64_t fileBytes(const std::string &path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
+}
+
+} // namespace
+
+Crop cropMode(const std::string &word) {
+  if (word.empty() || word == "none")
+    return Crop::None;
+  if (word == "random")
+    return Crop::Random;
+  if (word == "center")
+    return Crop::Center;
+  throw Failure(Exit::Recipe,
+                fmt::format("`crop: {}` is unknown; it is one of none, random, center", word));
+}
+
+ClipReader::ClipReader(ClipSpec spec) : Spec(spec) {
+  // What is cut differently each time is kept at its own size, the rest at the size of the tensor.
+  if (Spec.Cut == Crop::None)
+    Kept = {Spec.Width, Spec.Height};
+  frameCache().attach(Kept, Spec.CacheBytes);
+}
+
+ClipReader::~ClipReader() { frameCache().detach(Kept); }
+
+std::vector<uint32_t> ClipReader::choose(uint32_t count, const DrawKey &key) const {
+  return chooseFrames(count, Spec.Frames, Spec.Mode, key.draws(Purpose::Frames));
+}
+
+/// All frames, or null where they do not fit into the cache; the frame count is known afterwards
+/// either way.
+std::shared_ptr<DecodedClip> ClipReader::decodeWhole(const std::string &path) const {
+  MediaFile file(path);
+  uint64_t room = frameCache().room();
+  auto clip = std::make_shared<DecodedClip>();
+  uint32_t count = 0;
+  while (file.next()) {
+    if (count == 0) {
+      clip->Width = Kept.Width ? Kept.Width : file.width();
+      clip->Height = Kept.Height ? Kept.Height : file.height();
+      if (uint64_t expected = clip->frameBytes() * file.declaredFrames(); expected <= room)
+        clip->Rgb.reserve(expected);
+    }
+    ++count;
+    if (clip && clip->frameBytes() * count > room)
+      clip.reset();
+    if (!clip)
+      continue;
+    clip->Rgb.resize(clip->frameBytes() * count);
+    file.convert(clip->Width, clip->Height, clip->Rgb.data() + clip->frameBytes() * (count - 1));
+  }
+  if (count == 0)
+    throw SampleError(fmt::format("{}: has no frame that can be decoded", path));
+  frameCache().setFrames(path, count);
+  if (!clip)
+    return nullptr;
+  clip->Rgb.shrink_to_fit();
+  clip->Frames = count;
+  frameCache().admit(path, Kept, clip);
+  return clip;
+}
+
+/// Only the frames that the sample sees, in their order. The container's word for the number of
+/// frames saves a pass where it is right; what counts is how many the decoder gives.
+DecodedClip ClipReader::decodeChosen(const std::string &path, const DrawKey &key,
+                                     std::vector<uint32_t> &chosen) const {
+  std::optional<uint32_t> known = frameCache().frames(path);
+  uint32_t assumed = known.value_or(0);
+  for (;;) {
+    MediaFile file(path);
+    if (assumed == 0)
+      assumed = std::max(file.declaredFrames(), 1u);
+    chosen = choose(assumed, key);
+    DecodedClip clip;
+    uint32_t count = 0;
+    size_t next = 0;
+    for (; (!known || next < chosen.size()) && file.next(); ++count) {
+      if (count == 0) {
+        clip.Width = Kept.Width ? Kept.Width : file.width();
+        clip.Height = Kept.Height ? Kept.Height : file.height();
+      }
+      if (next == chosen.size() || chosen[next] != count)
+        continue;
+      clip.Rgb.resize(clip.frameBytes() * (clip.Frames + 1));
+      file.convert(clip.Width, clip.Height, clip.Rgb.data() + clip.frameBytes() * clip.Frames);
+      for (; next < chosen.size() && chosen[next] == count; ++next)
+        chosen[next] = clip.Frames;
+      ++clip.Frames;
+    }
+    if (count == 0)
+      throw SampleError(fmt::format("{}: has no frame that can be decoded", path));
+    if (known && next < chosen.size())
+      throw SampleError(fmt::format("{}: has fewer frames than before", path));
+    if (known || count == assumed) {
+      frameCache().setFrames(path, assumed);
+      return clip;
+    }
+    known = assumed = count;
+  }
+}
+
+void ClipReader::place(const DecodedClip &clip, const std::vector<uint32_t> &frames,
+                       const DrawKey &key, uint8_t *pixels) const {
+  bool mirrored = Spec.Flip && key.draws(Purpose::Flip).below(2) == 1;
+  size_t frameSize = size_t(3) * Spec.Width * Spec.Height;
+  Rect rect{0, 0, clip.Width, clip.Height};
+  if (Spec.Cut == Crop::Random)
+    rect = randomRect(clip.Width, clip.Height, key.draws(Purpose::Crop));
+  else if (Spec.Cut == Crop::Center)
+    rect = centerRect(clip.Width, clip.Height, Spec.Width, Spec.Height);
+  std::vector<uint8_t> scaled(Spec.Cut == Crop::None ? 0 : frameSize);
+  for (size_t t = 0; t < frames.size(); ++t) {
+    const uint8_t *rgb = clip.frame(frames[t]);
+    if (Spec.Cut != Crop::None) {
+      scaleRgb(rgb, clip.Width, rect.Left, rect.Top, rect.Width, rect.Height, scaled.data(),
+               Spec.Width, Spec.Height);
+      rgb = scaled.data();
+    }
+    toPlanes(rgb, Spec.Width, Spec.Height, mirrored, pixels + t * frameSize);
+  }
+}
+
+bool ClipReader::mayFit(const std::string &path) const {
+  uint64_t room = frameCache().room();
+  std::optional<uint32_t> count = frameCache().frames(path);
+  return room > 0 && (!count || uint64_t(Kept.Width) * Kept.Height * 3 * *count <= room);
+}
+
+uint64_t ClipReader::read(const std::string &path, const DrawKey &key, uint8_t *pixels) const {
+  FrameCache &cache = frameCache();
+  std::shared_ptr<const DecodedClip> clip = cache.find(path, Kept);
+  uint64_t read = 0;
+  if (!clip && mayFit(path)) {
+    read += fileBytes(path);
+    clip = decodeWhole(path);
+  }
+  if (clip) {
+    place(*clip, choose(clip->Frames, key), key, pixels);
+    return read;
+  }
+  std::vector<uint32_t> chosen;
+  DecodedClip some = decodeChosen(path, key, chosen);
+  place(some, chosen, key, pixels);
+  return read + fileBytes(path);
+}
+
+void ClipReader::check(const std::string &path) const {
+  if (!frameCache().frames(path))
+    decodeWhole(path);
+}
+
+} // namespace vcc::runtime::data

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a media file to the pixels of one sample: frames chosen, cut, resized, flipped, as planar
+// RGB [T, 3, H, W]. Goes through the frame cache; a clip that does not fit there is decoded again,
+// frame by frame, without holding it whole.
+#ifndef VCC_RUNTIME_DATA_MEDIA_CLIPREADER_H
+#define VCC_RUNTIME_DATA_MEDIA_CLIPREADER_H
+
+#include "runtime/data/media/FrameCache.h"
+#include "runtime/data/media/FrameChoice.h"
+
+namespace vcc::runtime::data {
+
+enum class Crop {
+  None,   ///< the whole frame, resized to the exact size
+  Random, ///< a random area of 50-100 % at an aspect ratio of 3/4-4/3, one for all frames
+  Center  ///< the largest middle part of the target's aspect ratio
+};
+Crop cropMode(const std::string &word);
+
+struct ClipSpec {
+  uint32_t Frames = 1;
+  int Height = 0, Width = 0;
+  FrameMode Mode = FrameMode::Middle;
+  Crop Cut = Crop::None;
+  bool Flip = false; ///< half of the clips, mirrored left to right
+  uint64_t CacheBytes = 0;
+};
+
+/// What names a sample's draws: the seed and two numbers.
+struct DrawKey {
+  uint64_t Seed, First, Second;
+  Draws draws(Purpose purpose) const { return Draws(Seed, purpose, First, Second); }
+};
+
+class ClipReader {
+public:
+  explicit ClipReader(ClipSpec spec);
+  ~ClipReader();
+  ClipReader(const ClipReader &) = delete;
+  ClipReader &operator=(const ClipReader &) = delete;
+
+  const ClipSpec &spec() const { return Spec; }
+  size_t bytes() const { return size_t(Spec.Frames) * 3 * Spec.Height * Spec.Width; }
+  /// Writes bytes() pixels; returns the bytes read from files. Throws SampleError. Safe from
+  /// several threads.
+  uint64_t read(const std::string &path, const DrawKey &key, uint8_t *pixels) const;
+  /// Decodes the file to its end if that has not been done yet; throws SampleError where it cannot
+  /// be.
+  void check(const std::string &path) const;
+
+private:
+  bool mayFit(const std::string &path) const;
+  std::shared_ptr<DecodedClip> decodeWhole(const std::string &path) const;
+  DecodedClip decodeChosen(const std::string &path, const DrawKey &key,
+                           std::vector<uint32_t> &chosen) const;
+  void place(const DecodedClip &clip, const std::vector<uint32_t> &frames, const DrawKey &key,
+             uint8_t *pixels) const;
+  std::vector<uint32_t> choose(uint32_t count, const DrawKey &key) const;
+
+  ClipSpec Spec;
+  FrameFormat Kept;
+};
+
+} // namespace vcc::runtime::data
+#endif
