@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the data, compiles the recipe, trains every stage for one or several seeds and prints what was learned.
+
+Everything lies in one folder (default: out/ beside this file): data/, train.bin, runs/<name>/<stage>/ with weights, log and
+report, and summary.json.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parents[1]
+VCC = TOP / "build" / "bin" / "vcc"
+RECIPE = HERE / "tiny_videochat2.vcs"
+STAGES = ["language", "encoder", "align", "connect", "instruct"]
+CHANCE = {"shape": 25.0, "colour": 25.0, "direction": 25.0, "speed": 50.0}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=1, help="train this many seeds, 0 .. N-1 (default 1)")
+    parser.add_argument("--fresh", type=int, nargs="?", const=1, metavar="SEED",
+                        help="clips of another generator seed (default 1) with another held-out split")
+    parser.add_argument("--ablate", choices=["stages"], help="also train with `align` and with `connect` skipped")
+    parser.add_argument("--threads", type=int, help="threads of the step (default: all cores)")
+    parser.add_argument("--out", type=pathlib.Path, default=HERE / "out", help="where everything is put")
+    return parser.parse_args()
+
+
+def call(command, what):
+    """Runs a command in the foreground; its failure ends this program with its exit code."""
+    finished = subprocess.run([str(word) for word in command])
+    if finished.returncode:
+        print(f"error: {what} failed (exit {finished.returncode}): {' '.join(str(word) for word in command)}", file=sys.stderr)
+        sys.exit(finished.returncode)
+
+
+def make_data(folder, fresh):
+    command = [sys.executable, HERE / "make_data.py", "--out", folder]
+    if fresh is not None:
+        command += ["--seed", fresh, "--fresh-split"]
+    call(command, "making the data")
+
+
+def compile_recipe(program):
+    inputs = [VCC, RECIPE, *sorted((TOP / "stdlib").rglob("*.vcs")), TOP / "build" / "lib" / "libvcc_runtime.a"]
+    if program.exists() and all(file.stat().st_mtime <= program.stat().st_mtime for file in inputs):
+        return
+    program.parent.mkdir(parents=True, exist_ok=True)
+    print(f"compiling {RECIPE.relative_to(TOP)}", flush=True)
+    call([VCC, "compile", RECIPE, "-o", program], "compiling the recipe")
+
+
+def train(program, data, out, seed, stages, threads):
+    """Trains the stages that are not done yet, in order; gives their summaries."""
+    for stage in stages:
+        if not (out / stage / "summary.json").exists():
+            command = [program, "--stage", stage, "--data", data, "--out", out, "--seed", seed]
+            call(command + (["--threads", threads] if threads else []), f"stage {stage}")
+    return {stage: json.loads((out / stage / "summary.json").read_text()) for stage in stages}
+
+
+def accuracies(summary, evaluation):
+    """Per kind of question, in percent."""
+    for entry in summary.get("evaluations", []):
+        if entry["name"] == evaluation:
+            return {kind: 100.0 * value["accuracy"] for kind, value in entry["groups"].items()}
+    return {}
+
+
+def print_stages(name, summaries):
+    print(f"\n{name}")
+    print(f"{'stage':<12}{'steps':>7}{'seconds':>10}{'data wait':>11}{'first loss':>12}{'last loss':>11}")
+    for stage, summary in summaries.items():
+        wait = 100.0 * summary["data_wait_seconds"] / max(summary["seconds"], 1e-9)
+        print(f"{stage:<12}{summary['steps']:>7}{summary['seconds']:>10.1f}{wait:>10.1f}%"
+              f"{summary['first_loss']:>12.3f}{summary['last_loss']:>11.3f}")
+    print(f"{'all':<12}{sum(s['steps'] for s in summaries.values()):>7}{sum(s['seconds'] for s in summaries.values()):>10.1f}")
+
+
+def print_accuracies(rows):
+    kinds = list(CHANCE)
+    print(f"\naccuracy in % ({platform_name()})")
+    print(f"{'':<34}" + "".join(f"{kind:>11}" for kind in kinds))
+    for title, values in rows:
+        print(f"{title:<34}" + "".join(f"{values[kind]:>11.1f}" if kind in values else f"{'-':>11}" for kind in kinds))
+    print(f"{'chance':<34}" + "".join(f"{CHANCE[kind]:>11.1f}" for kind in kinds))
+
+
+def platform_name():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
+    return platform.machine()
+
+
+def evaluation_rows(name, summaries):
+    rows = []
+    if "connect" in summaries:
+        rows.append((f"{name}: held out, captions", accuracies(summaries["connect"], "captions")))
+    for evaluation, words in (("held", "held out"), ("in", "trained combinations"), ("shuffled", "held out, clips shuffled"),
+                              ("still", "held out, one frame repeated")):
+        rows.append((f"{name}: {words}", accuracies(summaries["instruct"], evaluation)))
+    return rows
+
+
+def skip_stages(program, data, base, out, seed, skipped, threads):
+    """The chain without one stage; what comes before it is shared with the full run."""
+    for stage in STAGES[:STAGES.index(skipped)]:
+        target = out / stage
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(os.path.relpath(base / stage, target.parent), target_is_directory=True)
+    return train(program, data, out, seed, [stage for stage in STAGES if stage != skipped], threads)
+
+
+def main():
+    options = arguments()
+    out = options.out.resolve()
+    data = out / ("data" if options.fresh is None else f"data-fresh-{options.fresh}")
+    prefix = "seed" if options.fresh is None else f"fresh-{options.fresh}-seed"
+    program = out / "train.bin"
+    make_data(data, options.fresh)
+    compile_recipe(program)
+
+    runs, rows = {}, []
+    for seed in range(options.seeds):
+        name = f"{prefix}-{seed}"
+        runs[name] = train(program, data, out / "runs" / name, seed, STAGES, options.threads)
+        rows += evaluation_rows(name, runs[name])
+    if options.ablate:
+        base = out / "runs" / f"{prefix}-0"
+        for skipped in ("align", "connect"):
+            name = f"without-{skipped}"
+            runs[name] = skip_stages(program, data, base, out / "runs" / f"{prefix}-0-{name}", 0, skipped, options.threads)
+            rows += evaluation_rows(name, runs[name])
+
+    for name, summaries in runs.items():
+        print_stages(name, summaries)
+    print_accuracies(rows)
+    report = {"cpu": platform_name(), "runs": runs,
+              "accuracy": {title: values for title, values in rows}, "chance": CHANCE}
+    (out / "summary.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(f"\nweights, checkpoints, log (log.jsonl) and report (report.html) of every stage: {out / 'runs'}/<run>/<stage>/")
+    print(f"summary: {out / 'summary.json'}")
+
+
+if __name__ == "__main__":
+    main()
