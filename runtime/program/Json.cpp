@@ -93,6 +93,13 @@ int64_t JsonNode::integerAtLeast(int64_t least) const {
   return number;
 }
 
+uint64_t JsonNode::unsignedInteger() const {
+  uint64_t number = 0;
+  if (Element.get(number))
+    fail(fmt::format("is {}, but a number that is not negative is needed", kindOf(Element)));
+  return number;
+}
+
 double JsonNode::number() const {
   double number = 0;
   if (Element.get(number))

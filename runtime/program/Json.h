@@ -46,6 +46,8 @@ public:
   int64_t integer() const;
   /// An integer that must be at least `least` (sizes, offsets).
   int64_t integerAtLeast(int64_t least) const;
+  /// A whole number up to 2^64 - 1.
+  uint64_t unsignedInteger() const;
   double number() const;
   bool boolean() const;
 

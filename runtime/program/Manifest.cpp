@@ -213,7 +213,8 @@ static Stage parseStage(const JsonNode &node, const Manifest &manifest) {
   stage.accumulate = node.integerOr("accumulate", 1);
   if (stage.accumulate < 1)
     node.fail("`accumulate` must be at least 1");
-  stage.seed = static_cast<uint64_t>(node.integerOr("seed", 0));
+  if (auto seed = node.find("seed"))
+    stage.seed = seed->unsignedInteger();
   parseComponents(node, stage);
   parseRegions(node, stage);
   parseStates(node, stage);

@@ -80,6 +80,7 @@ struct Batch {
   std::string variant;
   int64_t rows = 0;
   std::vector<std::string> datasets;
+  std::string turn = "all"; // which turns of a record a sample holds: all | random (one of them)
   std::optional<Media> media;
   std::vector<Field> fields;
 };

@@ -149,6 +149,9 @@ static Batch parseBatch(const JsonNode &node, const std::string &variant,
       batch.datasets.push_back(item.string());
       checkDeclared(item, manifest.datasets, batch.datasets.back(), "dataset");
     }
+  batch.turn = node.stringOr("turn", batch.turn);
+  if (batch.turn != "all" && batch.turn != "random")
+    node.at("turn").fail(fmt::format("is `{}`, but `all` or `random` is needed", batch.turn));
   if (auto media = node.find("media"))
     batch.media = parseMedia(*media);
   if (auto fields = node.find("fields"))

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From the command line to stages.
+#include "runtime/loop/Main.h"
+
+#include "runtime/device/cpu/Features.h"
+#include "runtime/loop/Overview.h"
+#include "runtime/program/Failure.h"
+#include "runtime/program/Suggest.h"
+#include "runtime/report/History.h"
+#include "runtime/weights/Hash.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <new>
+
+#include <sched.h>
+
+namespace vcc::runtime {
+
+using manifest::Stage;
+
+static void checkProgram(const VccProgram &program) {
+  if (program.magic != VCC_ABI_MAGIC || program.version != VCC_ABI_VERSION)
+    throw Failure(Exit::Internal, fmt::format("the program has ABI {:#x} version {}, but this runtime {:#x} version {}",
+                                              program.magic, program.version, VCC_ABI_MAGIC, VCC_ABI_VERSION));
+}
+
+static int usableThreads() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+static std::vector<const Stage *> chosenStages(const manifest::Manifest &manifest, const std::string &which) {
+  std::vector<const Stage *> chosen;
+  if (which.empty() || which == "all") {
+    for (const Stage &stage : manifest.stages)
+      chosen.push_back(&stage);
+    return chosen;
+  }
+  if (const Stage *stage = manifest.findStage(which))
+    return {stage};
+  std::vector<std::string> names;
+  for (const Stage &stage : manifest.stages)
+    names.push_back(stage.name);
+  throw Failure(Exit::Usage, fmt::format("recipe `{}` has no stage `{}`{}", manifest.recipe, which, didYouMean(which, names)),
+                fmt::format("its stages are {}", fmt::join(names, ", ")));
+}
+
+static const VccStage &tableOf(const manifest::Manifest &manifest, const VccProgram &program, const Stage &stage) {
+  size_t index = size_t(&stage - manifest.stages.data());
+  if (index >= program.stage_count || stage.name != program.stages[index].name)
+    throw Failure(Exit::Internal, fmt::format("stage `{}` of the manifest is not in the program's table", stage.name));
+  return program.stages[index];
+}
+
+/// The page over all stages that have a log.
+static void writeReport(const manifest::Manifest &manifest, const std::string &out) {
+  std::vector<std::pair<std::string, report::History>> stages;
+  for (const Stage &stage : manifest.stages)
+    if (auto history = report::readHistory(StageFolder(out, stage.name).log); !history.empty())
+      stages.emplace_back(stage.name, std::move(history));
+  if (!stages.empty())
+    report::writePage(out + "/report.html", manifest.recipe, stages);
+}
+
+static Exit trainStages(const RunContext &context) {
+  for (const Stage *stage : chosenStages(context.manifest, context.options.stage)) {
+    StageEnd end = StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).train();
+    if (end == StageEnd::AlreadyDone)
+      std::printf("stage %s: done before\n", stage->name.c_str());
+    writeReport(context.manifest, context.options.out);
+    if (end == StageEnd::Preempted)
+      return Exit::Preempted;
+  }
+  return Exit::Done;
+}
+
+static Exit evaluateStages(const RunContext &context) {
+  const std::string &name = context.options.evaluation;
+  std::vector<std::string> names;
+  bool found = false;
+  for (const Stage *stage : chosenStages(context.manifest, context.options.stage)) {
+    bool has = false;
+    for (const manifest::Evaluation &evaluation : stage->evaluations) {
+      names.push_back(evaluation.name);
+      has |= name == "all" || name == evaluation.name;
+    }
+    if (has)
+      StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).evaluateOnly(name);
+    found |= has;
+  }
+  if (!found)
+    throw Failure(Exit::Usage, fmt::format("there is no evaluation `{}`{}", name, didYouMean(name, names)),
+                  names.empty() ? std::string() : fmt::format("there are {}", fmt::join(names, ", ")));
+  return Exit::Done;
+}
+
+static Exit act(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources) {
+  checkProgram(program);
+  std::string_view json(program.manifest, program.manifest_bytes);
+  Options options = parseOptions(arguments);
+  if (options.action == Options::Action::Help) {
+    std::fputs(helpText("train.bin").c_str(), stdout);
+    return Exit::Done;
+  }
+  if (options.action == Options::Action::Manifest) {
+    std::fwrite(json.data(), 1, json.size(), stdout);
+    std::fputc('\n', stdout);
+    return Exit::Done;
+  }
+  manifest::Manifest manifest = manifest::parseManifest(json);
+  if (options.action == Options::Action::Overview) {
+    std::fputs(overviewOf(manifest, options).c_str(), stdout);
+    return Exit::Done;
+  }
+  checkFeatures(manifest.features, manifest.cpu);
+  if (options.threads == 0)
+    options.threads = usableThreads();
+  auto world = makeSingleWorld();
+  RunContext context{manifest, program, options, sources, *world, hexOf(hashOf(json.data(), json.size()))};
+  return options.action == Options::Action::Evaluate ? evaluateStages(context) : trainStages(context);
+}
+
+static int fail(Exit code, const std::string &message, const std::string &help) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "error: %s\n", message.c_str());
+  if (!help.empty())
+    std::fprintf(stderr, "help: %s\n", help.c_str());
+  return int(code);
+}
+
+int runProgram(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources) {
+  try {
+    int code = int(act(arguments, program, sources));
+    std::fflush(stdout);
+    return code;
+  } catch (const Failure &failure) {
+    return fail(failure.code(), failure.what(), failure.help());
+  } catch (const std::bad_alloc &) {
+    return fail(Exit::Memory, "out of memory", "");
+  } catch (const std::exception &error) {
+    return fail(Exit::Internal, error.what(), "this is a bug of the runtime");
+  }
+}
+
+} // namespace vcc::runtime

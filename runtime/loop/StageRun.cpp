@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stage's course: begin, loop, finish. The single step is in Step.cpp.
+#include "runtime/loop/StageRun.h"
+
+#include "runtime/device/cpu/Features.h"
+#include "runtime/loop/Signals.h"
+#include "runtime/loop/Summary.h"
+#include "runtime/program/Failure.h"
+#include "runtime/program/Json.h"
+#include "runtime/program/Suggest.h"
+#include "runtime/report/History.h"
+#include "runtime/weights/Files.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+namespace vcc::runtime {
+
+namespace fs = std::filesystem;
+using manifest::Function;
+
+StageFolder::StageFolder(const std::string &out, const std::string &stage)
+    : root((fs::path(out) / stage).string()), log(root + "/log.jsonl"),
+      summary(root + "/summary.json"), checkpoints(root + "/checkpoints"), dump(root + "/dump") {}
+
+StageRun::StageRun(const RunContext &context, const manifest::Stage &stage, const VccStage &table)
+    : Context(context), Stage(stage), Table(table), Folder(context.options.out, stage.name),
+      Seed(context.options.seed.value_or(stage.seed)) {}
+
+StageRun::~StageRun() {
+  Bar.reset();
+  if (Lock >= 0)
+    close(Lock);
+}
+
+void StageRun::lock() {
+  makeFolders(Folder.root);
+  std::string path = Folder.root + "/.lock";
+  Lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (Lock < 0 || flock(Lock, LOCK_EX | LOCK_NB) != 0)
+    throw Failure(Exit::Usage, fmt::format("another run is writing to `{}`", Folder.root),
+                  "give this one its own --out");
+}
+
+/// Weights that a stage started from must still be the ones that lie there.
+void StageRun::checkStages(const std::map<std::string, std::string> &recorded) const {
+  for (const auto &[name, identity] : recorded)
+    if (identityOf(Context.options.out, name) != identity)
+      throw Failure(Exit::Data,
+                    fmt::format("stage `{}` was started from other weights of stage `{}` than those in `{}`",
+                                Stage.name, name, weightsFileOf(Context.options.out, name)),
+                    "train it anew with `--resume never`, or use another --out");
+}
+
+bool StageRun::isComplete() const {
+  if (!Context.options.resume || !Context.options.dump.empty())
+    return false;
+  auto summary = readSummary(Folder.summary);
+  if (!summary || summary->program != Context.fingerprint || summary->seed != Seed)
+    return false;
+  int64_t target = std::min(summary->total, Context.options.maxSteps.value_or(summary->total));
+  if (summary->steps < target || !exists(weightsFileOf(Context.options.out, Stage.name)))
+    return false;
+  checkStages(summary->stages);
+  return true;
+}
+
+DataOptions StageRun::dataOptions() const {
+  return {Context.options.data, Seed, Context.world.rank(), Context.world.size(),
+          Context.options.workers};
+}
+
+int64_t StageRun::rows() const {
+  auto it = Stage.batch.find("main");
+  if (it == Stage.batch.end())
+    it = Stage.batch.begin();
+  return it == Stage.batch.end() ? 1 : it->second.rows;
+}
+
+void StageRun::openData() {
+  const Function *first = Stage.find(Function::Role::Micro);
+  double perStep = double(rows() * Stage.accumulate * Context.world.size());
+  if (!Program->dataInputs(*first).empty()) {
+    Data = Context.sources.batches(Context.manifest, Stage, dataOptions(), Log);
+    if (Data->samples() < 1)
+      throw Failure(Exit::Data, fmt::format("stage `{}` has no samples", Stage.name));
+    StepsPerEpoch = double(Data->samples()) / perStep;
+  }
+  Total = Stage.steps ? Stage.steps
+                      : std::max<int64_t>(1, int64_t(std::llround(Stage.epochs * StepsPerEpoch)));
+  Target = std::min(Total, Context.options.maxSteps.value_or(Total));
+}
+
+/// Brings weights and moments to where training goes on from: init, then sources, then the newest checkpoint.
+void StageRun::begin() {
+  Program = std::make_unique<StageProgram>(Table, Stage, Context.options.threads);
+  auto address = [this](const manifest::State &state) { return Program->at(state); };
+  Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
+  std::optional<Progress> found;
+  if (Context.options.resume)
+    found = Saved->newest(Log);
+  else
+    Saved->removeAll();
+  if (const Function *init = Stage.find(Function::Role::Init))
+    Program->run(*init, {Seed, 0, 0, 1, 1});
+  Origin = startWeights(Context.manifest, Stage,
+                        {Context.options.out, Context.options.weights, !found.has_value()}, address);
+  Program->executor().weightsChanged();
+  Now.seed = Seed, Now.program = Context.fingerprint;
+  Now.frozen = fingerprintOfFrozen(Stage, address);
+  Now.stages = Origin.stages;
+  if (found)
+    restore(*found);
+  Log.open(Folder.log, Now.logBytes);
+}
+
+void StageRun::restore(const Progress &progress) {
+  std::string path = Saved->pathOf(progress.step);
+  const char *help = "train anew with `--resume never`, or use another --out";
+  if (progress.program != Context.fingerprint)
+    throw Failure(Exit::Data, fmt::format("checkpoint `{}` was made by another compilation of the recipe", path), help);
+  if (progress.seed != Seed)
+    throw Failure(Exit::Usage, fmt::format("checkpoint `{}` has seed {}, but this run has {}", path, progress.seed, Seed), help);
+  checkStages(progress.stages);
+  if (progress.frozen != Now.frozen)
+    throw Failure(Exit::Data, fmt::format("the frozen weights are not those of checkpoint `{}`", path), help);
+  Saved->load(progress);
+  Now = progress;
+  LastSaved = progress.step;
+}
+
+static std::string jsonOfStart(const Progress &now, int64_t target, int threads, bool resumed) {
+  JsonWriter writer;
+  writer.beginObject().member("event", resumed ? "resume" : "start").member("at", now.step);
+  writer.member("target", target).member("seed", now.seed).member("threads", threads);
+  writer.member("cpu", std::string_view(cpuName()));
+  writer.member("frozen", std::string_view(now.frozen));
+  return writer.endObject().text();
+}
+
+StageEnd StageRun::train() {
+  lock();
+  if (isComplete())
+    return StageEnd::AlreadyDone;
+  begin();
+  openData();
+  listenForSignals();
+  checkRange();
+  // What the stage left before is not its result any more.
+  fs::remove(Folder.summary);
+  fs::remove(weightsFileOf(Context.options.out, Stage.name));
+  Log.write(jsonOfStart(Now, Target, Context.options.threads, Now.step > 0));
+  Log.note(fmt::format("stage {}: {} of {} steps to do, {:.1f} MB, frozen weights {}", Stage.name,
+                       Target - Now.step, Total, double(Program->memory().total()) / 1e6, Now.frozen));
+  if (!loop())
+    return StageEnd::Preempted;
+  finish();
+  return StageEnd::Done;
+}
+
+void StageRun::checkRange() const {
+  if (Now.step > Target)
+    throw Failure(Exit::Usage, fmt::format("stage `{}` has a checkpoint at step {}, beyond --max-steps {}",
+                                           Stage.name, Now.step, Target));
+  for (int64_t index : Context.options.dump)
+    if (index < Now.step || index >= Target)
+      throw Failure(Exit::Usage, fmt::format("--dump {}: stage `{}` is to run steps {} to {}", index, Stage.name,
+                                             Now.step, Target - 1),
+                    "another --out, or `--resume never`, trains from step 0");
+}
+
+bool StageRun::loop() {
+  std::unique_ptr<Prefetch> prefetch;
+  if (Data && Now.step < Target)
+    prefetch = std::make_unique<Prefetch>(
+        *Data, [this](int64_t step) { return Program->dataInputs(microOf(step)); }, Now.step, Target,
+        Stage.accumulate);
+  Bar = std::make_unique<report::Progress>(Log, Stage.name, Target, Stage.logSteps);
+  while (Now.step < Target) {
+    step(Now.step, prefetch.get());
+    ++Now.step;
+    evaluateDue(false);
+    if (Stage.save.steps && Now.step % Stage.save.steps == 0 && Now.step < Target)
+      save();
+    if (int signal = signalReceived(); signal && Now.step < Target) {
+      if (LastSaved != Now.step)
+        save();
+      Bar.reset();
+      Log.note(fmt::format("signal {}: saved `{}` after step {}; run again to go on", signal,
+                           Saved->pathOf(Now.step), Now.step));
+      return false;
+    }
+  }
+  Bar.reset();
+  return true;
+}
+
+void StageRun::save() {
+  Now.logBytes = Log.sync();
+  Saved->save(Now);
+  LastSaved = Now.step;
+}
+
+EvaluationResult StageRun::evaluateOne(const manifest::Evaluation &evaluation) {
+  auto source = Context.sources.evaluation(Context.manifest, Stage, evaluation, dataOptions(), Log);
+  return evaluate(*Program, evaluation, *source, Seed, Now.step);
+}
+
+void StageRun::evaluateDue(bool atEnd) {
+  for (const manifest::Evaluation &evaluation : Stage.evaluations) {
+    bool due = atEnd || (evaluation.when.steps && Now.step % evaluation.when.steps == 0 && Now.step < Target);
+    if (!due)
+      continue;
+    EvaluationResult result = evaluateOne(evaluation);
+    Log.note(textOf(result));
+    Log.write(jsonOf(result));
+  }
+}
+
+void StageRun::finish() {
+  auto address = [this](const manifest::State &state) { return Program->at(state); };
+  if (LastSaved != Now.step)
+    save();
+  evaluateDue(true);
+  std::string frozen = fingerprintOfFrozen(Stage, address);
+  if (frozen != Now.frozen)
+    throw Failure(Exit::Internal, fmt::format("frozen weights changed from {} to {}", Now.frozen, frozen));
+  JsonWriter end;
+  end.beginObject().member("event", "end").member("at", Now.step);
+  end.member("frozen", std::string_view(frozen)).endObject();
+  Log.write(end.text());
+  Log.sync();
+  std::string weights = saveWeights(Stage, Context.options.out, Origin, Now, address);
+  StageSummary summary;
+  summary.program = Context.fingerprint, summary.seed = Seed;
+  summary.steps = Now.step, summary.total = Total;
+  summary.stages = Now.stages;
+  summary.frozenBefore = Now.frozen, summary.frozenAfter = frozen;
+  summary.threads = Context.options.threads;
+  summary.memoryBytes = Program->memory().total(), summary.packedBytes = Program->executor().packedBytes();
+  summary.checkpoint = Saved->pathOf(Now.step), summary.weights = weights, summary.log = Folder.log;
+  writeSummary(Folder.summary, Context.manifest.recipe, Stage, summary, report::readHistory(Folder.log));
+  Log.note(fmt::format("stage {}: done, frozen weights {} as before, {}", Stage.name, frozen, weights));
+}
+
+void StageRun::evaluateOnly(const std::string &name) {
+  lock();
+  Program = std::make_unique<StageProgram>(Table, Stage, Context.options.threads);
+  auto address = [this](const manifest::State &state) { return Program->at(state); };
+  Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
+  auto found = Saved->newest(Log);
+  if (!found)
+    throw Failure(Exit::Data, fmt::format("stage `{}` has no checkpoint in `{}`", Stage.name, Folder.checkpoints),
+                  fmt::format("train it by `--stage {}`", Stage.name));
+  Seed = found->seed;
+  if (const Function *init = Stage.find(Function::Role::Init))
+    Program->run(*init, {Seed, 0, 0, 1, 1});
+  Origin = startWeights(Context.manifest, Stage, {Context.options.out, Context.options.weights, false}, address);
+  Now.frozen = fingerprintOfFrozen(Stage, address);
+  restore(*found);
+  Program->executor().weightsChanged();
+  for (const manifest::Evaluation &evaluation : Stage.evaluations) {
+    if (name != "all" && name != evaluation.name)
+      continue;
+    EvaluationResult result = evaluateOne(evaluation);
+    Log.note(textOf(result));
+    writeWhole(Folder.root + "/evaluation-" + evaluation.name + ".json", jsonOf(result) + "\n");
+  }
+}
+
+} // namespace vcc::runtime

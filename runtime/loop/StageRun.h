@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One stage from start to end: weights, steps, checkpoints, evaluations, reports. The order of the parts of a step and
+// nothing else; what a step computes is the program's, what it reads is the data path's.
+#ifndef VCC_RUNTIME_LOOP_STAGERUN_H
+#define VCC_RUNTIME_LOOP_STAGERUN_H
+
+#include "runtime/collectives/World.h"
+#include "runtime/loop/BatchSource.h"
+#include "runtime/loop/Evaluate.h"
+#include "runtime/loop/Options.h"
+#include "runtime/loop/Prefetch.h"
+#include "runtime/loop/StageProgram.h"
+#include "runtime/report/Progress.h"
+#include "runtime/weights/Checkpoint.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vcc::runtime {
+
+class Dump;
+
+/// Where data comes from; the program uses openBatchSource and openEvaluationSource, tests their own.
+struct Sources {
+  std::function<std::unique_ptr<BatchSource>(const manifest::Manifest &, const manifest::Stage &,
+                                             const DataOptions &, report::Log &)>
+      batches;
+  std::function<std::unique_ptr<EvaluationSource>(const manifest::Manifest &, const manifest::Stage &,
+                                                  const manifest::Evaluation &, const DataOptions &,
+                                                  report::Log &)>
+      evaluation;
+};
+
+/// What all stages of a call share.
+struct RunContext {
+  const manifest::Manifest &manifest;
+  const VccProgram &program;
+  const Options &options;
+  const Sources &sources;
+  World &world;
+  std::string fingerprint; // of the program
+};
+
+/// The files of a stage under --out.
+struct StageFolder {
+  std::string root, log, summary, checkpoints, dump;
+  StageFolder(const std::string &out, const std::string &stage);
+};
+
+enum class StageEnd { Done, AlreadyDone, Preempted };
+
+class StageRun {
+public:
+  StageRun(const RunContext &context, const manifest::Stage &stage, const VccStage &table);
+  ~StageRun();
+  /// Trains what is left, evaluates, writes the stage's files.
+  StageEnd train();
+  /// Evaluates with the newest checkpoint; writes <out>/<stage>/evaluation-<name>.json.
+  void evaluateOnly(const std::string &name);
+
+private:
+  bool isComplete() const;
+  void lock();
+  void checkStages(const std::map<std::string, std::string> &recorded) const;
+  void begin();
+  void restore(const Progress &progress);
+  void openData();
+  void checkRange() const;
+  bool loop();
+  void step(int64_t index, Prefetch *prefetch);
+  void micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report, Dump *dump);
+  void checkFinite(int64_t index, const report::StepReport &report);
+  void checkGradients(int64_t index, const report::StepReport &report);
+  [[noreturn]] void stop(int64_t index, const std::string &what, const report::StepReport &report);
+  void save();
+  void evaluateDue(bool atEnd);
+  EvaluationResult evaluateOne(const manifest::Evaluation &evaluation);
+  void finish();
+  StepInputs inputsOf(int64_t index, int64_t micro) const;
+  const manifest::Function &microOf(int64_t index) const;
+  int64_t rows() const;
+  DataOptions dataOptions() const;
+
+  const RunContext &Context;
+  const manifest::Stage &Stage;
+  const VccStage &Table;
+  StageFolder Folder;
+  report::Log Log;
+  int Lock = -1;
+  uint64_t Seed;
+  std::unique_ptr<StageProgram> Program;
+  std::unique_ptr<Checkpoints> Saved;
+  std::unique_ptr<BatchSource> Data;
+  std::unique_ptr<report::Progress> Bar;
+  Provenance Origin;
+  Progress Now;
+  int64_t Target = 0, Total = 0, LastSaved = -1;
+  double StepsPerEpoch = 1;
+};
+
+
+} // namespace vcc::runtime
+#endif

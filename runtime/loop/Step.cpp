@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One optimizer step: micro-batches, the check that every number is finite, the update, the report.
+#include "runtime/device/cpu/Threads.h"
+#include "runtime/loop/Dump.h"
+#include "runtime/loop/StageRun.h"
+#include "runtime/program/Failure.h"
+#include "runtime/program/Json.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace vcc::runtime {
+
+using manifest::Function;
+using manifest::State;
+
+const Function &StageRun::microOf(int64_t index) const {
+  const Function *function = Stage.find(Function::Role::Micro);
+  if (!Data)
+    return *function;
+  std::string variant = Data->variant(index);
+  function = Stage.find(Function::Role::Micro, variant);
+  if (!function)
+    throw Failure(Exit::Internal, fmt::format("stage `{}` has no function for batches of `{}`", Stage.name, variant));
+  return *function;
+}
+
+StepInputs StageRun::inputsOf(int64_t index, int64_t micro) const {
+  StepInputs inputs;
+  inputs.seed = Seed, inputs.step = index;
+  inputs.firstSample = (micro * Context.world.size() + Context.world.rank()) * rows();
+  inputs.totalSteps = double(Total), inputs.stepsPerEpoch = StepsPerEpoch;
+  return inputs;
+}
+
+static bool isLoss(const std::string &name) { return name == "loss" || name.rfind("loss.", 0) == 0; }
+
+/// Losses are shares of the step's value and add up; other reports are averaged over the micro-batches.
+static void addOutputs(report::StepReport &report, const std::vector<Scalar> &scalars, int64_t accumulate) {
+  for (const Scalar &scalar : scalars) {
+    double value = isLoss(scalar.name) ? scalar.value : scalar.value / double(accumulate);
+    auto it = std::find_if(report.values.begin(), report.values.end(),
+                           [&](const auto &entry) { return entry.first == scalar.name; });
+    if (it == report.values.end())
+      report.values.emplace_back(scalar.name, value);
+    else
+      it->second += value;
+  }
+}
+
+void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report,
+                     Dump *dump) {
+  const Function &function = microOf(index);
+  if (prefetch) {
+    const Slot &slot = prefetch->take();
+    if (slot.step != index || slot.micro != number)
+      throw Failure(Exit::Internal, fmt::format("batch {}.{} came for step {}.{}", slot.step, slot.micro, index, number));
+    HostTensors inputs = Program->dataInputs(function);
+    for (const auto &[name, tensor] : slot.tensors)
+      std::memcpy(inputs.at(name).data, tensor.data, size_t(elementsOf(tensor.shape) * bytesOf(tensor.dtype)));
+    if (dump)
+      dump->inputs(int(number), slot.tensors);
+    report.samples += slot.report.samples, report.tokens += slot.report.tokens;
+    report.supervised += slot.report.supervised;
+    for (const Replacement &replacement : slot.report.replaced)
+      report.replaced.emplace_back(replacement.sample, replacement.reason);
+    prefetch->release();
+  }
+  Program->run(function, inputsOf(index, number));
+  if (dump)
+    dump->systemInputs(int(number), function);
+  addOutputs(report, Program->scalars(function), Stage.accumulate);
+}
+
+void StageRun::step(int64_t index, Prefetch *prefetch) {
+  auto start = std::chrono::steady_clock::now();
+  std::unique_ptr<Dump> dump;
+  if (Context.options.dump.count(index)) {
+    dump = std::make_unique<Dump>(*Program);
+    dump->weightsBefore();
+  }
+  report::StepReport report;
+  report.step = index;
+  for (int64_t number = 0; number < Stage.accumulate; ++number)
+    micro(index, number, prefetch, report, dump.get());
+  for (auto &[name, value] : report.values)
+    value = Context.world.sum(value);
+  checkFinite(index, report);
+  checkGradients(index, report);
+  if (dump)
+    dump->gradients();
+  if (const Function *update = Stage.find(Function::Role::Update)) {
+    Program->run(*update, inputsOf(index, 0));
+    if (dump)
+      dump->systemInputs(int(Stage.accumulate), *update);
+    addOutputs(report, Program->scalars(*update), 1);
+    checkFinite(index, report);
+  }
+  if (dump) {
+    std::vector<Scalar> values;
+    for (const auto &[name, value] : report.values)
+      values.push_back({name, value});
+    dump->outputs(values);
+    dump->weightsAfter();
+    Log.note(fmt::format("step {} written to {}", index, dump->write(Folder.dump, index)));
+  }
+  report.dataWait = prefetch ? prefetch->takeWait() : 0;
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  Log.write(report::jsonOf(report));
+  Bar->show(report);
+}
+
+/// Index of the first element that is not finite, -1 where all are.
+static int64_t firstNonFinite(const float *values, int64_t count) {
+  constexpr int64_t Block = 4096;
+  constexpr uint32_t Exponent = 0x7f800000u;
+  for (int64_t begin = 0; begin < count; begin += Block) {
+    int64_t end = std::min(count, begin + Block);
+    uint32_t found = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      uint32_t bits;
+      std::memcpy(&bits, values + i, sizeof bits);
+      found |= uint32_t((bits & Exponent) == Exponent);
+    }
+    if (found)
+      for (int64_t i = begin; i < end; ++i)
+        if (!std::isfinite(values[i]))
+          return i;
+  }
+  return -1;
+}
+
+void StageRun::checkGradients(int64_t index, const report::StepReport &report) {
+  const auto &states = Stage.states;
+  std::atomic<int64_t> first{int64_t(states.size())};
+  onThreads(Context.options.threads, [&](int thread, int threads) {
+    for (int64_t i = thread; i < int64_t(states.size()) && i < first; i += threads) {
+      const State &state = states[size_t(i)];
+      if (state.kind != State::Kind::Weight || state.isGroup() || !state.gradient || state.dtype != DType::F32)
+        continue;
+      if (firstNonFinite(reinterpret_cast<const float *>(Program->gradientOf(state)), elementsOf(state.shape)) < 0)
+        continue;
+      int64_t known = first;
+      while (i < known && !first.compare_exchange_weak(known, i))
+        ;
+    }
+  });
+  if (first == int64_t(states.size()))
+    return;
+  const State &state = states[size_t(first)];
+  auto *gradient = reinterpret_cast<const float *>(Program->gradientOf(state));
+  int64_t element = firstNonFinite(gradient, elementsOf(state.shape));
+  stop(index, fmt::format("the gradient of `{}` is {} at element {}", state.path, gradient[element], element), report);
+}
+
+void StageRun::checkFinite(int64_t index, const report::StepReport &report) {
+  // A term says more than the total, which comes first.
+  for (auto it = report.values.rbegin(); it != report.values.rend(); ++it)
+    if (!std::isfinite(it->second) && it->first != "loss")
+      stop(index, fmt::format("`{}` is {}", it->first, it->second), report);
+  for (const auto &[name, value] : report.values)
+    if (!std::isfinite(value))
+      stop(index, fmt::format("`{}` is {}", name, value), report);
+}
+
+void StageRun::stop(int64_t index, const std::string &what, const report::StepReport &report) {
+  std::string cause;
+  for (const State &state : Stage.states) {
+    if (state.kind != State::Kind::Weight || state.isGroup() || state.dtype != DType::F32)
+      continue;
+    auto *values = reinterpret_cast<const float *>(Program->at(state));
+    if (int64_t element = firstNonFinite(values, elementsOf(state.shape)); element >= 0) {
+      cause = fmt::format("; the first weight that is not finite is `{}` (element {})", state.path, element);
+      break;
+    }
+  }
+  JsonWriter writer;
+  writer.beginObject().member("event", "stopped").member("at", index);
+  writer.member("reason", std::string_view(what + cause)).endObject();
+  Log.write(writer.text());
+  Log.sync();
+  Bar.reset();
+  throw Failure(Exit::Policy, fmt::format("stage `{}`, step {}: {}{}", Stage.name, index, what, cause),
+                LastSaved < 0 ? std::string("no checkpoint was saved before it; a lower learning rate or a longer warm-up may help")
+                              : fmt::format("the last good checkpoint is `{}`", Saved->pathOf(LastSaved)));
+}
+
+} // namespace vcc::runtime

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The `start` rules: where every weight of a stage comes from. What is missing, mis-shaped or asked for by nobody is an
+// error that names both sides.
+#ifndef VCC_RUNTIME_WEIGHTS_START_H
+#define VCC_RUNTIME_WEIGHTS_START_H
+
+#include "runtime/program/Manifest.h"
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace vcc::runtime {
+
+struct StartOptions {
+  std::string out;     // --out: stages' results lie in <out>/<stage>/
+  std::string weights; // --weights: files named by the recipe
+  bool trained = true; // false: trained weights come from a checkpoint, only frozen ones are wanted
+};
+
+/// Where a stage's weights came from.
+struct Provenance {
+  /// Weight path -> file it was read from; absent: as the init function wrote it.
+  std::map<std::string, std::string> file;
+  /// Stage -> identity of its weights file, for the stages that were read from.
+  std::map<std::string, std::string> stages;
+};
+
+/// The weights file that a stage leaves.
+std::string weightsFileOf(const std::string &out, const std::string &stage);
+
+/// Metadata keys of weights files.
+inline constexpr const char *IdentityKey = "vcc.identity";
+inline constexpr const char *ReferencesKey = "vcc.references";
+
+/// Reads every weight with a source other than init into address(state). Throws Failure(Exit::Data).
+Provenance startWeights(const manifest::Manifest &manifest, const manifest::Stage &stage,
+                        const StartOptions &options,
+                        const std::function<std::byte *(const manifest::State &)> &address);
+
+/// What a stage's weights would be read from now, or the sentence that says what is missing; reads no tensor.
+std::vector<std::string> missingSources(const manifest::Stage &stage, const StartOptions &options);
+
+/// Identity of a stage's weights file, empty where there is none.
+std::string identityOf(const std::string &out, const std::string &stage);
+
+} // namespace vcc::runtime
+#endif
