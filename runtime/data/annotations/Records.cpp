@@ -81,8 +81,15 @@ std::optional<Record::Element> Record::find(std::string_view path) const {
 
 Record::Element Record::require(const std::string &name, std::optional<size_t> turn) const {
   const RecordSchema &schema = File->schema();
+  // A declared name stands for its path, also as the head of a longer one (`attributes.shape`).
+  std::string path = name;
   auto declared = schema.Fields.find(name);
-  const std::string &path = declared == schema.Fields.end() ? name : declared->second;
+  if (declared != schema.Fields.end()) {
+    path = declared->second;
+  } else if (size_t dot = name.find('.'); dot != std::string::npos) {
+    if (auto head = schema.Fields.find(name.substr(0, dot)); head != schema.Fields.end())
+      path = head->second + name.substr(dot);
+  }
   if (auto found = find(path))
     return *found;
   if (turn && !schema.TurnsKey.empty())

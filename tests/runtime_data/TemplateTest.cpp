@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Templates and text fields, token by token: which token stands where, which is supervised, what is
+// cut.
+#include "runtime/data/text/TextField.h"
+#include "runtime/program/Failure.h"
+#include "tests/runtime_data/Scratch.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <sentencepiece_processor.h>
+
+using namespace vcc::runtime;
+using namespace vcc::runtime::data;
+using namespace vcc::runtime::test;
+using testing::HasSubstr;
+
+namespace {
+
+const char *const Annotations = R"([
+ {"QA": [{"i": "look", "q": "what colour", "a": "dark red"}]},
+ {"QA": [{"q": "what", "a": "red"}, {"q": "colour", "a": "</s> blue"}]},
+ {"caption": "a circle"},
+ {"text": "red blue"},
+ {"kind": "odd"}
+])";
+
+struct Texts : testing::Test {
+  Scratch Files;
+  std::unique_ptr<Tokenizer> Words;
+  sentencepiece::SentencePieceProcessor Pieces;
+  manifest::Template Pattern{"tiny",
+                             {{"system", "{i}"},
+                              {"media", "human : <video> {visual} </video>"},
+                              {"user", "{q}"},
+                              {"assistant", "assistant : {a}"},
+                              {"end", "</s>"}},
+                             {"describe"}};
+  manifest::Field Field;
+  std::unique_ptr<RecordFile> File;
+  Record Read;
+
+  Texts() {
+    std::string model = Files.words("lm", {"human", ":", "<video>", "</video>", "assistant", "look",
+                                           "what", "colour", "dark", "red", "blue", "a", "circle",
+                                           "describe", "extra", "user"});
+    manifest::Tokenizer declared{"pieces", "sentencepiece", model, 19, false};
+    Words = openTokenizer(declared, Files.dir());
+    EXPECT_TRUE(Pieces.Load(Files.path(model)).ok());
+    RecordSchema schema;
+    schema.TurnsKey = "QA";
+    schema.TurnFields = {{"i", "i"}, {"q", "q"}, {"a", "a"}};
+    schema.CaptionKey = "caption";
+    schema.TextKey = "text";
+    File = std::make_unique<RecordFile>(Files.write("a.json", Annotations), schema);
+    Field.name = "dialogue";
+    Field.kind = manifest::Field::Kind::Template;
+    Field.templateName = "tiny";
+    size(16, 2);
+  }
+
+  void size(int64_t tokens, int64_t visual) {
+    Field.maxTokens = tokens;
+    Field.visual = visual;
+    Field.length = tokens + visual;
+  }
+
+  Conversation conversation(uint64_t number, TurnChoice choice = TurnChoice::All,
+                            uint64_t key = 0) {
+    File->read(number, Read);
+    return Conversation(Read, choice, Draws(1, Purpose::Turn, key, 0));
+  }
+
+  TextRow make(const Conversation &conversation) {
+    bool templated = Field.kind == manifest::Field::Kind::Template;
+    return TextField(Field, templated ? &Pattern : nullptr, *Words)
+        .row(conversation, Draws(1, Purpose::Prompt, 0, 0));
+  }
+
+  /// Tokens in words; supervised ones in brackets, visual places as V, padding as _.
+  std::string show(const TextRow &row) {
+    std::string out;
+    int64_t text = 0, first = Field.side == "left" ? Field.length - row.Length : 0;
+    for (int64_t i = 0; i < Field.length; ++i) {
+      std::string piece = Pieces.IdToPiece(row.Ids[i]);
+      if (piece.starts_with("\xe2\x96\x81"))
+        piece = piece.substr(3);
+      bool used = i >= first && i < first + row.Length;
+      bool visual = row.VisualAt >= 0 && i >= row.VisualAt && i < row.VisualAt + Field.visual;
+      EXPECT_TRUE(row.Labels[i] == -100 || (row.Labels[i] == row.Ids[i] && used && !visual));
+      if (!used || visual)
+        piece = used ? "V" : "_";
+      else
+        ++text;
+      out += (out.empty() ? "" : " ") + (row.Labels[i] >= 0 ? "[" + piece + "]" : piece);
+    }
+    EXPECT_EQ(text, row.Tokens);
+    return out;
+  }
+  std::string show(uint64_t number) { return show(make(conversation(number))); }
+};
+
+TEST_F(Texts, oneTurn) {
+  EXPECT_EQ(show(0), "<s> look human : <video> V V </video> what colour assistant : [dark] [red] "
+                     "[</s>] _ _ _");
+  EXPECT_EQ(make(conversation(0)).Supervised, 3);
+  EXPECT_EQ(make(conversation(0)).Length, 15);
+}
+
+// Turns repeat user and assistant only; no instruction, no system segment; `</s>` in a record is
+// text.
+TEST_F(Texts, twoTurns) {
+  EXPECT_EQ(show(1), "<s> human : <video> V V </video> what assistant : [red] colour assistant : "
+                     "[<unk>] [blue] [</s>] _");
+}
+
+TEST_F(Texts, oneOfTwoTurns) {
+  std::set<std::string> seen;
+  for (uint64_t key = 0; key < 20; ++key)
+    seen.insert(conversation(1, TurnChoice::One, key).turns().at(0).Question);
+  EXPECT_EQ(seen, (std::set<std::string>{"what", "colour"}));
+}
+
+TEST_F(Texts, captionTakesAPrompt) {
+  EXPECT_EQ(show(2),
+            "<s> human : <video> V V </video> describe assistant : [a] [circle] [</s>] _ _ "
+            "_ _ _");
+}
+
+TEST_F(Texts, plainTextHasNoQuestion) {
+  Pattern.segments = {{"assistant", "{a}"}, {"end", "</s>"}};
+  Field.supervise = "all";
+  size(6, 0);
+  EXPECT_EQ(show(3), "[<s>] [red] [blue] [</s>] _ _");
+  // The first position is nobody's target.
+  EXPECT_EQ(make(conversation(3)).Supervised, 3);
+  Pattern.segments[0].text = "user : {text}";
+  Field.supervise = "assistant";
+  EXPECT_EQ(show(3), "<s> user : [red] [blue] [</s>]");
+}
+
+TEST_F(Texts, candidateTakesTheAnswersPlace) {
+  Conversation asked = conversation(0);
+  asked.answer("blue");
+  EXPECT_EQ(show(make(asked)), "<s> look human : <video> V V </video> what colour assistant : "
+                               "[blue] [</s>] _ _ _ _");
+}
+
+TEST_F(Texts, superviseAllAndNone) {
+  Field.supervise = "all";
+  EXPECT_EQ(show(2), "[<s>] [human] [:] [<video>] V V [</video>] [describe] [assistant] [:] [a] "
+                     "[circle] [</s>] _ _ _ _ _");
+  EXPECT_EQ(make(conversation(2)).Supervised, 10);
+  Field.supervise = "none";
+  EXPECT_EQ(make(conversation(2)).Supervised, 0);
+}
+
+// An end token inside an assistant segment belongs to every answer.
+TEST_F(Texts, controlTokenInEveryTurn) {
+  Pattern.segments = {{"user", "user {q}"}, {"assistant", "{a} </s>"}};
+  size(9, 0);
+  EXPECT_EQ(show(0), "<s> user what colour [dark] [red] [</s>] _ _");
+}
+
+TEST_F(Texts, cutLeavesVisualPlaces) {
+  size(7, 2);
+  EXPECT_EQ(show(0), "<s> look human : <video> V V </video> what");
+  size(3, 2);
+  EXPECT_EQ(show(0), "<s> look human V V");
+  EXPECT_EQ(make(conversation(0)).Supervised, 0);
+}
+
+TEST_F(Texts, leftPadding) {
+  Field.side = "left";
+  size(14, 2);
+  EXPECT_EQ(show(2), "_ _ _ <s> human : <video> V V </video> describe assistant : [a] [circle] "
+                     "[</s>]");
+}
+
+TEST_F(Texts, withoutVisualPlacesTheWordsRemain) {
+  size(13, 0);
+  EXPECT_EQ(show(0),
+            "<s> look human : <video> </video> what colour assistant : [dark] [red] [</s>]");
+}
+
+TEST_F(Texts, plainField) {
+  Field.kind = manifest::Field::Kind::Text;
+  Field.from = "q";
+  Field.bos = false;
+  size(4, 0);
+  EXPECT_EQ(show(0), "[what] [colour] _ _");
+  EXPECT_EQ(make(conversation(0)).Supervised, 1);
+  Words = openTokenizer(
+      {"words", "wordpiece",
+       (Files.write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nwhat\ncolour\nred\n"), "vocab.txt"),
+       7, true},
+      Files.dir());
+  EXPECT_EQ(make(conversation(0)).Ids, (std::vector<int32_t>{2, 4, 5, 3}));
+  size(3, 0);
+  EXPECT_EQ(make(conversation(0)).Ids, (std::vector<int32_t>{2, 4, 3}));
+  Field.from = "i";
+  EXPECT_EQ(make(conversation(1)).Ids, (std::vector<int32_t>{2, 3, 0}));
+}
+
+TEST_F(Texts, faults) {
+  EXPECT_THAT(failure([&] { show(4); }), HasSubstr("record 4: has neither turns nor a caption"));
+  Pattern.segments[1].text = "human";
+  EXPECT_THAT(failure([&] { show(0); }, Exit::Recipe), HasSubstr("has no `{visual}`"));
+  Pattern.segments[1].text = "{colour} {visual}";
+  EXPECT_THAT(failure([&] { show(0); }), HasSubstr("field `colour` is absent"));
+}
+
+} // namespace
