@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tg-convert-contractions: dot_general becomes tg.gemm. Each side is read through its views by strides; batch axes join
+// to at most two, rows, columns and the contracted axes to one each. Where that fails, or where a side has no unit
+// stride, the side is copied into canonical order first.
+#include "compiler/fuse/Passes.h"
+#include "compiler/fuse/StridedViews.h"
+#include "dialects/tg/Build.h"
+
+namespace vcc::fuse {
+#define GEN_PASS_DEF_CONVERTCONTRACTIONSPASS
+#include "compiler/fuse/Passes.h.inc"
+} // namespace vcc::fuse
+
+using namespace mlir;
+using namespace vcc;
+using namespace vcc::fuse;
+
+namespace {
+
+/// One side of a product: its view and its axes by role.
+struct Side {
+  StridedView view;
+  SmallVector<int64_t> batch, free, contract;
+
+  Side(Value value, ArrayRef<int64_t> batchAxes, ArrayRef<int64_t> contractAxes)
+      : view(resolveView(value)), batch(batchAxes), contract(contractAxes) {
+    SmallVector<int64_t> used(batchAxes);
+    used.append(contractAxes.begin(), contractAxes.end());
+    free = tg::otherAxes(static_cast<int64_t>(view.shape.size()), used);
+  }
+  SmallVector<int64_t> sizes(ArrayRef<int64_t> axes) const {
+    SmallVector<int64_t> picked;
+    for (int64_t axis : axes)
+      picked.push_back(view.shape[axis]);
+    return picked;
+  }
+  SmallVector<int64_t> strides(ArrayRef<int64_t> axes) const {
+    SmallVector<int64_t> picked;
+    for (int64_t axis : axes)
+      picked.push_back(view.strides[axis]);
+    return picked;
+  }
+  /// The side copied as [batch.., free.., contract..].
+  void copyCanonical(OpBuilder &builder, Location loc, Value value) {
+    SmallVector<int64_t> permutation(batch);
+    permutation.append(free.begin(), free.end());
+    permutation.append(contract.begin(), contract.end());
+    SmallVector<int64_t> shape;
+    for (int64_t axis : permutation)
+      shape.push_back(shapeOf(value)[axis]);
+    auto type = RankedTensorType::get(shape, elementOf(value));
+    if (!llvm::is_sorted(permutation))
+      value = builder.create<tg::TransposeOp>(loc, type, value, permutation);
+    value = builder.create<tg::BarrierOp>(loc, TypeRange{type}, ValueRange{value}).getResult(0);
+    int64_t next = 0;
+    for (SmallVector<int64_t> *axes : {&batch, &free, &contract})
+      for (int64_t &axis : *axes)
+        axis = next++;
+    view = resolveView(value);
+  }
+};
+
+/// Size and stride of one merged axis; nothing when no single stride covers the axes.
+struct Axis {
+  int64_t size = 1, stride = 0;
+};
+std::optional<Axis> mergedAxis(ArrayRef<int64_t> sizes, ArrayRef<int64_t> strides) {
+  CollapsedDims dims = collapseDims(sizes, strides);
+  if (dims.sizes.empty())
+    return Axis{1, 0};
+  if (dims.sizes.size() > 1 || dims.strides[0] == 0)
+    return std::nullopt;
+  return Axis{dims.sizes[0], dims.strides[0]};
+}
+
+/// The numbers of a tg.gemm.
+struct Product {
+  SmallVector<int64_t> batch, aStrides, bStrides, cStrides;
+  int64_t m = 1, n = 1, k = 1;
+};
+
+/// Joins batch axes that both sides can step through together.
+bool joinBatches(const Side &a, const Side &b, Product &product) {
+  SmallVector<int64_t> sizes = a.sizes(a.batch), stridesA = a.strides(a.batch), stridesB = b.strides(b.batch);
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == 1)
+      continue;
+    if (stridesA[i] == 0 || stridesB[i] == 0)
+      return false;
+    bool joins = !product.batch.empty() && product.aStrides.back() == stridesA[i] * sizes[i] &&
+                 product.bStrides.back() == stridesB[i] * sizes[i];
+    if (!joins) {
+      product.batch.push_back(1);
+      product.aStrides.push_back(0);
+      product.bStrides.push_back(0);
+    }
+    product.batch.back() *= sizes[i];
+    product.aStrides.back() = stridesA[i];
+    product.bStrides.back() = stridesB[i];
+  }
+  return product.batch.size() <= 2;
+}
+
+/// Whether a library call can read a matrix with these axes: one of them is contiguous and rows do not overlap.
+bool isMatrix(Axis outer, Axis inner) {
+  auto fits = [](Axis rows, Axis columns) {
+    return (columns.size == 1 || columns.stride == 1) && (rows.size == 1 || rows.stride >= columns.size);
+  };
+  return fits(outer, inner) || fits(inner, outer);
+}
+
+/// The contracted axes of `b` in an order in which those of `a` join, largest stride of `a` first.
+void orderContraction(Side &a, Side &b) {
+  SmallVector<size_t> order(a.contract.size());
+  for (size_t i = 0; i < order.size(); ++i)
+    order[i] = i;
+  llvm::stable_sort(order, [&](size_t x, size_t y) {
+    return a.view.strides[a.contract[x]] > a.view.strides[a.contract[y]];
+  });
+  SmallVector<int64_t> contractA, contractB;
+  for (size_t i : order) {
+    contractA.push_back(a.contract[i]);
+    contractB.push_back(b.contract[i]);
+  }
+  a.contract = contractA;
+  b.contract = contractB;
+}
+
+struct Plan {
+  Product product;
+  bool copyA = false, copyB = false;
+};
+
+/// What the product would be; a side that strides cannot express is marked for copying.
+Plan planProduct(const Side &a, const Side &b) {
+  Plan plan;
+  Product &product = plan.product;
+  auto rows = mergedAxis(a.sizes(a.free), a.strides(a.free));
+  auto columns = mergedAxis(b.sizes(b.free), b.strides(b.free));
+  auto contractA = mergedAxis(a.sizes(a.contract), a.strides(a.contract));
+  auto contractB = mergedAxis(b.sizes(b.contract), b.strides(b.contract));
+  plan.copyA = !rows || !contractA || !isMatrix(*rows, *contractA);
+  plan.copyB = !columns || !contractB || !isMatrix(*contractB, *columns);
+  if (!joinBatches(a, b, product)) {
+    // Canonical copies of both sides join to one batch axis.
+    plan.copyA = plan.copyB = true;
+  }
+  if (plan.copyA || plan.copyB)
+    return plan;
+  product.m = rows->size;
+  product.n = columns->size;
+  product.k = contractA->size;
+  product.aStrides.append({rows->stride, contractA->stride});
+  product.bStrides.append({contractB->stride, columns->stride});
+  int64_t step = product.m * product.n;
+  SmallVector<int64_t> batchStrides;
+  for (int64_t size : llvm::reverse(product.batch)) {
+    batchStrides.push_back(step);
+    step *= size;
+  }
+  product.cStrides.append(batchStrides.rbegin(), batchStrides.rend());
+  product.cStrides.append({product.n, 1});
+  return plan;
+}
+
+/// A size-1 axis takes the stride that a library expects of a contiguous matrix.
+void normaliseStrides(Product &product) {
+  auto fix = [](SmallVector<int64_t> &strides, int64_t rows, int64_t columns) {
+    int64_t &row = strides[strides.size() - 2], &column = strides.back();
+    if (columns == 1 && (rows == 1 || row != 1))
+      column = 1;
+    if (rows == 1)
+      row = column == 1 ? columns : 1;
+    else if (columns == 1 && column != 1)
+      column = rows * row;
+  };
+  fix(product.aStrides, product.m, product.k);
+  fix(product.bStrides, product.k, product.n);
+}
+
+tg::GemmOp convert(tg::DotGeneralOp op) {
+  OpBuilder builder(op);
+  Side a(op.getA(), op.getBatchA(), op.getContractA()), b(op.getB(), op.getBatchB(), op.getContractB());
+  orderContraction(a, b);
+  Plan plan = planProduct(a, b);
+  // The order of contraction that suits a strided `a` may not suit `b`: the second round copies what is left.
+  for (int round = 0; round < 2 && (plan.copyA || plan.copyB); ++round) {
+    if (plan.copyA)
+      a.copyCanonical(builder, op.getLoc(), op.getA());
+    if (plan.copyB)
+      b.copyCanonical(builder, op.getLoc(), op.getB());
+    plan = planProduct(a, b);
+  }
+  assert(!plan.copyA && !plan.copyB && "canonical copies always make a product");
+  normaliseStrides(plan.product);
+  const Product &p = plan.product;
+  auto gemm = builder.create<tg::GemmOp>(op.getLoc(), op.getType(), a.view.base, b.view.base, Value(), Value(), p.batch,
+                                         p.m, p.n, p.k, p.aStrides, p.bStrides, p.cStrides, a.view.offset,
+                                         b.view.offset);
+  op.getResult().replaceAllUsesWith(gemm.getResult());
+  op.erase();
+  return gemm;
+}
+
+/// The only user of a value, through reshapes that are used once; `value` becomes what that user reads.
+Operation *onlyUser(Value &value) {
+  while (value.hasOneUse()) {
+    Operation *user = *value.user_begin();
+    if (!isa<tg::ReshapeOp>(user))
+      return user;
+    value = user->getResult(0);
+  }
+  return nullptr;
+}
+
+/// Whether `x` is a vector repeated over all rows of a matrix of n columns; the vector if so.
+Value repeatedVector(Value x, int64_t n) {
+  StridedView view = resolveView(x);
+  CollapsedDims dims = collapseDims(view.shape, view.strides);
+  bool vector = dims.sizes.size() == 2 && dims.strides[0] == 0 && dims.strides[1] == 1 && dims.sizes[1] == n;
+  if (!vector || view.offset != 0 || countOf(view.base) != n)
+    return {};
+  return view.base;
+}
+
+/// A whole tensor that exists anyway, so that adding it in the product costs no extra write.
+Value wholeAddend(Value x) {
+  StridedView view = resolveView(x);
+  if (!view.isWhole() || isSource(view.base))
+    return {};
+  Operation *op = view.base.getDefiningOp();
+  bool exists = isa_and_nonnull<tg::GemmOp, tg::DotGeneralOp, tg::ReadOp, tg::InputOp, tg::AttentionOp,
+                                tg::AttentionGradOp, tg::GatherOp, tg::ConcatOp>(op) ||
+                !view.base.hasOneUse();
+  return exists ? view.base : Value();
+}
+
+Value reshapedTo(OpBuilder &builder, Location loc, Value value, Type type) {
+  return value.getType() == type ? value : builder.create<tg::ReshapeOp>(loc, type, value).getResult();
+}
+
+/// Moves one following add into the product. Returns the new product, or null when nothing fits.
+tg::GemmOp absorbAdd(tg::GemmOp gemm) {
+  Value seen = gemm.getResult();
+  auto add = dyn_cast_or_null<tg::AddOp>(onlyUser(seen));
+  if (!add || add.getLhs() == add.getRhs())
+    return {};
+  Value other = add.getLhs() == seen ? add.getRhs() : add.getLhs();
+  OpBuilder builder(add);
+  Value bias = gemm.getBias(), addend = gemm.getAddend();
+  int64_t n = static_cast<int64_t>(gemm.getN());
+  bool plainC = static_cast<int64_t>(gemm.getCStrides()[gemm.getCStrides().size() - 2]) == n;
+  if (Value vector = !bias && !addend && plainC ? repeatedVector(other, n) : Value(); vector && !isSource(vector)) {
+    bias = reshapedTo(builder, add.getLoc(), vector, RankedTensorType::get({n}, elementOf(vector)));
+  } else if (Value whole = !addend ? wholeAddend(other) : Value()) {
+    addend = reshapedTo(builder, add.getLoc(), whole, gemm.getType());
+  } else {
+    return {};
+  }
+  auto fused = builder.create<tg::GemmOp>(
+      builder.getFusedLoc({gemm.getLoc(), add.getLoc()}), gemm.getType(), gemm.getA(), gemm.getB(), bias, addend,
+      gemm.getBatch(), gemm.getM(), gemm.getN(), gemm.getK(), gemm.getAStrides(), gemm.getBStrides(),
+      gemm.getCStrides(), gemm.getAOffset(), gemm.getBOffset());
+  add.getResult().replaceAllUsesWith(reshapedTo(builder, add.getLoc(), fused.getResult(), add.getType()));
+  add.erase();
+  for (Operation *dead = seen.getDefiningOp(); dead && dead != gemm && dead->use_empty();) {
+    Operation *above = dead->getOperand(0).getDefiningOp();
+    dead->erase();
+    dead = above;
+  }
+  gemm.erase();
+  return fused;
+}
+
+struct ConvertContractions : fuse::impl::ConvertContractionsPassBase<ConvertContractions> {
+  void runOnOperation() override {
+    for (auto function : getOperation().getOps<func::FuncOp>()) {
+      SmallVector<tg::GemmOp> products;
+      for (auto op : llvm::make_early_inc_range(function.getOps<tg::DotGeneralOp>()))
+        products.push_back(convert(op));
+      for (tg::GemmOp gemm : products)
+        while (gemm)
+          gemm = absorbAdd(gemm);
+    }
+  }
+};
+
+} // namespace

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One walk over the program that puts each operation into the group of its operands where it fits, else into a group
+// that reads the same tensor, else into a new one.
+#include "compiler/fuse/KernelGroups.h"
+#include <queue>
+
+using namespace mlir;
+using namespace vcc;
+using namespace vcc::fuse;
+
+StringRef fuse::storageOf(Operation *user, StringRef state) {
+  auto module = user->getParentOfType<ModuleOp>();
+  auto op = module.lookupSymbol<tg::StateOp>(state);
+  return op && op.getStorage() ? *op.getStorage() : state;
+}
+
+namespace {
+
+/// The flat state that a read or write touches; empty for other operations.
+StringRef touchedStorage(Operation *op) {
+  if (auto read = dyn_cast<tg::ReadOp>(op))
+    return storageOf(op, read.getState());
+  if (auto write = dyn_cast<tg::WriteOp>(op))
+    return storageOf(op, write.getState());
+  return {};
+}
+
+/// The bases that a member reads, sources' own operands included.
+SmallVector<Value> memberBases(Operation *op) {
+  SmallVector<Value> bases;
+  for (Value operand : op->getOperands()) {
+    Value base = resolveView(operand).base;
+    if (!isSource(base))
+      bases.push_back(base);
+    else if (isa<tg::RandomUniformOp, tg::RandomNormalOp>(base.getDefiningOp()))
+      bases.push_back(resolveView(base.getDefiningOp()->getOperand(0)).base);
+  }
+  return bases;
+}
+
+} // namespace
+
+SmallVector<Value> KernelGroups::basesOf(Operation *op) {
+  SmallVector<Value> bases;
+  for (Value operand : op->getOperands())
+    bases.push_back(resolveView(operand).base);
+  return bases;
+}
+
+KernelGroups::KernelGroups(func::FuncOp function) : function(function) {
+  int next = 0;
+  for (Operation &op : function.getBody().front())
+    index[&op] = next++;
+  for (Operation &op : function.getBody().front())
+    place(&op);
+  dropUnread();
+}
+
+int KernelGroups::homeOf(Operation *op) const {
+  auto found = home.find(op);
+  return found == home.end() ? -1 : found->second;
+}
+
+int KernelGroups::levelOf(Value base) const {
+  Operation *op = base.getDefiningOp();
+  if (!op || isSource(base))
+    return -1;
+  int group = homeOf(op);
+  return group >= 0 ? all[group].level : levels.lookup(op);
+}
+
+void KernelGroups::place(Operation *op) {
+  if (isViewOp(op) || (op->getNumResults() == 1 && isSource(op->getResult(0))) || op->hasTrait<OpTrait::IsTerminator>())
+    return;
+  if (isMember(op))
+    return placeMember(op);
+  int level = -1;
+  for (Value base : basesOf(op))
+    level = std::max(level, levelOf(base));
+  if (StringRef storage = touchedStorage(op); !storage.empty())
+    if (auto written = writeLevel.find(storage); written != writeLevel.end())
+      level = std::max(level, written->second);
+  levels[op] = level + 1;
+  if (isa<tg::WriteOp>(op))
+    writeLevel[touchedStorage(op)] = level + 1;
+}
+
+void KernelGroups::placeMember(Operation *op) {
+  SmallVector<Value> bases = memberBases(op);
+  int level = -1;
+  for (Value base : bases)
+    level = std::max(level, levelOf(base));
+  if (joinGroupsOf(op, bases, level) || joinSibling(op, bases, level + 1))
+    return;
+  Group group;
+  group.level = level + 1;
+  group.count = countOf(isa<tg::ReduceOp>(op) ? op->getOperand(0) : op->getResult(0));
+  std::optional<Group> fitted = withMember(group, op, [&](Value base) { return levelOf(base); });
+  assert(fitted && "an operation always fits a group of its own");
+  all.emplace_back();
+  home[op] = static_cast<int>(all.size()) - 1;
+  assign(static_cast<int>(all.size()) - 1, std::move(*fitted));
+}
+
+/// Joins the groups of the operands of the highest level, which merge if they are several.
+bool KernelGroups::joinGroupsOf(Operation *op, ArrayRef<Value> bases, int level) {
+  llvm::SmallSetVector<int, 4> candidates;
+  for (Value base : bases) {
+    if (levelOf(base) != level)
+      continue;
+    int group = base.getDefiningOp() ? homeOf(base.getDefiningOp()) : -1;
+    if (group < 0)
+      return false;
+    candidates.insert(group);
+  }
+  if (candidates.empty())
+    return false;
+  Group merged = all[candidates[0]];
+  for (int other : ArrayRef(candidates.getArrayRef()).drop_front()) {
+    const Group &group = all[other];
+    bool columns = !merged.columns || !group.columns || merged.columns == group.columns;
+    if (group.count != merged.count || !columns || !addBorders(merged.borders, group.borders))
+      return false;
+    merged.columns = std::max(merged.columns, group.columns);
+    for (auto [member, role] : group.members)
+      merged.members.insert({member, role});
+    merged.reads.insert(group.reads.begin(), group.reads.end());
+  }
+  std::optional<Group> fitted = withMember(merged, op, [&](Value base) { return levelOf(base); });
+  if (!fitted)
+    return false;
+  int id = candidates[0];
+  for (int other : ArrayRef(candidates.getArrayRef()).drop_front()) {
+    for (auto [member, role] : all[other].members)
+      home[member] = id;
+    all[other] = Group();
+  }
+  home[op] = id;
+  assign(id, std::move(*fitted));
+  return true;
+}
+
+/// Joins a group of the same level that reads one of the same whole tensors anyway.
+bool KernelGroups::joinSibling(Operation *op, ArrayRef<Value> bases, int level) {
+  int64_t count = countOf(isa<tg::ReduceOp>(op) ? op->getOperand(0) : op->getResult(0));
+  for (Value base : bases) {
+    if (countOf(base) != count || count == 1)
+      continue;
+    for (int id : readersOf[base]) {
+      if (all[id].level != level || all[id].count != count || all[id].members.empty())
+        continue;
+      std::optional<Group> fitted = withMember(all[id], op, [&](Value value) { return levelOf(value); });
+      if (!fitted)
+        continue;
+      home[op] = id;
+      assign(id, std::move(*fitted));
+      return true;
+    }
+  }
+  return false;
+}
+
+void KernelGroups::assign(int id, Group group) {
+  all[id] = std::move(group);
+  for (Value base : all[id].reads) {
+    auto &readers = readersOf[base];
+    if (!llvm::is_contained(readers, id))
+      readers.push_back(id);
+  }
+}
+
+void KernelGroups::dropUnread() {
+  readOutside.clear();
+  for (Operation &op : function.getBody().front())
+    if (!isMember(&op) && !isViewOp(&op) && !(op.getNumResults() == 1 && isSource(op.getResult(0))))
+      for (Value base : basesOf(&op))
+        readOutside.insert(base);
+  SmallVector<int> byLevel;
+  for (size_t i = 0; i < all.size(); ++i)
+    byLevel.push_back(static_cast<int>(i));
+  llvm::stable_sort(byLevel, [&](int a, int b) { return all[a].level > all[b].level; });
+  for (int id : byLevel) {
+    Group &group = all[id];
+    SmallVector<Operation *> members;
+    for (auto [op, role] : group.members)
+      members.push_back(op);
+    llvm::sort(members, [&](Operation *a, Operation *b) { return index[a] > index[b]; });
+    DenseSet<Operation *> needed;
+    llvm::SetVector<Value> reads;
+    for (Operation *op : members) {
+      bool provides = home[op] == id && readOutside.contains(op->getResult(0));
+      if (!provides && !needed.contains(op))
+        continue;
+      needed.insert(op);
+      for (Value base : memberBases(op)) {
+        Operation *maker = base.getDefiningOp();
+        if (maker && group.members.count(maker)) {
+          needed.insert(maker);
+        } else {
+          reads.insert(base);
+          readOutside.insert(base);
+        }
+      }
+    }
+    group.members.remove_if([&](auto &entry) { return !needed.contains(entry.first); });
+    group.reads = std::move(reads);
+  }
+}
+
+SmallVector<KernelGroups::Node> KernelGroups::order() const {
+  // Nodes by number: groups first, then operations of their own.
+  SmallVector<Node> nodes;
+  SmallVector<int> key;
+  DenseMap<Operation *, int> nodeOf;
+  for (auto [id, group] : llvm::enumerate(all)) {
+    nodes.push_back({static_cast<int>(id), nullptr});
+    int first = std::numeric_limits<int>::max();
+    for (auto [op, role] : group.members)
+      if (homeOf(op) == static_cast<int>(id))
+        first = std::min(first, indexOf(op));
+    key.push_back(first);
+  }
+  for (Operation &op : function.getBody().front()) {
+    if (!levels.count(&op))
+      continue;
+    nodeOf[&op] = static_cast<int>(nodes.size());
+    nodes.push_back({-1, &op});
+    key.push_back(indexOf(&op));
+  }
+  SmallVector<SmallVector<int, 4>> users(nodes.size());
+  SmallVector<int> waits(nodes.size(), 0);
+  auto edge = [&](int from, int to) {
+    users[from].push_back(to);
+    ++waits[to];
+  };
+  auto edgesFrom = [&](Value base, int to) {
+    Operation *maker = base.getDefiningOp();
+    if (!maker || isSource(base))
+      return;
+    edge(homeOf(maker) >= 0 ? homeOf(maker) : nodeOf.lookup(maker), to);
+  };
+  llvm::StringMap<SmallVector<int>> touching; // since the last write of a storage, it included
+  for (size_t node = 0; node < nodes.size(); ++node) {
+    if (!nodes[node].op) {
+      for (Value base : all[node].reads)
+        edgesFrom(base, static_cast<int>(node));
+      continue;
+    }
+    for (Value base : basesOf(nodes[node].op))
+      edgesFrom(base, static_cast<int>(node));
+    StringRef storage = touchedStorage(nodes[node].op);
+    if (storage.empty())
+      continue;
+    auto &before = touching[storage];
+    bool write = isa<tg::WriteOp>(nodes[node].op);
+    for (int other : before)
+      if (write || isa<tg::WriteOp>(nodes[other].op))
+        edge(other, static_cast<int>(node));
+    if (write)
+      before.clear();
+    before.push_back(static_cast<int>(node));
+  }
+  using Entry = std::pair<int, int>;
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<Entry>> ready;
+  for (size_t node = 0; node < nodes.size(); ++node)
+    if (waits[node] == 0)
+      ready.push({key[node], static_cast<int>(node)});
+  SmallVector<Node> sorted;
+  while (!ready.empty()) {
+    int node = ready.top().second;
+    ready.pop();
+    if (nodes[node].op || !all[node].members.empty())
+      sorted.push_back(nodes[node]);
+    for (int user : users[node])
+      if (--waits[user] == 0)
+        ready.push({key[user], user});
+  }
+  return sorted;
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tg-materialize-views: puts a copy (a barrier of one operand) where a reader needs a whole tensor but strides over
+// something else are there.
+#include "compiler/fuse/Passes.h"
+#include "compiler/fuse/StridedViews.h"
+
+namespace vcc::fuse {
+#define GEN_PASS_DEF_MATERIALIZEVIEWSPASS
+#include "compiler/fuse/Passes.h.inc"
+} // namespace vcc::fuse
+
+using namespace mlir;
+using namespace vcc;
+using namespace vcc::fuse;
+
+namespace {
+
+class Materializer {
+public:
+  explicit Materializer(func::FuncOp function) : function(function) {}
+
+  void run() {
+    for (Operation &op : llvm::make_early_inc_range(function.getBody().front()))
+      visit(&op);
+  }
+
+private:
+  void visit(Operation *op) {
+    if (auto barrier = dyn_cast<tg::BarrierOp>(op); barrier && barrier.getInputs().size() != 1) {
+      // A barrier of several values has held its place until here; now it only names them.
+      op->replaceAllUsesWith(barrier.getInputs());
+      op->erase();
+      return;
+    }
+    if (isViewOp(op))
+      return visitView(op);
+    if (isa<tg::ConcatOp>(op)) {
+      // Each part is written straight into its place: a copy of its own, which merges into the kernel that makes it.
+      for (OpOperand &operand : op->getOpOperands())
+        operand.set(newCopy(op, operand.get()));
+      return;
+    }
+    if (isa<tg::GemmOp, tg::AttentionOp, tg::AttentionGradOp, tg::ScatterAddOp, tg::WriteOp, tg::OutputOp, tg::LossOp>(op)) {
+      for (OpOperand &operand : op->getOpOperands())
+        wholeOperand(operand);
+      return;
+    }
+    if (isa<tg::GatherOp>(op)) {
+      wholeOperand(op->getOpOperand(0));
+      StridedView ids = resolveView(op->getOperand(1));
+      if (isSource(ids.base))
+        op->getOpOperand(1).set(copyOf(op->getOperand(1)));
+    }
+  }
+
+  /// Reshapes that strides cannot express, and views of what exists only inside kernels, get a copy to look at.
+  void visitView(Operation *op) {
+    Value operand = op->getOperand(0);
+    StridedView view = resolveView(operand);
+    if (auto reshape = dyn_cast<tg::ReshapeOp>(op); reshape && !reshapeView(view, shapeOf(reshape.getResult()))) {
+      op->getOpOperand(0).set(copyOf(operand));
+      return;
+    }
+    if (!isSource(view.base) || isSplat(view.base) || resolveView(op->getResult(0)).isWhole())
+      return;
+    auto iota = operand.getDefiningOp<tg::IotaOp>();
+    auto broadcast = dyn_cast<tg::BroadcastOp>(op);
+    if (iota && broadcast) {
+      int64_t axis = broadcast.getAxes()[iota.getAxis()];
+      if (shapeOf(broadcast.getResult())[axis] == shapeOf(operand)[iota.getAxis()]) {
+        OpBuilder builder(op);
+        op->getResult(0).replaceAllUsesWith(
+            builder.create<tg::IotaOp>(op->getLoc(), op->getResult(0).getType(), axis).getResult());
+        op->erase();
+        return;
+      }
+    }
+    op->getOpOperand(0).set(copyOf(operand));
+  }
+
+  /// Makes the operand a whole tensor: the base (reshaped) where that is enough, else a copy.
+  void wholeOperand(OpOperand &operand) {
+    Value value = operand.get();
+    StridedView view = resolveView(value);
+    if (!view.isWhole() || isSource(view.base)) {
+      operand.set(copyOf(value));
+      return;
+    }
+    if (view.base == value || isPlainAlias(value))
+      return;
+    OpBuilder builder(operand.getOwner());
+    operand.set(builder.create<tg::ReshapeOp>(value.getLoc(), value.getType(), view.base));
+  }
+
+  static bool isPlainAlias(Value value) {
+    while (auto reshape = value.getDefiningOp<tg::ReshapeOp>())
+      value = reshape.getX();
+    return !isViewOp(value.getDefiningOp());
+  }
+
+  /// One copy per value, right behind it.
+  Value copyOf(Value value) {
+    Value &copy = copies[value];
+    if (!copy) {
+      OpBuilder builder(function.getContext());
+      builder.setInsertionPointAfterValue(value);
+      copy = builder.create<tg::BarrierOp>(value.getLoc(), TypeRange{value.getType()}, ValueRange{value}).getResult(0);
+    }
+    return copy;
+  }
+
+  static Value newCopy(Operation *before, Value value) {
+    OpBuilder builder(before);
+    return builder.create<tg::BarrierOp>(value.getLoc(), TypeRange{value.getType()}, ValueRange{value}).getResult(0);
+  }
+
+  func::FuncOp function;
+  DenseMap<Value, Value> copies;
+};
+
+struct MaterializeViews : fuse::impl::MaterializeViewsPassBase<MaterializeViews> {
+  void runOnOperation() override {
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      Materializer(function).run();
+  }
+};
+
+} // namespace

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From the differentiated graph to kernels and library calls. Run in the order given here (buildFusePipeline).
+#ifndef VCC_FUSE_PASSES
+#define VCC_FUSE_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def SplitCompositesPass : Pass<"tg-split-composites", "::mlir::ModuleOp"> {
+  let summary = "softmax, losses, pads and general reductions become the operations that kernels are made of";
+  let description = [{
+    ```mlir
+    %y = tg.softmax %x : tensor<4x8xf32>
+    // becomes
+    %m = tg.reduce %x {axes = array<i64: 1>, kind = #tg.reduce_kind<max>} : ...
+    %e = tg.exp (%x - broadcast %m);  %s = tg.reduce sum %e;  %y = %e * broadcast (1 / %s)
+    ```
+    Afterwards there is no softmax, log_softmax, cross_entropy(_grad), pad, stop_gradient or accumulating write, and
+    each reduction is over the last axis, or (float sums) over the first of two, or over the only axis.
+  }];
+  let dependentDialects = ["::vcc::tg::TgDialect"];
+}
+
+def FoldTransposesPass : Pass<"tg-fold-transposes", "::mlir::ModuleOp"> {
+  let summary = "transposes beside a dot_general become its dimension numbers";
+  let description = [{
+    ```mlir
+    %t = tg.transpose %w {permutation = array<i64: 1, 0>} : (tensor<8x4xf32>) -> tensor<4x8xf32>
+    %y = tg.dot_general %x, %t {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : ...
+    // becomes
+    %y = tg.dot_general %x, %w {.., contract_b = array<i64: 1>} : ...
+    ```
+  }];
+  let dependentDialects = ["::vcc::tg::TgDialect"];
+}
+
+def ConvertContractionsPass : Pass<"tg-convert-contractions", "::mlir::ModuleOp"> {
+  let summary = "dot_general becomes tg.gemm with strides, bias and addend";
+  let description = [{
+    Operands are read through their views by strides; what no strided matrix expresses is copied first (a barrier of
+    the transposed value). `tg.add` of a product that has no other use becomes its bias (a vector repeated over rows)
+    or its addend. Afterwards there is no dot_general.
+  }];
+  let dependentDialects = ["::vcc::tg::TgDialect"];
+}
+
+def MaterializeViewsPass : Pass<"tg-materialize-views", "::mlir::ModuleOp"> {
+  let summary = "an explicit copy (a barrier) wherever a whole tensor is needed but only a view or a source is there";
+  let description = [{
+    Library operations, states, outputs and concatenations need whole tensors; kernels read views by strides. A copy is
+    written as a `tg.barrier` of one operand, which the next pass turns into a kernel or merges into one. Afterwards
+    the operands of everything but kernel operations are whole, and every view resolves to strides.
+  }];
+  let dependentDialects = ["::vcc::tg::TgDialect"];
+}
+
+def OutlineKernelsPass : Pass<"tg-outline-kernels", "::mlir::ModuleOp"> {
+  let summary = "groups of operations become tg.kernel functions on one row, launched over all rows";
+  let description = [{
+    Grouping is in KernelGroups.h, the choice of what to compute again in KernelRecompute.cpp. Kernels with equal bodies
+    are one symbol: float constants (but 0 and 1), random sites and row counts are `uniform` parameters. Afterwards
+    a function holds only state and channel operations, constants, reshapes, concats and library operations.
+  }];
+  let dependentDialects = ["::vcc::tg::TgDialect"];
+}
+
+#endif

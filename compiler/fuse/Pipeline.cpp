@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The order of the fusion passes.
+#include "compiler/fuse/Passes.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+void vcc::fuse::buildFusePipeline(OpPassManager &manager) {
+  manager.addPass(createSplitCompositesPass());
+  manager.addPass(createFoldTransposesPass());
+  manager.addPass(createCSEPass());
+  manager.addPass(createConvertContractionsPass());
+  manager.addPass(createMaterializeViewsPass());
+  manager.addPass(createOutlineKernelsPass());
+}
+
+void vcc::fuse::registerFuse() {
+  registerfusePasses();
+  PassPipelineRegistration<>("tg-fuse", "from the graph to kernels and library operations", buildFusePipeline);
+}
