@@ -12,6 +12,7 @@ def Tg_IotaOp : Tg_PlainOp<"iota", "Source", "it has no operands", [Pure]> {
 }
 
 def Tg_GatherOp : Tg_DifferentiableOp<"gather", "Movement", [Pure, InferTypeOpAdaptor]> {
+  let declarations = "int64_t bytes();";
   let summary = "rows of axis 0 of the table: [V, rest..], [I..] -> [I.., rest..]";
   let arguments = (ins Tg_Tensor:$table, Tg_IndexTensor:$ids);
   let results = (outs Tg_Tensor:$result);

@@ -4,7 +4,7 @@
 include "dialects/tg/TgInterfaces.td"
 include "mlir/IR/SymbolInterfaces.td"
 
-def Tg_StateOp : Op<Tg_Dialect, "state", [Symbol]> {
+def Tg_StateOp : Op<Tg_Dialect, "state", [Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a named tensor that outlives a step";
   let description = [{
     `in(@flat, offset)` makes it a view of `offset`.. elements of a flat state. `trainable` marks weights that get a
