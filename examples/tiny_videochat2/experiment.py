@@ -46,39 +46,48 @@ def make_data(folder, fresh):
     call(command, "making the data")
 
 
+def put_aside(runs):
+    """Results of another compilation can neither be gone on with nor be shown as this one's."""
+    if runs.exists():
+        number = 1
+        while (aside := runs.with_name(f"runs-before-{number}")).exists():
+            number += 1
+        runs.rename(aside)
+        print(f"the recipe or the compiler has changed: earlier runs are now in {aside}", flush=True)
+
+
 def compile_recipe(program):
     inputs = [VCC, RECIPE, *sorted((TOP / "stdlib").rglob("*.vcs")), TOP / "build" / "lib" / "libvcc_runtime.a"]
     if program.exists() and all(file.stat().st_mtime <= program.stat().st_mtime for file in inputs):
         return
     program.parent.mkdir(parents=True, exist_ok=True)
     print(f"compiling {RECIPE.relative_to(TOP)}", flush=True)
+    before = program.read_bytes() if program.exists() else b""
     call([VCC, "compile", RECIPE, "-o", program], "compiling the recipe")
+    if program.read_bytes() != before:
+        put_aside(program.parent / "runs")
 
 
 def train(program, data, out, seed, stages, threads):
-    """Trains the stages that are not done yet, in order; gives their summaries."""
+    """Trains the stages in order (the program passes over those that are done); gives their summaries."""
     for stage in stages:
-        if not (out / stage / "summary.json").exists():
-            command = [program, "--stage", stage, "--data", data, "--out", out, "--seed", seed]
-            call(command + (["--threads", threads] if threads else []), f"stage {stage}")
+        command = [program, "--stage", stage, "--data", data, "--out", out, "--seed", seed]
+        call(command + (["--threads", threads] if threads else []), f"stage {stage}")
     return {stage: json.loads((out / stage / "summary.json").read_text()) for stage in stages}
 
 
 def accuracies(summary, evaluation):
     """Per kind of question, in percent."""
-    for entry in summary.get("evaluations", []):
-        if entry["name"] == evaluation:
-            return {kind: 100.0 * value["accuracy"] for kind, value in entry["groups"].items()}
-    return {}
+    groups = summary["evaluations"][evaluation]["groups"]
+    return {kind: 100.0 * group["accuracy"] for kind, group in groups.items()}
 
 
 def print_stages(name, summaries):
     print(f"\n{name}")
     print(f"{'stage':<12}{'steps':>7}{'seconds':>10}{'data wait':>11}{'first loss':>12}{'last loss':>11}")
     for stage, summary in summaries.items():
-        wait = 100.0 * summary["data_wait_seconds"] / max(summary["seconds"], 1e-9)
-        print(f"{stage:<12}{summary['steps']:>7}{summary['seconds']:>10.1f}{wait:>10.1f}%"
-              f"{summary['first_loss']:>12.3f}{summary['last_loss']:>11.3f}")
+        print(f"{stage:<12}{summary['steps']:>7}{summary['seconds']:>10.1f}{100.0 * summary['data_wait_share']:>10.1f}%"
+              f"{summary['first']['loss']:>12.3f}{summary['last']['loss']:>11.3f}")
     print(f"{'all':<12}{sum(s['steps'] for s in summaries.values()):>7}{sum(s['seconds'] for s in summaries.values()):>10.1f}")
 
 
@@ -145,7 +154,7 @@ def main():
     report = {"cpu": platform_name(), "runs": runs,
               "accuracy": {title: values for title, values in rows}, "chance": CHANCE}
     (out / "summary.json").write_text(json.dumps(report, indent=1) + "\n")
-    print(f"\nweights, checkpoints, log (log.jsonl) and report (report.html) of every stage: {out / 'runs'}/<run>/<stage>/")
+    print(f"\nof every run: {out / 'runs'}/<run>/report.html, and in <run>/<stage>/ weights.safetensors, checkpoints/ and log.jsonl")
     print(f"summary: {out / 'summary.json'}")
 
 
