@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Collects kernels over stages, rewrites what a body may not contain, and chooses the way to run each: by lanes for flat kernels and
+// rows of a few columns, by columns otherwise.
+#include "compiler/codegen/cpu/LowerKernels.h"
+
+#include "compiler/codegen/cpu/AttentionKernels.h"
+#include "compiler/codegen/cpu/KernelEmitter.h"
+#include "dialects/exec/Exec.h"
+#include "llvm/ADT/MapVector.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace vcc::cpu {
+namespace {
+
+constexpr int64_t LaneColumns = 4;         // rows this short always run by lanes
+constexpr int64_t StridedLaneColumns = 64; // ... and these when no row is contiguous
+
+/// softmax and log_softmax of a row, in the operations that they abbreviate.
+void splitSoftmax(tg::KernelOp Kernel) {
+  SmallVector<Operation *> Found;
+  for (Operation &Op : Kernel.getBody().front())
+    if (isa<tg::SoftmaxOp, tg::LogSoftmaxOp>(Op))
+      Found.push_back(&Op);
+  for (Operation *Op : Found) {
+    ImplicitLocOpBuilder B(Op->getLoc(), Op);
+    Value X = Op->getOperand(0);
+    auto Row = mlir::cast<RankedTensorType>(X.getType());
+    auto One = RankedTensorType::get({}, Row.getElementType());
+    auto Reduce = [&](Value V, tg::ReduceKind Kind) {
+      return B.create<tg::ReduceOp>(One, V, tg::ReduceKindAttr::get(B.getContext(), Kind), B.getDenseI64ArrayAttr({0}));
+    };
+    auto Spread = [&](Value V) { return B.create<tg::BroadcastOp>(Row, V, B.getDenseI64ArrayAttr({})); };
+    Value Centred = B.create<tg::SubOp>(Row, X, Spread(Reduce(X, tg::ReduceKind::Max)));
+    Value E = B.create<tg::ExpOp>(Row, Centred);
+    Value Sum = Reduce(E, tg::ReduceKind::Sum);
+    Value Result = isa<tg::SoftmaxOp>(Op)
+                       ? B.create<tg::DivOp>(Row, E, Spread(Sum)).getResult()
+                       : B.create<tg::SubOp>(Row, Centred, Spread(B.create<tg::LogOp>(One, Sum))).getResult();
+    Op->getResult(0).replaceAllUsesWith(Result);
+    Op->erase();
+  }
+}
+
+bool runsByLanes(tg::KernelOp Kernel) {
+  if (Kernel.getKernelClass() == tg::KernelClass::Flat)
+    return true;
+  if (Kernel.getKernelClass() == tg::KernelClass::Scatter || Kernel->hasAttr(InPlaceAttrName))
+    return false;
+  if (Kernel.getColumns() <= LaneColumns)
+    return true;
+  if (Kernel.getColumns() > StridedLaneColumns)
+    return false;
+  Block &Body = Kernel.getBody().front();
+  bool Strided = false;
+  for (BlockArgument Argument : Body.getArguments())
+    if (isRow(Argument) && Kernel.getParam(Argument.getArgNumber()).getKind() != tg::ParamKind::Uniform) {
+      if (Kernel.getParam(Argument.getArgNumber()).getStride() == 1)
+        return false;
+      Strided = true;
+    }
+  // Rows that are stored would be scattered; sums of columns want columns.
+  bool OnlyScalars = llvm::none_of(Body.getTerminator()->getOperands(), isRow);
+  bool Light = llvm::none_of(Body, [](Operation &Op) { return Pointwise::isExpensive(&Op); });
+  return Strided && OnlyScalars && Light;
+}
+
+LogicalResult checkBody(tg::KernelOp Kernel) {
+  for (Value V : Kernel.getBody().front().getArguments())
+    if (mlir::cast<RankedTensorType>(V.getType()).getRank() > 1)
+      return Kernel.emitOpError("has a parameter of more than one dimension");
+  for (Operation &Op : Kernel.getBody().front())
+    for (Type Type : Op.getResultTypes())
+      if (auto Tensor = mlir::dyn_cast<RankedTensorType>(Type); !Tensor || Tensor.getRank() > 1)
+        return Op.emitOpError("is no row and no scalar, which is all that a kernel can hold");
+  return success();
+}
+
+LogicalResult emitKernel(tg::KernelOp Kernel, const CpuTarget &Target, ModuleOp Out) {
+  OwningOpRef<tg::KernelOp> Copy(Kernel.clone());
+  splitSoftmax(*Copy);
+  if (failed(checkBody(*Copy)))
+    return failure();
+  ImplicitLocOpBuilder B(Kernel.getLoc(), Out.getBodyRegion());
+  B.setInsertionPointToEnd(Out.getBody());
+  return runsByLanes(*Copy) ? emitByLanes(*Copy, Target, B) : emitByColumns(*Copy, Target, B);
+}
+
+using KernelMap = llvm::MapVector<StringAttr, tg::KernelOp>;
+
+/// The kernels that attention launches name are made here, whatever stands under that name beside the plan.
+void addAttentionKernels(ModuleOp Stage, ModuleOp Store, KernelMap &Kernels) {
+  auto Add = [&](FlatSymbolRefAttr Name, AttentionRole Role, int64_t Columns, Location Loc) {
+    tg::KernelOp &Known = Kernels[Name.getAttr()];
+    if (Known && Known->hasAttr(InPlaceAttrName))
+      return;
+    OpBuilder B = OpBuilder::atBlockEnd(Store.getBody());
+    Known = buildAttentionKernel(B, Loc, Role, Columns, Name.getValue());
+  };
+  constexpr unsigned Sk = 2, D = 5; // places in `sizes`: B, Sq, Sk, H, G, D
+  Stage.walk([&](exec::AttentionOp Op) {
+    Add(Op.getSoftmaxAttr(), AttentionRole::Softmax, Op.getSizes()[Sk], Op.getLoc());
+  });
+  Stage.walk([&](exec::AttentionGradOp Op) {
+    Add(Op.getProbabilitiesAttr(), AttentionRole::Probabilities, Op.getSizes()[Sk], Op.getLoc());
+    Add(Op.getScoreGradAttr(), AttentionRole::ScoreGrad, Op.getSizes()[Sk], Op.getLoc());
+    Add(Op.getDeltaAttr(), AttentionRole::Delta, Op.getSizes()[D], Op.getLoc());
+  });
+}
+
+LogicalResult addKernels(ModuleOp Stage, KernelMap &Kernels) {
+  LogicalResult Result = success();
+  for (tg::KernelOp Kernel : Stage.getOps<tg::KernelOp>()) {
+    auto [Place, New] = Kernels.insert({Kernel.getSymNameAttr(), Kernel});
+    if (!New && !OperationEquivalence::isEquivalentTo(Place->second, Kernel, OperationEquivalence::IgnoreLocations)) {
+      Kernel.emitOpError("has the name of another kernel").attachNote(Place->second.getLoc()) << "the other one";
+      Result = failure();
+    }
+  }
+  return Result;
+}
+
+} // namespace
+
+OwningOpRef<ModuleOp> lowerKernels(ArrayRef<ModuleOp> Stages, const CpuTarget &Target) {
+  if (Stages.empty())
+    return {};
+  ModuleOp First = Stages.front();
+  MLIRContext *Context = First.getContext();
+  Context->loadDialect<LLVM::LLVMDialect, arith::ArithDialect, math::MathDialect, vector::VectorDialect,
+                       scf::SCFDialect>();
+  OwningOpRef<ModuleOp> Store(ModuleOp::create(First.getLoc()));
+  KernelMap Kernels;
+  for (ModuleOp Stage : Stages)
+    if (failed(addKernels(Stage, Kernels)))
+      return {};
+  for (ModuleOp Stage : Stages)
+    addAttentionKernels(Stage, *Store, Kernels);
+  OwningOpRef<ModuleOp> Out(ModuleOp::create(First.getLoc()));
+  bool Failed = false;
+  for (auto &[Name, Kernel] : Kernels)
+    Failed |= failed(emitKernel(Kernel, Target, *Out));
+  if (Failed)
+    return {};
+  PassManager Passes(Context);
+  Passes.addPass(createCanonicalizerPass());
+  Passes.addPass(createCSEPass());
+  if (failed(Passes.run(*Out)))
+    return {};
+  return Out;
+}
+
+} // namespace vcc::cpu
