@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The last step: the plans of all stages become the constant tables of runtime/program/Abi.h, and tables, kernels and runtime one
+// ELF program.
+#ifndef VCC_COMPILER_LINK_LINK_H
+#define VCC_COMPILER_LINK_LINK_H
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/Error.h"
+#include "mlir/IR/BuiltinOps.h"
+#include <string>
+#include <vector>
+
+namespace vcc::link {
+
+/// The module that defines `vcc_program` and `main`. Each stage is a builtin.module that holds one exec.module; the stages stand in
+/// the order of the manifest. Kernels are declared, not defined.
+llvm::Expected<std::unique_ptr<llvm::Module>> buildProgram(llvm::ArrayRef<mlir::ModuleOp> Stages,
+                                                           llvm::StringRef Manifest, llvm::LLVMContext &Context);
+
+/// The program module as an object for any x86-64.
+llvm::Expected<std::string> emitProgramObject(llvm::Module &Module);
+
+struct LinkOptions {
+  std::string Output = "train.bin";
+  std::string RuntimeLibrary; // empty: found by findRuntime
+  std::string Linker;         // a C++ driver; empty: clang++-19, else c++
+  std::string Executable;     // argv[0] of vcc, to find the runtime beside it
+};
+
+/// libvcc_runtime.a: lib/ beside the folder of the running vcc, else where it was built.
+llvm::Expected<std::string> findRuntime(llvm::StringRef Executable);
+
+/// Links objects and runtime into Options.Output: written beside it and renamed, so that it is whole or absent. The same objects
+/// give the same bytes.
+llvm::Error linkProgram(llvm::ArrayRef<std::string> Objects, const LinkOptions &Options);
+
+} // namespace vcc::link
+
+#endif
