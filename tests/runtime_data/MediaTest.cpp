@@ -148,6 +148,15 @@ TEST_F(Media, brokenFilesAreNamed) {
   std::string whole = bytesOf(Files.clip("whole.mp4", 16, 0, 320, 240));
   EXPECT_THAT(reading(Files.write("half.mp4", whole.substr(0, whole.size() / 2))),
               HasSubstr("half.mp4: "));
+  // With the index in front, the file opens and ends in the middle of its frames.
+  std::string front = Files.path("front.mp4");
+  ASSERT_EQ(std::system(("ffmpeg -v error -i " + Files.path("whole.mp4") +
+                         " -c copy -movflags +faststart " + front)
+                            .c_str()),
+            0);
+  whole = bytesOf(front);
+  EXPECT_THAT(reading(Files.write("cut.mp4", whole.substr(0, whole.size() - 40))),
+              HasSubstr("cut.mp4: "));
   std::string png = bytesOf(Files.clip("whole.png", 1));
   EXPECT_THAT(reading(Files.write("half.png", png.substr(0, 40))), HasSubstr("half.png: "));
 }

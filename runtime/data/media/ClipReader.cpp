@@ -108,8 +108,10 @@ std::shared_ptr<DecodedClip> ClipReader::decodeWhole(const std::string &path) co
     if (count == 0) {
       clip->Width = Kept.Width ? Kept.Width : file.width();
       clip->Height = Kept.Height ? Kept.Height : file.height();
-      if (uint64_t expected = clip->frameBytes() * file.declaredFrames(); expected <= room)
-        clip->Rgb.reserve(expected);
+      // No frame takes less than some bytes of its file; a header that claims more is not believed.
+      uint64_t frames = std::min<uint64_t>(file.declaredFrames(), fileBytes(path) / 8);
+      if (clip->frameBytes() * frames <= room)
+        clip->Rgb.reserve(clip->frameBytes() * frames);
     }
     ++count;
     if (clip && clip->frameBytes() * count > room)
