@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads, inputs, random state and outputs of a function of a stage.
+#include "compiler/elaborate/FunctionBuilder.h"
+
+namespace vcc::elaborate {
+
+static mlir::func::FuncOp makeFunction(mlir::ModuleOp stage, StringRef name, mlir::Location loc) {
+  mlir::OpBuilder builder = mlir::OpBuilder::atBlockEnd(stage.getBody());
+  auto function = builder.create<mlir::func::FuncOp>(loc, name, builder.getFunctionType({}, {}));
+  function.addEntryBlock();
+  return function;
+}
+
+FunctionBuilder::FunctionBuilder(mlir::ModuleOp stage, StringRef name, mlir::Location loc,
+                                 bool training, FaultSink &faults)
+    : graph(mlir::OpBuilder(stage.getContext()), faults), function(makeFunction(stage, name, loc)),
+      training(training) {
+  graph.ops.setInsertionPointToEnd(&function.getBody().front());
+  graph.loc = loc;
+}
+
+FailureOr<Tensor> FunctionBuilder::read(Weight &weight) {
+  auto found = reads.find(&weight);
+  if (found != reads.end())
+    return found->second;
+  if (admit && failed(admit(weight, graph.loc)))
+    return llvm::failure();
+  auto type = mlir::RankedTensorType::get(weight.shape, graph.ops.getF32Type());
+  auto symbol = mlir::FlatSymbolRefAttr::get(graph.ops.getContext(), weight.path());
+  Tensor tensor = graph.wrap(graph.ops.create<tg::ReadOp>(graph.loc, type, symbol), weight.origins);
+  reads.insert({&weight, tensor});
+  return tensor;
+}
+
+Tensor FunctionBuilder::input(StringRef name, ArrayRef<int64_t> shape, mlir::Type element,
+                              ArrayRef<DimOrigin> origins) {
+  auto [entry, isNew] = inputs.try_emplace(name);
+  if (isNew) {
+    auto type = mlir::RankedTensorType::get(shape, element);
+    entry->second = graph.wrap(graph.ops.create<tg::InputOp>(graph.loc, type, name), origins);
+  }
+  return entry->second;
+}
+
+mlir::Value FunctionBuilder::rng() {
+  return input("rng", {4}, graph.ops.getI32Type(), {graph.here()}).value;
+}
+
+tg::SiteAttr FunctionBuilder::site(StringRef path) {
+  int count = sites[path]++;
+  std::string name = path.str();
+  if (count)
+    name += "#" + std::to_string(count);
+  return tg::SiteAttr::get(graph.ops.getContext(), name);
+}
+
+llvm::LogicalResult FunctionBuilder::output(StringRef name, const Tensor &value) {
+  if (!outputs.try_emplace(name, 1).second)
+    return graph.fault(FaultKind::BadValue, "`" + name.str() + "` is reported twice");
+  graph.ops.create<tg::OutputOp>(graph.loc, name, value.value);
+  return llvm::success();
+}
+
+void FunctionBuilder::finish() { graph.ops.create<mlir::func::ReturnOp>(graph.loc); }
+
+} // namespace vcc::elaborate

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One function of a stage while its body is being traced: the graph builder, and what the function reads from outside, each
+// read once: weights, inputs and the random state.
+#ifndef VCC_COMPILER_ELABORATE_FUNCTIONBUILDER_H
+#define VCC_COMPILER_ELABORATE_FUNCTIONBUILDER_H
+
+#include "compiler/elaborate/GraphBuilder.h"
+#include "compiler/elaborate/Parts.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringMap.h"
+
+#include <functional>
+
+namespace vcc::elaborate {
+
+class FunctionBuilder {
+public:
+  /// An empty function `name` at the end of `stage`.
+  FunctionBuilder(mlir::ModuleOp stage, StringRef name, mlir::Location loc, bool training,
+                  FaultSink &faults);
+
+  GraphBuilder graph;
+  mlir::func::FuncOp function;
+  /// False in evaluation functions: no dropout.
+  bool training;
+  /// Names of the adapters in force.
+  llvm::SmallVector<std::string> adapters;
+  /// Says (by a fault) whether a weight may be read here.
+  std::function<llvm::LogicalResult(Weight &, mlir::Location)> admit;
+
+  FailureOr<Tensor> read(Weight &weight);
+  Tensor input(StringRef name, ArrayRef<int64_t> shape, mlir::Type element,
+               ArrayRef<DimOrigin> origins);
+  mlir::Value rng();
+  /// A name for the next random draw of `path`, unique within the function.
+  tg::SiteAttr site(StringRef path);
+  llvm::LogicalResult output(StringRef name, const Tensor &value);
+  /// Ends the body.
+  void finish();
+
+  const llvm::MapVector<Weight *, Tensor> &weights() const { return reads; }
+  bool hasOutput(StringRef name) const { return outputs.contains(name); }
+
+private:
+  llvm::MapVector<Weight *, Tensor> reads;
+  llvm::StringMap<Tensor> inputs;
+  llvm::StringMap<int> sites, outputs;
+};
+
+} // namespace vcc::elaborate
+
+#endif

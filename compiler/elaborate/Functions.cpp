@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The traced functions of a stage: forward with the loss, and one per evaluation. Also what names mean inside them.
+#include "compiler/elaborate/Stage.h"
+
+#include "mlir/IR/Verifier.h"
+
+namespace vcc::elaborate {
+
+using llvm::failed;
+using llvm::failure;
+using llvm::success;
+
+bool Stage::producesPath(StringRef path) const {
+  return llvm::any_of(used, [&](Weight *weight) { return weight->key == path; });
+}
+
+FailureOr<Value> Stage::part(StringRef name, mlir::Location loc) {
+  bool isUsed = llvm::any_of(used, [&](Weight *weight) { return model.componentOf(*weight) == name; });
+  bool hasWeights = llvm::any_of(model.weights, [&](Weight *weight) { return model.componentOf(*weight) == name; });
+  if (hasWeights && !isUsed)
+    return fault(FaultKind::NotInUse, loc, "stage `" + this->name().str() + "` calls `" + name.str() + "`, which it does not use").help("add `" + name.str() + "` to `uses`");
+  return model.part(name, loc);
+}
+
+FailureOr<Value> Stage::input(StringRef name, mlir::Location loc) {
+  if (currentBatch)
+    return currentBatch->input(evaluator, name, loc);
+  return fault(FaultKind::UnknownField, loc, "`" + name.str() + "` is known only in a loss or a score");
+}
+
+std::unique_ptr<FunctionBuilder> Stage::begin(StringRef name, mlir::Location loc, bool training) {
+  auto function = std::make_unique<FunctionBuilder>(*module, name, loc, training, evaluator.faults());
+  function->adapters = adapters;
+  function->admit = [this](Weight &weight, mlir::Location at) -> LogicalResult {
+    if (used.contains(&weight))
+      return success();
+    if (weight.key.empty())
+      return fault(FaultKind::NotInUse, at, "`" + weight.path() + "` belongs to no component of the model")
+          .note(weight.loc, "declared here")
+          .help("make the part a field of a layer; parts made inside `forward` have no place");
+    return fault(FaultKind::NotInUse, at, "stage `" + this->name().str() + "` reads `" + weight.path() + "`, which it does not use").note(weight.loc, "declared here");
+  };
+  return function;
+}
+
+static FailureOr<Tensor> lossTerm(Evaluator &evaluator, vcs::TermOp term, const Value &value) {
+  auto tensor = evaluator.toTensor(value, term.getLoc());
+  if (failed(tensor))
+    return failure();
+  if (tensor->rank() != 0 || !tensor->element().isF32())
+    return evaluator.fault(FaultKind::ShapeMismatch, term.getLoc(), "the loss term `" + term.getName().str() + "` is " + formatType(tensor->type()) + " but must be one number")
+        .help("write `mean(..)` or `sum(..)`");
+  return tensor;
+}
+
+LogicalResult Stage::forward(mlir::Value &loss) {
+  auto clauses = op.getBody()->getOps<vcs::LossOp>();
+  if (clauses.empty())
+    return fault(FaultKind::MissingKey, op.getLoc(), "stage `" + name().str() + "` says no `loss`");
+  vcs::LossOp clause = *clauses.begin();
+  auto function = begin("forward_main", clause.getLoc(), true);
+  evaluator.function = function.get();
+  currentBatch = &*batch;
+  Frame frame;
+  auto results = evaluator.run(clause.getBody(), frame);
+  std::optional<Tensor> total;
+  bool good = succeeded(results);
+  GraphBuilder &g = function->graph;
+  if (good) {
+    for (auto term : clause.getBody().front().getOps<vcs::TermOp>()) {
+      g.loc = mlir::NameLoc::get(mlir::StringAttr::get(evaluator.context(), "loss." + term.getName()), term.getLoc());
+      auto value = lossTerm(evaluator, term, frame.arguments.lookup(("term:" + term.getName()).str()));
+      good &= succeeded(value);
+      if (failed(value))
+        continue;
+      good &= succeeded(function->output(("loss." + term.getName()).str(), *value));
+      total = total ? g.wrap(g.ops.create<tg::AddOp>(g.loc, total->value, value->value)) : *value;
+    }
+    if (good && !total)
+      good = succeeded(LogicalResult(fault(FaultKind::MissingKey, clause.getLoc(), "the loss of stage `" + name().str() + "` has no terms").help("write `name: expression`")));
+  }
+  if (good) {
+    g.loc = clause.getLoc();
+    g.ops.create<tg::LossOp>(g.loc, total->value);
+    loss = total->value;
+  }
+  function->finish();
+  evaluator.function = nullptr;
+  currentBatch = nullptr;
+  return llvm::success(good);
+}
+
+LogicalResult Stage::evaluations_() {
+  bool good = true;
+  for (auto clause : op.getBody()->getOps<vcs::EvaluateOp>())
+    good &= succeeded(evaluation(clause));
+  return llvm::success(good);
+}
+
+LogicalResult Stage::evaluation(vcs::EvaluateOp clause) {
+  auto target = evaluator.evaluate(clause.getDataset());
+  auto options = Options::read(evaluator, clause.getOptions(), "`evaluate`", {"choices", "answer", "group", "media", "metric", "rows", "score"}, {"score"});
+  if (failed(target) || failed(options))
+    return failure();
+  auto *callable = target->asCallable();
+  auto dataset = callable ? llvm::dyn_cast<vcs::DatasetOp>(callable->declaration) : vcs::DatasetOp();
+  if (!dataset)
+    return fault(FaultKind::TypeMismatch, clause.getLoc(), "a dataset is needed here but this is " + target->describe());
+  vcs::OptionOp score = vcs::findOption(clause.getOptions(), "score");
+  if (!score)
+    return fault(FaultKind::MissingKey, clause.getLoc(), "`evaluate` says no `score`").help("write `score: losses.answer_score(...)`, one number per row");
+  Evaluation made{clause.getName().str(), "", "", "", "normal", "", clause.getWhen(), dataset, batch->fresh()};
+  auto choices = options->word("choices", ""), answer = options->word("answer", ""), group = options->word("group", ""), media = options->word("media", "normal"),
+       metric = options->word("metric", "choice_accuracy");
+  auto rows = options->integer("rows", batch->rows);
+  if (failed(choices) || failed(answer) || failed(group) || failed(media) || failed(metric) || failed(rows))
+    return failure();
+  if (*metric != "choice_accuracy")
+    return fault(FaultKind::NotSupported, options->loc("metric"), "the metric `" + *metric + "`");
+  if (choices->empty() || answer->empty())
+    return fault(FaultKind::MissingKey, clause.getLoc(), "`evaluate` says no `" + std::string(choices->empty() ? "choices" : "answer") + "`")
+        .help("`choices` names the record's list of candidates, `answer` the field that holds the right one");
+  if (*media != "normal" && *media != "shuffled" && *media != "still")
+    return fault(FaultKind::BadValue, options->loc("media"), "`media` is `normal`, `shuffled` or `still`, not `" + *media + "`");
+  if (*rows < 1 || *rows > (1 << 20))
+    return fault(FaultKind::BadValue, options->loc("rows"), "an evaluation of " + std::to_string(*rows) + " rows");
+  made.choices = *choices;
+  made.answer = *answer;
+  made.group = *group;
+  made.media = *media;
+  made.metric = *metric;
+  made.batch.rows = *rows;
+  made.batch.datasets = {dataset};
+  if (made.batch.media) {
+    made.batch.media->sample = "middle";
+    made.batch.media->flip = false;
+  }
+  auto function = begin("evaluate_" + made.name, clause.getLoc(), false);
+  evaluator.function = function.get();
+  currentBatch = &made.batch;
+  auto value = evaluator.evaluate(score.getValue());
+  auto tensor = failed(value) ? FailureOr<Tensor>(failure()) : evaluator.toTensor(*value, score.getLoc());
+  bool good = succeeded(tensor);
+  if (good && (tensor->rank() != 1 || tensor->dim(0) != *rows || !tensor->element().isF32()))
+    good = succeeded(LogicalResult(fault(FaultKind::ShapeMismatch, score.getLoc(), "the score is " + formatType(tensor->type()) + " but must be one number per row, f32[" + std::to_string(*rows) + "]")));
+  if (good)
+    good = succeeded(function->output("score", *tensor));
+  function->graph.loc = clause.getLoc();
+  function->finish();
+  evaluator.function = nullptr;
+  currentBatch = nullptr;
+  evaluations.push_back(std::move(made));
+  return llvm::success(good);
+}
+
+LogicalResult Stage::build() {
+  mlir::MLIRContext *context = evaluator.context();
+  module = mlir::ModuleOp::create(op.getLoc());
+  (*module)->setAttr("tg.stage", mlir::StringAttr::get(context, name()));
+  Environment *outer = std::exchange(evaluator.environment, this);
+  auto leave = [&](LogicalResult result) {
+    evaluator.environment = outer;
+    return result;
+  };
+  for (auto clause : op.getBody()->getOps<vcs::PrecisionOp>())
+    if (clause.getKind() != vcs::Precision::F32)
+      return leave(fault(FaultKind::NotSupported, clause.getLoc(), "precision `" + vcs::stringifyPrecision(clause.getKind()).str() + "`"));
+  if (failed(readSelections()))
+    return leave(failure());
+  bool good = succeeded(checkCoverage());
+  good &= succeeded(readStarts());
+  auto batches = op.getBody()->getOps<vcs::BatchOp>();
+  if (batches.empty())
+    return leave(fault(FaultKind::MissingKey, op.getLoc(), "stage `" + name().str() + "` says no `batch`"));
+  auto spec = readBatch(evaluator, *batches.begin());
+  if (failed(spec))
+    return leave(failure());
+  batch = std::move(*spec);
+  (*module)->setAttr("tg.accumulate", mlir::IntegerAttr::get(mlir::IntegerType::get(context, 64), batch->accumulate));
+  mlir::Value loss;
+  if (failed(forward(loss)))
+    return leave(failure());
+  good &= succeeded(checkReach(loss));
+  good &= succeeded(evaluations_());
+  if (!good || failed(update()) || failed(initials()))
+    return leave(failure());
+  declareStates();
+  return leave(success());
+}
+
+} // namespace vcc::elaborate

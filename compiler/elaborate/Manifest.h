@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The manifest that a program carries (runtime/program/MANIFEST.md), as far as elaboration knows it. Offsets of buffers are put in after
+// the schedule step by `placeStage`.
+#ifndef VCC_COMPILER_ELABORATE_MANIFEST_H
+#define VCC_COMPILER_ELABORATE_MANIFEST_H
+
+#include "mlir/IR/BuiltinOps.h"
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace vcc::elaborate {
+
+using Json = nlohmann::ordered_json;
+
+class Evaluator;
+class Stage;
+
+/// Where the schedule step put a buffer.
+struct Placement {
+  std::string region;
+  int64_t offset = 0, bytes = 0;
+};
+
+/// What the schedule step decided about one stage.
+struct StagePlacement {
+  std::map<std::string, Placement> states;
+  struct Function {
+    std::string name;
+    std::map<std::string, Placement> inputs, outputs;
+  };
+  /// In the order of the program's table of functions.
+  std::vector<Function> functions;
+  /// Bytes of the regions `weights`, `state`, `arena`, `io`.
+  std::map<std::string, int64_t> regions;
+};
+
+/// Everything above the stages: tokenizers, datasets, templates that any of `stages` uses. Fails with a fault where a declaration is incomplete.
+llvm::FailureOr<Json> writeManifest(Evaluator &evaluator, llvm::StringRef recipe, llvm::ArrayRef<std::unique_ptr<Stage>> stages);
+
+/// Fills offsets, regions and the table of functions of `stage` (one element of "stages"). Ports are read from `module`, the stage's
+/// module of the training graph after differentiation. False, with a reason, where `placement` lacks a buffer.
+bool placeStage(Json &stage, mlir::ModuleOp module, const StagePlacement &placement, std::string &reason);
+
+} // namespace vcc::elaborate
+
+#endif

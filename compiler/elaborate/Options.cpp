@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `{ key: value }` blocks, evaluated and checked for type.
+#include "compiler/elaborate/Batches.h"
+
+namespace vcc::elaborate {
+
+using llvm::failed;
+using llvm::failure;
+
+FailureOr<Options> Options::read(Evaluator &evaluator, mlir::Region &region, StringRef owner, const std::vector<std::string> &known,
+                                 const std::vector<std::string> &lazy) {
+  Options options;
+  options.evaluator = &evaluator;
+  options.whole = region.getLoc();
+  if (region.empty())
+    return options;
+  for (auto option : region.front().getOps<vcs::OptionOp>()) {
+    std::string name = option.getName().str();
+    if (llvm::is_contained(lazy, name))
+      continue;
+    if (!known.empty() && !llvm::is_contained(known, name))
+      return evaluator.fault(FaultKind::UnknownKey, option.getLoc(), owner.str() + " has no key `" + name + "`").help(suggest(name, known));
+    auto value = evaluator.evaluate(option.getValue());
+    if (failed(value))
+      return failure();
+    options.entries.push_back({name, *value});
+    options.places.insert({name, option.getLoc()});
+  }
+  return options;
+}
+
+const Value *Options::find(StringRef name) const {
+  for (auto &[key, value] : entries)
+    if (key == name)
+      return &value;
+  return nullptr;
+}
+
+mlir::Location Options::loc(StringRef name) const {
+  auto found = places.find(name);
+  return found == places.end() ? *whole : found->second;
+}
+
+FailureOr<int64_t> Options::integer(StringRef name, int64_t otherwise) const {
+  const Value *value = find(name);
+  return value ? evaluator->integer(*value, ("`" + name + "`").str(), loc(name)) : FailureOr<int64_t>(otherwise);
+}
+
+FailureOr<double> Options::number(StringRef name, double otherwise) const {
+  const Value *value = find(name);
+  return value ? evaluator->number(*value, ("`" + name + "`").str(), loc(name)) : FailureOr<double>(otherwise);
+}
+
+FailureOr<bool> Options::flag(StringRef name, bool otherwise) const {
+  const Value *value = find(name);
+  if (!value)
+    return otherwise;
+  if (auto *b = value->asBool())
+    return *b;
+  return evaluator->fault(FaultKind::TypeMismatch, loc(name), "`" + name.str() + "` must be a bool but is " + value->describe());
+}
+
+FailureOr<std::string> Options::word(StringRef name, std::string otherwise) const {
+  const Value *value = find(name);
+  if (!value)
+    return otherwise;
+  if (auto *word = value->asWord())
+    return word->text.str();
+  if (auto *text = value->asString())
+    return *text;
+  if (value->isNone())
+    return std::string("none");
+  if (auto *builtin = value->asBuiltin())
+    return builtin->name.str();
+  return evaluator->fault(FaultKind::TypeMismatch, loc(name), "`" + name.str() + "` must be a word but is " + value->describe());
+}
+
+} // namespace vcc::elaborate

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Puts one stage together: what it uses, trains and freezes, where its weights start, and its module of the training graph: states, the
+// forward function, the update, the initial values, the evaluations. See README.md for the order of steps and what each checks.
+#ifndef VCC_COMPILER_ELABORATE_STAGE_H
+#define VCC_COMPILER_ELABORATE_STAGE_H
+
+#include "compiler/elaborate/Batches.h"
+#include "compiler/elaborate/Model.h"
+
+namespace vcc::elaborate {
+
+/// Where a weight may come from, in order.
+struct StartSource {
+  enum class Kind { Stage, File, Init };
+  Kind kind;
+  std::string name;
+};
+
+/// Trained weights that share learning rate and decay: one flat tensor.
+struct Group {
+  double lr = 0;
+  bool decay = false;
+  /// A bounded weight has a group of its own, so that the clamp after the update is elementwise.
+  std::optional<std::pair<double, double>> bounds;
+  std::vector<std::pair<Weight *, int64_t>> members; // and its offset in elements
+  int64_t size = 0;
+};
+
+struct Evaluation {
+  std::string name, choices, answer, group, media = "normal", metric;
+  vcs::MomentAttr when;
+  vcs::DatasetOp dataset;
+  BatchSpec batch;
+};
+
+class Stage : public Environment {
+public:
+  Stage(Evaluator &evaluator, Model &model, vcs::StageOp op, llvm::ArrayRef<std::unique_ptr<Stage>> earlier)
+      : op(op), model(model), evaluator(evaluator), earlier(earlier) {}
+
+  vcs::StageOp op;
+  Model &model;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+
+  // What the stage says, for the manifest.
+  WeightSet used, trained, frozen, idle;
+  WeightSet trainable; // trained and reached by the loss
+  llvm::MapVector<Weight *, std::vector<StartSource>> starts;
+  std::vector<Group> groups;
+  std::vector<std::string> moments;
+  std::optional<BatchSpec> batch;
+  std::vector<Evaluation> evaluations;
+  std::optional<int64_t> steps;
+  std::optional<double> epochs;
+
+  StringRef name() { return op.getName(); }
+  LogicalResult build();
+  /// Whether this stage holds `weight` at its end.
+  bool producesPath(StringRef path) const;
+
+  FailureOr<Value> part(StringRef name, mlir::Location loc) override;
+  FailureOr<Value> input(StringRef name, mlir::Location loc) override;
+
+private:
+  Evaluator &evaluator;
+  llvm::ArrayRef<std::unique_ptr<Stage>> earlier;
+  BatchSpec *currentBatch = nullptr;
+  llvm::SmallVector<std::string> adapters;
+
+  // Coverage.cpp
+  LogicalResult readSelections();
+  LogicalResult checkCoverage();
+  LogicalResult checkReach(mlir::Value loss);
+  LogicalResult readStarts();
+  LogicalResult readStart(vcs::StartOp start, WeightSet &open);
+
+  // Functions.cpp
+  LogicalResult forward(mlir::Value &loss);
+  LogicalResult evaluations_();
+  LogicalResult evaluation(vcs::EvaluateOp op);
+  std::unique_ptr<FunctionBuilder> begin(StringRef name, mlir::Location loc, bool training);
+
+  // Groups.cpp
+  LogicalResult formGroups(vcs::OptimizeOp optimize, const Options &options);
+  void declareStates();
+
+  // Updates.cpp
+  LogicalResult update();
+  FailureOr<Part *> optimizer(vcs::OptimizeOp optimize, Options &options);
+  FailureOr<Value> scheduleFactor(FunctionBuilder &f);
+  LogicalResult updateGroup(FunctionBuilder &f, Part &rule, size_t index, const Tensor &gradient, const Tensor &factor);
+  double baseRate = 0;
+
+  // Initials.cpp
+  LogicalResult initials();
+  FailureOr<Tensor> initial(FunctionBuilder &f, Weight &weight);
+
+  Fault fault(FaultKind kind, mlir::Location loc, std::string message) { return evaluator.fault(kind, loc, std::move(message)); }
+};
+
+/// "group0:weight", "gradient:lm.head.weight".
+std::string groupState(size_t group, StringRef what);
+std::string gradientState(const Weight &weight);
+
+} // namespace vcc::elaborate
+
+#endif

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A text field of a batch as the loss sees it. Its tensors become inputs of the function when they are first read, because only then
+// is it known whether visual rows are spliced into it.
+#ifndef VCC_COMPILER_ELABORATE_TEXTFIELDS_H
+#define VCC_COMPILER_ELABORATE_TEXTFIELDS_H
+
+#include "compiler/elaborate/Values.h"
+
+namespace vcc::elaborate {
+
+/// What all views of one field of one batch share.
+struct TextFieldSource {
+  std::string name;
+  int64_t rows = 0;
+  int64_t maxTokens = 0;
+  mlir::Location loc;
+  bool hasVisualPlace = false; // its template names {visual}
+  /// Visual rows per sample, once something has read the field: 0 without splice.
+  std::optional<int64_t> visual;
+  std::optional<mlir::Location> readAt;
+
+  explicit TextFieldSource(mlir::Location loc) : loc(loc) {}
+};
+
+struct TextField {
+  std::shared_ptr<TextFieldSource> source;
+  /// The visual rows [B, Q, W] of a spliced field.
+  std::optional<Tensor> visual;
+
+  int64_t visualRows() const { return visual ? visual->dim(1) : 0; }
+  int64_t length() const { return source->maxTokens + visualRows(); }
+};
+
+} // namespace vcc::elaborate
+
+#endif
