@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Manifests: a whole one is read, a broken one is refused with the place.
+#include "runtime/program/Failure.h"
+#include "runtime/program/Manifest.h"
+#include "tests/runtime/ToyProgram.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vcc::runtime::manifest {
+namespace {
+
+using testing::HasSubstr;
+
+std::string toyText() {
+  const VccProgram &program = test::toyProgram();
+  return {program.manifest, program.manifest_bytes};
+}
+
+std::string errorOf(const std::string &text) {
+  try {
+    parseManifest(text);
+    return "";
+  } catch (const Failure &failure) {
+    EXPECT_EQ(failure.code(), Exit::Internal);
+    return failure.what();
+  }
+}
+
+std::string replaced(const std::string &from, const std::string &to) {
+  std::string text = toyText();
+  size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(Manifest, ReadsStages) {
+  Manifest manifest = parseManifest(toyText());
+  ASSERT_EQ(manifest.stages.size(), 2u);
+  EXPECT_EQ(manifest.findStage("2"), &manifest.stages[1]);
+  EXPECT_EQ(manifest.findStage("fit"), &manifest.stages[0]);
+  EXPECT_EQ(manifest.findStage("3"), nullptr);
+  const Stage &fit = manifest.stages[0];
+  EXPECT_EQ(fit.accumulate, 2);
+  EXPECT_EQ(fit.save.steps, 7);
+  EXPECT_EQ(fit.states[0].gradient->offset, 128);
+  EXPECT_TRUE(fit.states[3].isGroup());
+  EXPECT_EQ(fit.find(Function::Role::Update)->outputs[0].name, "lr");
+  EXPECT_EQ(manifest.stages[1].states[1].start[0].kind, Start::Kind::File);
+}
+
+TEST(Manifest, ReadsData) {
+  Manifest manifest = parseManifest(R"({"format":1,"recipe":"r",
+    "tokenizers":{"t":{"kind":"wordpiece","file":"v.txt","vocab":96,"lowercase":true}},
+    "datasets":{"d":{"file":"a.json","media":"clips/","record":{"media":{"keys":["video","image"]},
+      "turns":{"key":"QA","fields":{"q":"question"}},"fields":{"kind":"kind"},"caption":"text"},"on_error":{"skip":0.01}}},
+    "templates":{"x":{"segments":[{"role":"user","text":"{q}"}],"prompts":["p"]}},
+    "stages":[{"name":"s","steps":1,"regions":{"weights":0,"state":0,"arena":0,"io":0},"states":[],
+      "functions":[{"role":"micro"}],
+      "batch":{"main":{"rows":2,"datasets":["d"],"media":{"name":"clip","frames":8,"height":64,"width":64,"crop":null},
+        "fields":[{"name":"f","kind":"template","template":"x","tokenizer":"t","max_tokens":48,"visual":8}]}}}]})");
+  EXPECT_EQ(manifest.datasets["d"].record.fields["caption"], "text");
+  EXPECT_EQ(manifest.datasets["d"].record.turnFields["q"], "question");
+  EXPECT_EQ(manifest.stages[0].batch["main"].fields[0].length, 56);
+  EXPECT_TRUE(manifest.tokenizers["t"].lowercase);
+}
+
+TEST(Manifest, SaysWhereItIsWrong) {
+  EXPECT_THAT(errorOf("{"), HasSubstr("not JSON"));
+  EXPECT_THAT(errorOf("{}"), HasSubstr("has no `format`"));
+  EXPECT_THAT(errorOf(replaced("\"format\":1", "\"format\":2")), HasSubstr("`format`: is 2, but this runtime reads 1"));
+  EXPECT_THAT(errorOf(replaced("\"shape\":[4]", "\"shape\":[-4]")), HasSubstr("stages[0].states[0].shape[0]"));
+  EXPECT_THAT(errorOf(replaced("\"shape\":[4]", "\"shape\":[400]")), HasSubstr("its region has 384 bytes"));
+  EXPECT_THAT(errorOf(replaced("\"dtype\":\"f32\"", "\"dtype\":\"f31\"")), HasSubstr("`f31`"));
+  EXPECT_THAT(errorOf(replaced("\"role\":\"micro\"", "\"role\":\"macro\"")), HasSubstr("`macro`"));
+  EXPECT_THAT(errorOf(replaced("model.bias", "model.weight")), HasSubstr("a second time"));
+  EXPECT_THAT(errorOf(replaced("{\"stage\":\"fit\"}", "{\"stage\":\"fat\"}")), HasSubstr("`fat`, which is not there"));
+  EXPECT_THAT(errorOf(replaced("\"steps\":60", "\"steps\":0")), HasSubstr("above zero"));
+  EXPECT_THAT(errorOf(replaced("\"dataset\":\"held\"", "\"dataset\":\"hold\"")), HasSubstr("`hold`"));
+  EXPECT_THAT(errorOf(replaced("\"name\":\"tune\"", "\"name\":\"../x\"")), HasSubstr("cannot name a folder"));
+}
+
+} // namespace
+} // namespace vcc::runtime::manifest

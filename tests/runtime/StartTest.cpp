@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The start rules: every fault names both sides.
+#include "runtime/program/Failure.h"
+#include "runtime/weights/Safetensors.h"
+#include "runtime/weights/Start.h"
+#include "tests/runtime/Scratch.h"
+#include "tests/runtime/ToyProgram.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vcc::runtime {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class StartRules : public testing::Test {
+protected:
+  StartRules() {
+    const VccProgram &program = test::toyProgram();
+    Manifest = manifest::parseManifest({program.manifest, program.manifest_bytes});
+  }
+  void writeFit(std::vector<std::string> names, int64_t width = 4) {
+    std::vector<NamedTensor> tensors;
+    for (const std::string &name : names)
+      tensors.push_back({name, {DType::F32, {name == "model.weight" ? width : 1}, reinterpret_cast<std::byte *>(Values)}});
+    makeFolders(Scratch.path("out/fit"));
+    writeSafetensors(Scratch.path("out/fit/weights.safetensors"), tensors, {{IdentityKey, "x"}});
+  }
+  std::string start(bool trained = true) {
+    try {
+      Result = startWeights(Manifest, Manifest.stages[1], {Scratch.path("out"), Scratch.path("weights"), trained},
+                            [this](const manifest::State &state) {
+                              return reinterpret_cast<std::byte *>(state.path == "model.weight" ? Weight : Other);
+                            });
+      return "";
+    } catch (const Failure &failure) {
+      EXPECT_EQ(failure.code(), Exit::Data);
+      return failure.what();
+    }
+  }
+  test::Scratch Scratch;
+  manifest::Manifest Manifest;
+  Provenance Result;
+  float Values[8] = {1, 2, 3, 4, 5, 6, 7, 8}, Weight[8] = {}, Other[8] = {};
+};
+
+TEST_F(StartRules, ReadsFromAStage) {
+  writeFit({"model.weight", "model.bias", "shift.offset"});
+  EXPECT_EQ(start(), "");
+  EXPECT_EQ(Weight[3], 4);
+  EXPECT_EQ(Result.stages.at("fit"), "x");
+  EXPECT_THAT(Result.file.at("model.bias"), HasSubstr("fit/weights.safetensors"));
+  EXPECT_EQ(start(false), "");
+  EXPECT_EQ(Result.file.count("model.bias"), 0u); // trained weights come from a checkpoint
+}
+
+TEST_F(StartRules, PrefersTheFirstSourceThatExists) {
+  writeFit({"model.weight", "model.bias", "shift.offset"});
+  makeFolders(Scratch.path("weights"));
+  float bias = 42;
+  writeSafetensors(Scratch.path("weights/bias.safetensors"), {{"model.bias", {DType::F32, {1}, reinterpret_cast<std::byte *>(&bias)}}}, {});
+  EXPECT_EQ(start(), "");
+  EXPECT_THAT(Result.file.at("model.bias"), HasSubstr("bias.safetensors"));
+}
+
+TEST_F(StartRules, NamesMissingTensors) {
+  writeFit({"model.weights", "model.bias", "shift.offset"});
+  EXPECT_THAT(start(), AllOf(HasSubstr("`model.weight` [4] is not in"), HasSubstr("did you mean `model.weights`?"),
+                             HasSubstr("holds `model.weights` [1], which no part of the recipe has")));
+}
+
+TEST_F(StartRules, NamesBothShapes) {
+  writeFit({"model.weight", "model.bias", "shift.offset"}, 3);
+  EXPECT_THAT(start(), AllOf(HasSubstr("`model.weight` is [3] in"), HasSubstr("needs [4]")));
+}
+
+TEST_F(StartRules, NamesMissingFiles) {
+  EXPECT_THAT(start(), AllOf(HasSubstr("2 weights (`model.weight`, ...)"), HasSubstr("bias.safetensors")));
+}
+
+TEST_F(StartRules, FollowsReferencesAndChecksThem) {
+  writeFit({"model.bias", "shift.offset"});
+  float weight[4] = {9, 8, 7, 6};
+  auto *bytes = reinterpret_cast<std::byte *>(weight);
+  makeFolders(Scratch.path("out/older"));
+  writeSafetensors(Scratch.path("out/older/weights.safetensors"), {{"model.weight", {DType::F32, {4}, bytes}}}, {});
+  auto refer = [&](const std::string &hash) {
+    std::string references = R"({"model.weight":{"file":"../older/weights.safetensors","hash":")" + hash + "\"}}";
+    writeSafetensors(Scratch.path("out/fit/weights.safetensors"),
+                     {{"model.bias", {DType::F32, {1}, bytes}}, {"shift.offset", {DType::F32, {1}, bytes}}},
+                     {{IdentityKey, "x"}, {ReferencesKey, references}});
+  };
+  refer(hexOf(hashOf(weight, sizeof weight)));
+  EXPECT_EQ(start(), "");
+  EXPECT_EQ(Weight[0], 9);
+  EXPECT_THAT(Result.file.at("model.weight"), HasSubstr("older/weights.safetensors"));
+  refer("0000000000000000");
+  EXPECT_THAT(start(), HasSubstr("is not what"));
+}
+
+} // namespace
+} // namespace vcc::runtime
