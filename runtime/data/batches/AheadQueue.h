@@ -14,7 +14,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <pthread.h>
+#include <signal.h>
 #include <thread>
 #include <vector>
 
@@ -84,6 +85,10 @@ private:
   }
 
   void work() {
+    // Signals are for the thread that trains.
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
     std::unique_lock lock(Mutex);
     for (;;) {
       std::shared_ptr<Slot> slot;
