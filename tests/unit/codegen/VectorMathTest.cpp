@@ -20,7 +20,7 @@ std::string unaryText(const std::string &Op, const std::string &Type = "f32") {
                     "%y = tg." + Op + " %x : tensor<" + Type + ">\n tg.yield %y : tensor<" + Type + ">");
 }
 
-template <typename T> std::vector<T> apply(const KernelProgram &Program, const std::vector<T> &X) {
+template <typename T> std::vector<T> mapped(const KernelProgram &Program, const std::vector<T> &X) {
   std::vector<T> Y(X.size());
   LaunchSpec Spec{{int64_t(X.size())}, {{0, {1}}, {0, {1}}}, {}, 0};
   launch(Program.find("k"), {const_cast<T *>(X.data()), Y.data()}, Spec, int64_t(X.size()), {{Y.data(), Y.size() * sizeof(T)}});
@@ -60,7 +60,7 @@ TEST_P(Accuracy, StaysWithinItsLimit) {
   std::vector<float> X = sweep(C.Low, C.High, C.Negative);
   for (const std::string &Cpu : runnableCpus()) {
     KernelProgram Program(unaryText(C.Op), Cpu);
-    std::vector<float> Y = apply(Program, X);
+    std::vector<float> Y = mapped(Program, X);
     double Worst = 0;
     float WorstX = 0;
     for (size_t I = 0; I < X.size(); ++I) {
@@ -99,7 +99,7 @@ TEST(VectorMath, SpecialValuesAreThoseOfC) {
                {"sin", std::sin}, {"cos", std::cos}, {"sqrt", std::sqrt}, {"floor", std::floor}};
   for (const std::string &Cpu : runnableCpus())
     for (const Special &S : Cases) {
-      std::vector<float> Y = apply(KernelProgram(unaryText(S.Op), Cpu), X);
+      std::vector<float> Y = mapped(KernelProgram(unaryText(S.Op), Cpu), X);
       for (size_t I = 0; I < X.size(); ++I) {
         float Want = S.Reference(X[I]);
         if (std::isnan(Want))
@@ -125,7 +125,7 @@ TEST(VectorMath, DoublesAreAccurateToo) {
     std::vector<double> X(5000);
     for (double &V : X)
       V = Distribution(Random);
-    std::vector<double> Y = apply(KernelProgram(unaryText(W.Op, "f64")), X);
+    std::vector<double> Y = mapped(KernelProgram(unaryText(W.Op, "f64")), X);
     for (size_t I = 0; I < X.size(); ++I)
       ASSERT_NEAR(Y[I], W.Reference(X[I]), 2e-15 * std::max(1.0, std::fabs(W.Reference(X[I])))) << W.Op << "(" << X[I] << ")";
   }
