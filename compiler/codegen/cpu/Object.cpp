@@ -116,7 +116,7 @@ static llvm::Expected<std::string> emit(llvm::Module &Module, const CpuTarget &T
   llvm::SmallVector<char, 0> Bytes;
   llvm::raw_svector_ostream Stream(Bytes);
   llvm::legacy::PassManager Passes;
-  if ((*Machine)->addPassesToEmitFile(Passes, Stream, nullptr, FileType))
+  if ((*Machine)->addPassesToEmitFile(Passes, Stream, nullptr, FileType, /*DisableVerify=*/true))
     return llvm::createStringError("LLVM cannot write this file type for " + Target.Cpu);
   Passes.run(Module);
   return std::string(Bytes.begin(), Bytes.end());
