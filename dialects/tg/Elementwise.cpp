@@ -95,12 +95,6 @@ OpFoldResult SelectOp::fold(FoldAdaptor Adaptor) {
     return getA();
   return isSplatOf(Adaptor.getCondition(), 0) ? OpFoldResult(getB()) : OpFoldResult();
 }
-LogicalResult SelectOp::verify() {
-  ArrayRef<int64_t> Condition = tensorType(getCondition()).getShape(), Chosen = getType().getShape();
-  if (Condition != Chosen)
-    return emitOpError("condition has shape [") << Condition << "] but the values have [" << Chosen << "]";
-  return success();
-}
 
 OpFoldResult CastOp::fold(FoldAdaptor) { return getX().getType() == getType() ? OpFoldResult(getX()) : OpFoldResult(); }
 

@@ -85,7 +85,6 @@ def Tg_SelectOp : Tg_DifferentiableOp<"select", "Pointwise",
   let results = (outs Tg_Tensor:$result);
   let assemblyFormat = "$condition `,` $a `,` $b attr-dict `:` type($condition) `,` type($a)";
   let hasFolder = 1;
-  let hasVerifier = 1;
 }
 
 def Tg_CastOp : Tg_DifferentiableOp<"cast", "Pointwise", [Pure, Elementwise, SameOperandsAndResultShape, Tg_ConstantFolding]> {

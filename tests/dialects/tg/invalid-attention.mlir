@@ -1,0 +1,19 @@
+// RUN: vcc-opt %s --split-input-file --verify-diagnostics
+
+func.func @heads(%q: tensor<1x2x3x4xf32>, %k: tensor<1x2x2x4xf32>) {
+  // expected-error@+2 {{failed to infer returned types}}
+  // expected-error@+1 {{3 query heads are no multiple of 2 key heads}}
+  %0:2 = tg.attention %q, %k, %k {scale = 1.0}
+      : tensor<1x2x3x4xf32>, tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32> -> tensor<1x2x3x4xf32>, tensor<1x3x2xf32>
+  return
+}
+
+// -----
+
+func.func @dropout_draws(%q: tensor<1x2x2x4xf32>) {
+  // expected-error@+2 {{failed to infer returned types}}
+  // expected-error@+1 {{has dropout but no rng and site to draw from}}
+  %0:2 = tg.attention %q, %q, %q {scale = 1.0, dropout = 0.1}
+      : tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32> -> tensor<1x2x2x4xf32>, tensor<1x2x2xf32>
+  return
+}
