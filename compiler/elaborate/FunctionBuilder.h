@@ -29,6 +29,8 @@ public:
   llvm::SmallVector<std::string> adapters;
   /// Says (by a fault) whether a weight may be read here.
   std::function<llvm::LogicalResult(Weight &, mlir::Location)> admit;
+  /// Whether the stage uses a weight; an optional field that it leaves out reads as `none`.
+  std::function<bool(Weight &)> uses;
 
   FailureOr<Tensor> read(Weight &weight);
   Tensor input(StringRef name, ArrayRef<int64_t> shape, mlir::Type element,

@@ -32,6 +32,7 @@ FailureOr<Value> Stage::input(StringRef name, mlir::Location loc) {
 std::unique_ptr<FunctionBuilder> Stage::begin(StringRef name, mlir::Location loc, bool training) {
   auto function = std::make_unique<FunctionBuilder>(*module, name, loc, training, evaluator.faults());
   function->adapters = adapters;
+  function->uses = [this](Weight &weight) { return used.contains(&weight); };
   function->admit = [this](Weight &weight, mlir::Location at) -> LogicalResult {
     if (used.contains(&weight))
       return success();

@@ -63,8 +63,12 @@ static void declaredNames(mlir::Block &block, std::vector<std::string> &names) {
 FailureOr<Value> Evaluator::partMember(Part &part, StringRef name, mlir::Location loc) {
   auto key = mlir::StringAttr::get(context(), name);
   auto found = part.fields.find(key);
-  if (found != part.fields.end())
-    return field(part, found->second);
+  if (found != part.fields.end()) {
+    auto value = field(part, found->second);
+    Weight *weight = succeeded(value) ? value->asWeight() : nullptr;
+    bool leftOut = weight && function && function->uses && !function->uses(*weight) && part.mayLack(name);
+    return leftOut ? FailureOr<Value>(Value()) : value;
+  }
   std::vector<std::string> known;
   declaredNames(part.layer->getRegion(0).front(), known);
   // An optional field that this instance does not have. A parameter of that name does not stand in for it.

@@ -26,6 +26,26 @@ const Part *Part::root() const {
   return part;
 }
 
+static bool declares(mlir::Block &fields, llvm::StringRef name, bool optional) {
+  for (mlir::Operation &op : fields) {
+    if (auto choice = llvm::dyn_cast<vcs::StaticIfOp>(op)) {
+      for (mlir::Region *region : {&choice.getThen(), &choice.getOtherwise()})
+        if (!region->empty() && declares(region->front(), name, true))
+          return true;
+      continue;
+    }
+    auto weight = llvm::dyn_cast<vcs::WeightOp>(op);
+    auto field = llvm::dyn_cast<vcs::FieldOp>(op);
+    if (optional && ((weight && weight.getName() == name) || (field && field.getName() == name)))
+      return true;
+  }
+  return false;
+}
+
+bool Part::mayLack(llvm::StringRef wanted) const {
+  return layer->getNumRegions() > 0 && llvm::isa<vcs::LayerOp>(layer) && declares(layer->getRegion(0).front(), wanted, false);
+}
+
 std::string Weight::path() const {
   if (!key.empty())
     return key;

@@ -54,6 +54,8 @@ struct Part {
   std::string layerName() const;
   /// The component that this part belongs to.
   const Part *root() const;
+  /// Whether the layer declares `name` under an `if`: an instance may lack it.
+  bool mayLack(llvm::StringRef name) const;
 };
 
 /// The weights and parts of one model by path segment: what selectors are matched against.

@@ -184,6 +184,14 @@ static bool stopsAtAbsentField(vcs::PathAttr path, const Frontier &from, size_t 
   });
 }
 
+/// Whether the segment that led nowhere names a field that the part before it may lack: then there is nothing to find, and no mistake.
+static bool isOptional(vcs::PathAttr path, const Frontier &from, size_t reached) {
+  vcs::SegmentAttr segment = path.getSegments()[reached];
+  return segment.getKind() == vcs::SegmentKind::Name &&
+         llvm::any_of(walk(path.getSegments().take_front(reached), from, nullptr),
+                      [&](PartNode *node) { return node->part && node->part->mayLack(segment.getName().getValue()); });
+}
+
 static llvm::FailureOr<Frontier> resolvePath(vcs::PathAttr path, const Frontier &from, mlir::Location loc, FaultKind kind, FaultSink &faults) {
   size_t reached = 0;
   Frontier found = walk(path.getSegments(), from, &reached);
