@@ -39,7 +39,7 @@ LogicalResult LiteralOp::verify() {
   Attribute Value = getValue();
   bool Integer = isa<IntegerAttr>(Value) && cast<IntegerAttr>(Value).getType().isInteger(64);
   bool Float = isa<FloatAttr>(Value) && cast<FloatAttr>(Value).getType().isF64();
-  if (!Integer && !Float && !isa<StringAttr, BoolAttr, UnitAttr>(Value))
+  if (!Integer && !Float && !isa<StringAttr, BoolAttr, mlir::UnitAttr>(Value))
     return emitOpError("value must be an i64, an f64, a string, a boolean or `unit`, but is ") << Value;
   if (getUnit() && !Integer && !Float)
     return emitOpError("only a number has a unit");

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of keys, and the check against it.
+#include "dsl/types/Keys.h"
+
+using namespace vcc::syntax;
+
+namespace vcc::types {
+
+static Key value(std::string Name) { return {std::move(Name)}; }
+static Key field(std::string Name) { return {std::move(Name), KeyKind::Field}; }
+static Key word(std::string Name, std::vector<std::string> Words) {
+  return {std::move(Name), KeyKind::Word, std::move(Words)};
+}
+static Key later(std::string Name) { return {std::move(Name), KeyKind::Value, {}, false, false}; }
+
+const std::vector<Key> &keysOf(BlockKind Block) {
+  static const std::vector<Key> Rows = {value("frames"), word("sample", {"random", "middle", "random_exclusive"}),
+                                        value("size"), value("mean"), value("std"), value("flip"),
+                                        word("crop", {"none", "center", "random"}), value("cache"),
+                                        word("turn", {"all", "random"})};
+  static const std::vector<Key> Text = {value("tokenizer"), value("max_tokens"), field("from"),
+                                        word("supervise", {"assistant", "all", "none"}), value("bos"),
+                                        word("side", {"left", "right"}), later("buckets"), later("pack")};
+  static const std::vector<Key> Labels = {field("from"), value("of")};
+  static const std::vector<Key> Evaluate = {field("choices"), field("answer"), field("group"), value("score"),
+                                            word("media", {"normal", "shuffled", "still"}),
+                                            word("metric", {"choice_accuracy"}), value("rows")};
+  static const std::vector<Key> Save = {value("keep")};
+  static const std::vector<Key> Start = {{"except", KeyKind::Paths}, later("rename")};
+  static const std::vector<Key> Optimize = {{"lr", KeyKind::Value, {}, true},
+                                            {"decay", KeyKind::Word, {"matrices", "all", "none"}, true}};
+  static const std::vector<Key> Schedule = {value("steps"), value("epochs")};
+  static const std::vector<Key> Dataset = {value("on_error")};
+  static const std::vector<Key> Lora = {};
+  switch (Block) {
+  case BlockKind::Rows: return Rows;
+  case BlockKind::Text: return Text;
+  case BlockKind::Labels: return Labels;
+  case BlockKind::Evaluate: return Evaluate;
+  case BlockKind::Save: return Save;
+  case BlockKind::Start: return Start;
+  case BlockKind::Optimize: return Optimize;
+  case BlockKind::Schedule: return Schedule;
+  case BlockKind::Dataset: return Dataset;
+  case BlockKind::Lora: return Lora;
+  }
+  return Lora;
+}
+
+const Option *findOption(const Options &Given, llvm::StringRef Name) {
+  for (const Option &O : Given)
+    if (O.Key.Text == Name)
+      return &O;
+  return nullptr;
+}
+
+static const Key *find(const std::vector<Key> &Keys, llvm::StringRef Name) {
+  for (const Key &K : Keys)
+    if (K.Name == Name)
+      return &K;
+  return nullptr;
+}
+
+const Key *findKey(BlockKind Block, llvm::StringRef Name) { return find(keysOf(Block), Name); }
+
+static void reportUnknown(const Option &O, const std::vector<Key> &Own, const std::vector<Key> &Extra,
+                          const std::string &Owner, diag::Engine &Engine) {
+  std::vector<std::string> Known;
+  for (const std::vector<Key> *Keys : {&Own, &Extra})
+    for (const Key &K : *Keys)
+      Known.push_back(K.Name);
+  auto Made = Engine.report(diag::kinds::UnknownKey, O.Key.Range, Owner, O.Key.Text);
+  if (!Known.empty())
+    Made.note("its keys are " + diag::list(Known, 12));
+  Made.didYouMean(O.Key.Text, Known);
+}
+
+/// The word that an expression of a word key is, or nothing where it is not a bare word.
+static std::string wordOf(const Expr *E) {
+  if (auto *Name = llvm::dyn_cast_if_present<NameExpr>(E))
+    return Name->Name;
+  if (llvm::isa_and_present<NoneExpr>(E))
+    return "none";
+  return "";
+}
+
+static void checkWord(const Option &O, const Key &K, diag::Engine &Engine) {
+  if (K.Kind != KeyKind::Word || !O.Value)
+    return;
+  std::string Word = wordOf(O.Value.get());
+  if (Word.empty())
+    Engine.report(diag::kinds::WrongType, O.Value->Range, "`" + K.Name + "`", "an expression", "one of " + diag::list(K.Words));
+  else if (std::find(K.Words.begin(), K.Words.end(), Word) == K.Words.end())
+    Engine.report(diag::kinds::BadValue, O.Value->Range, "`" + K.Name + "` is " + diag::list(K.Words) + ", not `" + Word + "`")
+        .didYouMean(Word, K.Words);
+}
+
+void checkKeys(const Options &Given, BlockKind Block, const std::vector<Key> &Extra, const std::string &Owner,
+               diag::Engine &Engine) {
+  const std::vector<Key> &Own = keysOf(Block);
+  for (size_t I = 0; I < Given.size(); ++I) {
+    const Option &O = Given[I];
+    const Key *K = find(Own, O.Key.Text);
+    if (!K)
+      K = find(Extra, O.Key.Text);
+    if (!K) {
+      reportUnknown(O, Own, Extra, Owner, Engine);
+      continue;
+    }
+    for (size_t J = 0; J < I; ++J)
+      if (Given[J].Key.Text == O.Key.Text && Given[J].HasInner == O.HasInner) {
+        Engine.report(diag::kinds::DuplicateKey, O.Key.Range, O.Key.Text).label(Given[J].Key.Range, "first here");
+        break;
+      }
+    if (!K->Supported)
+      Engine.report(diag::kinds::NotSupportedYet, O.Key.Range, "`" + K->Name + "`");
+    else if (O.HasInner && !K->PerWeight)
+      Engine.report(diag::kinds::WrongType, O.Key.Range, "`" + K->Name + "`", "a block", "one value");
+    else
+      checkWord(O, *K, Engine);
+  }
+}
+
+} // namespace vcc::types

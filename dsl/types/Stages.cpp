@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checks of stages.
+#include "dsl/types/Stages.h"
+
+#include <algorithm>
+#include <map>
+
+using namespace vcc::syntax;
+
+namespace vcc::types {
+
+std::vector<const StageDecl *> stagesOf(const Module &Module, diag::Engine &Engine) {
+  std::vector<const StageDecl *> Stages;
+  std::map<int64_t, const StageDecl *> Numbers;
+  for (const DeclPtr &D : Module.Declarations) {
+    auto *Stage = llvm::dyn_cast<StageDecl>(D.get());
+    if (!Stage)
+      continue;
+    Stages.push_back(Stage);
+    if (!Stage->Number)
+      continue;
+    auto [Old, New] = Numbers.try_emplace(*Stage->Number, Stage);
+    if (!New)
+      Engine.report(diag::kinds::DuplicateName, Stage->Range, "stage " + std::to_string(*Stage->Number))
+          .label(Old->second->Range, "first here");
+  }
+  return Stages;
+}
+
+const StageDecl *resolveStage(const StageRef &Ref, const std::vector<const StageDecl *> &Stages, const StageDecl *Before,
+                              diag::Engine &Engine) {
+  std::vector<std::string> Known;
+  const StageDecl *Later = nullptr;
+  bool Earlier = true;
+  for (const StageDecl *Stage : Stages) {
+    Earlier &= Stage != Before;
+    bool Same = Ref.Number ? Stage->Number == Ref.Number : Stage->Name.Text == Ref.Name;
+    if (Same && Earlier)
+      return Stage;
+    if (Same)
+      Later = Stage;
+    if (Earlier)
+      Known.push_back(Stage->Name.Text);
+  }
+  std::string Written = Ref.Number ? std::to_string(*Ref.Number) : "\"" + Ref.Name + "\"";
+  auto Made = Engine.report(diag::kinds::UnknownStage, Ref.Range, Written);
+  if (Later == Before && Later)
+    Made.primary("a stage cannot start from itself");
+  else if (Later)
+    Made.label(Later->Range, "this stage comes later");
+  else if (!Known.empty())
+    Made.note("the stages before it are " + diag::list(Known));
+  if (!Later && !Ref.Number)
+    Made.didYouMean(Ref.Name, Known);
+  return nullptr;
+}
+
+namespace {
+
+class StageCheck {
+public:
+  StageCheck(const StageDecl &Stage, const ModelDecl &Model, diag::Engine &Engine) : Stage(Stage), Model(Model), Engine(Engine) {
+    for (const Component &Part : Model.Components)
+      Components.push_back(Part.Name.Text);
+  }
+
+  void run() {
+    need(!Stage.Batches.empty(), "batch");
+    need(!Stage.Losses.empty(), "loss");
+    need(!Stage.Optimizes.empty(), "optimize");
+    need(!Stage.Schedules.empty(), "schedule");
+    need(std::any_of(Stage.Selections.begin(), Stage.Selections.end(),
+                     [](auto &S) { return S.Kind == SelectionKind::Train; }),
+         "train");
+    once(Stage.Batches, "batch");
+    once(Stage.Losses, "loss");
+    once(Stage.Optimizes, "optimize");
+    once(Stage.Schedules, "schedule");
+    once(Stage.Precisions, "precision");
+    once(Stage.Saves, "save");
+    once(Stage.Logs, "log");
+    for (const SelectionClause &Clause : Stage.Selections)
+      for (const Selector &S : Clause.Selectors)
+        component(S.Path);
+    for (const StartClause &Start : Stage.Starts)
+      for (const Selector &S : Start.Selectors)
+        component(S.Path);
+    precision();
+    unsupported();
+    terms();
+    evaluations();
+  }
+
+private:
+  void need(bool There, const char *Key) {
+    if (!There)
+      Engine.report(diag::kinds::MissingKey, Stage.Range, "stage \"" + Stage.Name.Text + "\"", Key);
+  }
+
+  template <class Clause> void once(const std::vector<Clause> &Clauses, const char *Key) {
+    for (size_t I = 1; I < Clauses.size(); ++I)
+      Engine.report(diag::kinds::DuplicateKey, Clauses[I].Range, Key).label(Clauses.front().Range, "first here");
+  }
+
+  void component(const SelectorPath &Path) {
+    const SelectorStep &First = Path.Steps.front();
+    if (First.Kind == StepKind::Alternatives) {
+      for (const SelectorPath &Inner : First.Alternatives)
+        component(Inner);
+      return;
+    }
+    if (First.Kind != StepKind::Name || std::find(Components.begin(), Components.end(), First.Name) != Components.end())
+      return;
+    Engine.report(diag::kinds::SelectorMatchesNothing, First.Range, First.Name)
+        .primary("model `" + Model.Name.Text + "` has no component `" + First.Name + "`")
+        .note(Model.Name.Range, "declares " + diag::list(Components, 8))
+        .didYouMean(First.Name, Components);
+  }
+
+  void precision() {
+    for (const WordClause &Clause : Stage.Precisions) {
+      const std::string &Word = Clause.Word.Text;
+      if (Word == "f32")
+        continue;
+      if (Word == "bf16" || Word == "f16" || Word == "tf32")
+        Engine.report(diag::kinds::PrecisionUnsupported, Clause.Word.Range, Word).help("write `precision f32`");
+      else
+        Engine.report(diag::kinds::UnknownName, Clause.Word.Range, "precision", Word).didYouMean(Word, {"f32", "bf16"});
+    }
+  }
+
+  void unsupported() {
+    auto Say = [&](const diag::SourceRange &Range, const std::string &What) {
+      Engine.report(diag::kinds::NotSupportedYet, Range, What);
+    };
+    for (const WordClause &Clause : Stage.Unsupported)
+      Say(Clause.Word.Range, Clause.Word.Text);
+    if (Stage.Like)
+      Say(Stage.Like->Range, "a stage derived with `like`");
+    for (const SelectionClause &Clause : Stage.Selections)
+      if (Clause.Kind == SelectionKind::Recompute)
+        Say(Clause.Range, "`recompute`");
+    for (const SaveClause &Clause : Stage.Saves)
+      if (Clause.As)
+        Say(Clause.As->Range, "saving as `" + Clause.As->Text + "`");
+    for (const BatchClause &Batch : Stage.Batches)
+      for (const BatchEntry &Entry : Batch.Entries)
+        if (Entry.Kind == BatchEntry::Mixture)
+          Say(Entry.Name.Range, "`" + Entry.Name.Text + "` in a batch");
+  }
+
+  void terms() {
+    for (const LossClause &Loss : Stage.Losses) {
+      std::map<std::string, const TermStmt *> Terms;
+      for (const StmtPtr &S : Loss.Statements)
+        if (auto *Term = llvm::dyn_cast<TermStmt>(S.get())) {
+          auto [Old, New] = Terms.try_emplace(Term->Name.Text, Term);
+          if (!New)
+            Engine.report(diag::kinds::DuplicateName, Term->Name.Range, Term->Name.Text)
+                .label(Old->second->Name.Range, "first here");
+        }
+      if (Terms.empty())
+        Engine.report(diag::kinds::MissingKey, Loss.Range, "the loss", "term").help("write `name: 1.0 * some_loss(...)`");
+    }
+  }
+
+  void evaluations() {
+    std::map<std::string, const EvaluateClause *> Seen;
+    for (const EvaluateClause &Clause : Stage.Evaluates) {
+      auto [Old, New] = Seen.try_emplace(Clause.Name.Text, &Clause);
+      if (!New && !Clause.Name.Text.empty())
+        Engine.report(diag::kinds::DuplicateName, Clause.Name.Range, Clause.Name.Text)
+            .label(Old->second->Name.Range, "first here");
+    }
+  }
+
+  const StageDecl &Stage;
+  const ModelDecl &Model;
+  diag::Engine &Engine;
+  std::vector<std::string> Components;
+};
+
+} // namespace
+
+void checkStage(const StageDecl &Stage, const ModelDecl &Model, diag::Engine &Engine) {
+  StageCheck(Stage, Model, Engine).run();
+}
+
+} // namespace vcc::types
