@@ -229,7 +229,7 @@ Value VectorMath::rsqrt(Value X) { return div(real(X.getType(), 1.0), B.create<m
 
 /// Reduction to [-pi/4, pi/4] in f64, where three parts of pi/2 are exact without a fused multiply-add; the quadrant then picks
 /// one of two polynomials and the sign.
-Value VectorMath::sinCos(Value X, bool Cosine) {
+Value VectorMath::sinCos(Value X, bool WantsCos) {
   Type Out = X.getType();
   Type T = like(Out, B.getF64Type());
   Value D = isDouble(X) ? X : B.create<arith::ExtFOp>(T, X);
@@ -256,33 +256,33 @@ Value VectorMath::sinCos(Value X, bool Cosine) {
   } else {
     Quadrant = B.create<arith::TruncIOp>(like(Out, B.getI32Type()), Quadrant);
     Value F = B.create<arith::TruncFOp>(Out, R);
-    Sine = sine32(F);
-    Cos = cosine32(F);
+    Sine = sin32(F);
+    Cos = cos32(F);
   }
-  if (Cosine)
+  if (WantsCos)
     Quadrant = B.create<arith::AddIOp>(Quadrant, integer(Quadrant.getType(), 1));
   // x - x is 0 for finite x and NaN otherwise.
   return add(quadrantValue(Quadrant, Sine, Cos), sub(X, X));
 }
 
-/// sin of the sum of `Quadrant` quarter turns and an angle, from the angle's sine and cosine.
-Value VectorMath::quadrantValue(Value Quadrant, Value Sine, Value Cosine) {
+/// sin of the sum of `Quadrant` quarter turns and an angle, from the angle's sine and cos.
+Value VectorMath::quadrantValue(Value Quadrant, Value Sine, Value Cos) {
   Type Int = Quadrant.getType();
   auto BitSet = [&](int64_t Bit) -> Value {
     Value And = B.create<arith::AndIOp>(Quadrant, integer(Int, Bit));
     return B.create<arith::CmpIOp>(arith::CmpIPredicate::ne, And, integer(Int, 0));
   };
-  Value Picked = select(BitSet(1), Cosine, Sine);
+  Value Picked = select(BitSet(1), Cos, Sine);
   return select(BitSet(2), B.create<arith::NegFOp>(Picked), Picked);
 }
 
-Value VectorMath::sine32(Value R) {
+Value VectorMath::sin32(Value R) {
   Value Z = mul(R, R);
   Value P = horner(Z, {2.86567956e-6, -1.98559923e-4, 8.33338592e-3, -1.66666672e-1});
   return fma(P, mul(Z, R), R);
 }
 
-Value VectorMath::cosine32(Value R) {
+Value VectorMath::cos32(Value R) {
   return horner(mul(R, R), {2.44677067e-5, -1.38877297e-3, 4.16666567e-2, -5.0e-1, 1.0});
 }
 
@@ -293,7 +293,7 @@ Value VectorMath::cosOfTurns(Value U) {
   Value R = mul(sub(Quarters, sub(Shifted, real(T, Round32))), real(T, 1.57079637));
   Value Quadrant = toBits(Shifted);
   Quadrant = B.create<arith::AddIOp>(Quadrant, integer(Quadrant.getType(), 1));
-  return quadrantValue(Quadrant, sine32(R), cosine32(R));
+  return quadrantValue(Quadrant, sin32(R), cos32(R));
 }
 
 /// exp(y log |x|) in f64, whose 53 bits leave the product y log |x| exact enough for an f32 result of any size.

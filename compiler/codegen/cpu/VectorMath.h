@@ -22,8 +22,8 @@ public:
   mlir::Value tanh(mlir::Value X); // f32, f64
   mlir::Value sigmoid(mlir::Value X); // f32, f64
   mlir::Value erf(mlir::Value X); // f32 only
-  mlir::Value sin(mlir::Value X) { return sinCos(X, /*Cosine=*/false); } // f32, f64; |x| <= 2^30
-  mlir::Value cos(mlir::Value X) { return sinCos(X, /*Cosine=*/true); }
+  mlir::Value sin(mlir::Value X) { return sinCos(X, /*WantsCos=*/false); } // f32, f64; |x| <= 2^30
+  mlir::Value cos(mlir::Value X) { return sinCos(X, /*WantsCos=*/true); }
   mlir::Value cosOfTurns(mlir::Value U); // cos(2 pi u), f32, 0 <= u <= 1
   mlir::Value rsqrt(mlir::Value X); // one division and one root: correctly rounded each
   mlir::Value pow(mlir::Value X, mlir::Value Y); // f32, f64
@@ -44,10 +44,10 @@ private:
   mlir::Value log32(mlir::Value X);
   mlir::Value log64(mlir::Value X);
   mlir::Value logarithmOfSpecials(mlir::Value X, mlir::Value Ordinary);
-  mlir::Value sinCos(mlir::Value X, bool Cosine);
-  mlir::Value quadrantValue(mlir::Value Quadrant, mlir::Value Sine, mlir::Value Cosine);
-  mlir::Value sine32(mlir::Value R);
-  mlir::Value cosine32(mlir::Value R);
+  mlir::Value sinCos(mlir::Value X, bool WantsCos);
+  mlir::Value quadrantValue(mlir::Value Quadrant, mlir::Value Sine, mlir::Value Cos);
+  mlir::Value sin32(mlir::Value R);
+  mlir::Value cos32(mlir::Value R);
   mlir::Value powerOfTwo(mlir::Value Exponent, mlir::Type Float);
   mlir::Value less(mlir::Value A, mlir::Value C);
   mlir::Value clamp(mlir::Value X, double Low, double High);

@@ -28,7 +28,7 @@ module {
     exec.function @init {
       exec.launch @flat_scale reads [@c] writes [@y] dims [8] access [#tg.access<0, [1]>, #tg.access<0, [1]>]
           uniforms [1073741824] units 8 init "twice the \22constant\22" flops 8 bytes 64
-      exec.fill @y size 0 init "nothing" flops 0 bytes 0
+      exec.fill @y size 32 init "zeros" flops 0 bytes 32
     }
   }
 }
@@ -85,7 +85,7 @@ TEST_F(Linked, ProgramWalksItsTables) {
                            "stage only weights 0 state 0 arena 1024 io 64 constants 64\n"
                            "function init launches 2\n"
                            "launch kind 1 phase 4 name twice the \"constant\" buffers 2 ints 7 units 8 flops 8 bytes 64\n"
-                           "launch kind 5 phase 4 name nothing buffers 1 ints 1 units 0 flops 0 bytes 0\n"
+                           "launch kind 5 phase 4 name zeros buffers 1 ints 1 units 0 flops 0 bytes 32\n"
                            "2 4 6 8 10 12 14 16 0 0 \n");
 }
 
