@@ -8,9 +8,14 @@
 #include "runtime/program/Json.h"
 #include "runtime/weights/Files.h"
 
+#include <cmath>
+
 namespace vcc::runtime {
 
 static bool isLoss(const std::string &name) { return name == "loss" || name.rfind("loss.", 0) == 0; }
+
+/// To the microsecond.
+static double rounded(double seconds) { return std::round(seconds * 1e6) / 1e6; }
 
 static void writeLosses(JsonWriter &writer, const report::History &history, bool first) {
   writer.beginObject();
@@ -38,8 +43,8 @@ void writeSummary(const std::string &path, const std::string &recipe, const mani
   writer.beginObject().member("recipe", std::string_view(recipe));
   writer.member("stage", std::string_view(stage.name)).member("number", stage.number);
   writer.member("steps", summary.steps).member("total", summary.total);
-  writer.member("seconds", history.seconds).member("data_wait", history.dataWait);
-  writer.member("data_wait_share", history.seconds > 0 ? history.dataWait / history.seconds : 0.0);
+  writer.member("seconds", rounded(history.seconds)).member("data_wait", rounded(history.dataWait));
+  writer.member("data_wait_share", history.seconds > 0 ? rounded(history.dataWait / history.seconds) : 0.0);
   writer.member("samples", history.samples).member("tokens", history.tokens);
   writer.member("replaced", history.replaced);
   writer.key("first");

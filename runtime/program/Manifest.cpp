@@ -178,6 +178,28 @@ static void parseStates(const JsonNode &node, Stage &stage) {
     if (!paths.insert(stage.states.back().path).second)
       item.fail(fmt::format("names `{}` a second time", stage.states.back().path));
   }
+  findGradients(stage);
+}
+
+/// A weight that says no gradient has it in its group's flat gradient, where it lies in the flat weight.
+static void findGradients(Stage &stage) {
+  std::map<std::string, Place> flat;
+  for (const State &state : stage.states)
+    if (state.isGroup())
+      flat[state.path] = state.place;
+  for (State &state : stage.states) {
+    if (state.isGroup() || !state.trainable || state.gradient || state.group < 0)
+      continue;
+    auto weight = flat.find(fmt::format("group{}:weight", state.group));
+    auto gradient = flat.find(fmt::format("group{}:gradient", state.group));
+    if (weight == flat.end() || gradient == flat.end() ||
+        state.place.region != weight->second.region || state.place.offset < weight->second.offset)
+      continue;
+    Place place{gradient->second.region,
+                gradient->second.offset + state.place.offset - weight->second.offset};
+    if (place.offset <= sizeOf(stage, place.region) - state.bytes)
+      state.gradient = place;
+  }
 }
 
 static void parseComponents(const JsonNode &node, Stage &stage) {

@@ -50,6 +50,11 @@ TEST(Manifest, ReadsStages) {
   EXPECT_EQ(manifest.stages[1].states[1].start[0].kind, Start::Kind::File);
 }
 
+TEST(Manifest, FindsGradientsInTheirGroup) {
+  Manifest manifest = parseManifest(replaced(R"(,"gradient":{"region":"state","offset":192})", ""));
+  EXPECT_EQ(manifest.stages[0].states[1].gradient->offset, 192);
+}
+
 TEST(Manifest, ReadsData) {
   Manifest manifest = parseManifest(R"({"format":1,"recipe":"r",
     "tokenizers":{"t":{"kind":"wordpiece","file":"v.txt","vocab":96,"lowercase":true}},

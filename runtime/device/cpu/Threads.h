@@ -39,5 +39,8 @@ inline std::pair<int64_t, int64_t> shareOf(int64_t count, int thread, int thread
   return {begin < count ? begin : count, end < count ? end : count};
 }
 
+/// To be called first in main: bounds the spinning of idle threads, unless the user's environment says how they wait.
+void settleSpinning(char **argv);
+
 } // namespace vcc::runtime
 #endif
