@@ -178,7 +178,6 @@ static void parseStates(const JsonNode &node, Stage &stage) {
     if (!paths.insert(stage.states.back().path).second)
       item.fail(fmt::format("names `{}` a second time", stage.states.back().path));
   }
-  findGradients(stage);
 }
 
 /// A weight that says no gradient has it in its group's flat gradient, where it lies in the flat weight.
@@ -240,6 +239,7 @@ static Stage parseStage(const JsonNode &node, const Manifest &manifest) {
   parseComponents(node, stage);
   parseRegions(node, stage);
   parseStates(node, stage);
+  findGradients(stage);
   int64_t position = 0;
   for (const JsonNode &item : node.at("functions").items())
     stage.functions.push_back(parseFunction(item, position++, stage));
