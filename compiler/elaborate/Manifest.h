@@ -41,9 +41,22 @@ struct StagePlacement {
 /// Everything above the stages: tokenizers, datasets, templates that any of `stages` uses. Fails with a fault where a declaration is incomplete.
 llvm::FailureOr<Json> writeManifest(Evaluator &evaluator, llvm::StringRef recipe, llvm::ArrayRef<std::unique_ptr<Stage>> stages);
 
-/// Fills offsets, regions and the table of functions of `stage` (one element of "stages"). Ports are read from `module`, the stage's
-/// module of the training graph after differentiation. False, with a reason, where `placement` lacks a buffer.
-bool placeStage(Json &stage, mlir::ModuleOp module, const StagePlacement &placement, std::string &reason);
+/// What a function takes in and gives out.
+struct FunctionPorts {
+  struct Port {
+    std::string name, dtype;
+    std::vector<int64_t> shape;
+  };
+  std::vector<Port> inputs, outputs;
+};
+using StagePorts = std::map<std::string, FunctionPorts>;
+
+/// The ports of every function of a stage's module of the training graph, to be read after differentiation.
+StagePorts readPorts(mlir::ModuleOp stage);
+
+/// Fills offsets, regions and the table of functions of `stage` (one element of "stages"). An input that the plan has no buffer for is one
+/// that nothing reads. False, with a reason, where `placement` lacks a state, an output or a function.
+bool placeStage(Json &stage, const StagePorts &ports, const StagePlacement &placement, std::string &reason);
 
 } // namespace vcc::elaborate
 

@@ -8,13 +8,6 @@
 
 namespace vcc::elaborate {
 
-namespace {
-struct Port {
-  std::string name;
-  mlir::RankedTensorType type;
-};
-} // namespace
-
 static std::string dtypeName(mlir::Type type) {
   if (type.isInteger(1))
     return "bool";
@@ -25,17 +18,30 @@ static std::string dtypeName(mlir::Type type) {
   return text;
 }
 
-static bool addPorts(Json &into, const std::vector<Port> &ports, const std::map<std::string, Placement> &places, const std::string &function, std::string &reason) {
-  into = Json::array();
-  for (const Port &port : ports) {
-    auto place = places.find(port.name);
-    if (place == places.end()) {
-      reason = "the plan has no place for `" + port.name + "` of `" + function + "`";
-      return false;
-    }
-    into.push_back({{"name", port.name}, {"dtype", dtypeName(port.type.getElementType())}, {"shape", std::vector<int64_t>(port.type.getShape().begin(), port.type.getShape().end())}, {"offset", place->second.offset}});
+StagePorts readPorts(mlir::ModuleOp stage) {
+  StagePorts all;
+  for (auto function : stage.getOps<mlir::func::FuncOp>()) {
+    FunctionPorts &ports = all[function.getSymName().str()];
+    auto add = [](std::vector<FunctionPorts::Port> &into, llvm::StringRef name, mlir::Type type) {
+      if (llvm::any_of(into, [&](const FunctionPorts::Port &port) { return port.name == name; }))
+        return;
+      auto tensor = llvm::cast<mlir::RankedTensorType>(type);
+      into.push_back({name.str(), dtypeName(tensor.getElementType()), tensor.getShape().vec()});
+    };
+    function.walk([&](mlir::Operation *op) {
+      if (auto input = llvm::dyn_cast<tg::InputOp>(op))
+        add(ports.inputs, input.getName(), input.getType());
+      if (auto output = llvm::dyn_cast<tg::OutputOp>(op))
+        add(ports.outputs, output.getName(), output.getValue().getType());
+      if (auto loss = llvm::dyn_cast<tg::LossOp>(op))
+        add(ports.outputs, "loss", loss.getValue().getType());
+    });
   }
-  return true;
+  return all;
+}
+
+static Json describe(const FunctionPorts::Port &port, const Placement &place) {
+  return {{"name", port.name}, {"dtype", port.dtype}, {"shape", port.shape}, {"offset", place.offset}};
 }
 
 static Json roleOf(llvm::StringRef name) {
@@ -46,35 +52,33 @@ static Json roleOf(llvm::StringRef name) {
   return {{"role", name.str()}};
 }
 
-static bool placeFunction(Json &functions, mlir::ModuleOp module, const StagePlacement::Function &placed, std::string &reason) {
-  auto function = module.lookupSymbol<mlir::func::FuncOp>(placed.name);
-  if (!function) {
+static bool placeFunction(Json &functions, const StagePorts &ports, const StagePlacement::Function &placed, std::string &reason) {
+  auto found = ports.find(placed.name);
+  if (found == ports.end()) {
     reason = "the plan has a function `" + placed.name + "` that the stage does not have";
     return false;
   }
-  std::vector<Port> inputs, outputs;
-  function.walk([&](mlir::Operation *op) {
-    auto add = [](std::vector<Port> &ports, llvm::StringRef name, mlir::Type type) {
-      if (llvm::none_of(ports, [&](const Port &port) { return port.name == name; }))
-        ports.push_back({name.str(), llvm::cast<mlir::RankedTensorType>(type)});
-    };
-    if (auto input = llvm::dyn_cast<tg::InputOp>(op))
-      add(inputs, input.getName(), input.getType());
-    if (auto output = llvm::dyn_cast<tg::OutputOp>(op))
-      add(outputs, output.getName(), output.getValue().getType());
-    if (auto loss = llvm::dyn_cast<tg::LossOp>(op))
-      add(outputs, "loss", loss.getValue().getType());
-  });
   Json entry = {{"name", placed.name}};
   entry.update(roleOf(placed.name));
   entry["index"] = functions.size();
-  if (!addPorts(entry["inputs"], inputs, placed.inputs, placed.name, reason) || !addPorts(entry["outputs"], outputs, placed.outputs, placed.name, reason))
-    return false;
+  entry["inputs"] = Json::array();
+  for (const FunctionPorts::Port &port : found->second.inputs)
+    if (auto place = placed.inputs.find(port.name); place != placed.inputs.end())
+      entry["inputs"].push_back(describe(port, place->second));
+  entry["outputs"] = Json::array();
+  for (const FunctionPorts::Port &port : found->second.outputs) {
+    auto place = placed.outputs.find(port.name);
+    if (place == placed.outputs.end()) {
+      reason = "the plan has no place for the output `" + port.name + "` of `" + placed.name + "`";
+      return false;
+    }
+    entry["outputs"].push_back(describe(port, place->second));
+  }
   functions.push_back(std::move(entry));
   return true;
 }
 
-bool placeStage(Json &stage, mlir::ModuleOp module, const StagePlacement &placement, std::string &reason) {
+bool placeStage(Json &stage, const StagePorts &ports, const StagePlacement &placement, std::string &reason) {
   for (const char *region : {"weights", "state", "arena", "io"}) {
     auto bytes = placement.regions.find(region);
     stage["regions"][region] = bytes == placement.regions.end() ? 0 : bytes->second;
@@ -95,7 +99,7 @@ bool placeStage(Json &stage, mlir::ModuleOp module, const StagePlacement &placem
   }
   stage["functions"] = Json::array();
   for (const StagePlacement::Function &function : placement.functions)
-    if (!placeFunction(stage["functions"], module, function, reason))
+    if (!placeFunction(stage["functions"], ports, function, reason))
       return false;
   return true;
 }

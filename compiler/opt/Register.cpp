@@ -37,7 +37,7 @@ void registerPasses() {
   differentiate::registerDifferentiatePasses();
   fuse::registerFuse();
   schedule::registerSchedule();
-  cpu::registerPasses();
+  cpu::registercodegen_cpuPasses();
 }
 
 } // namespace vcc::opt

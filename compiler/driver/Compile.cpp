@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `vcc compile`, and the arguments that it shares with `vcc check`.
+#include "compiler/driver/Commands.h"
+#include "compiler/driver/ExitCodes.h"
+#include "compiler/driver/Recipe.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+namespace vcc::driver {
+
+void RecipeArguments::add(CLI::App &command) {
+  command.add_option("FILE", file, "the recipe")->required();
+  command.add_option("-D", defines, "name=expression: replaces a const of the recipe")->type_name("NAME=VALUE")->allow_extra_args(false);
+  command.add_option("--stdlib", stdlib, "the folder of the standard library");
+}
+
+std::optional<dsl::Options> sourceOptions(const RecipeArguments &arguments, const char *executable) {
+  dsl::Options options;
+  options.File = arguments.file;
+  for (const std::string &define : arguments.defines) {
+    size_t split = define.find('=');
+    if (split == std::string::npos || split == 0) {
+      llvm::errs() << "error: -D " << define << ": write -D name=value\n";
+      return std::nullopt;
+    }
+    options.Defines.push_back({define.substr(0, split), define.substr(split + 1)});
+  }
+  auto stdlib = findStdlib(arguments.stdlib, executable);
+  if (!stdlib) {
+    llvm::errs() << "error: the standard library is not " << (arguments.stdlib.empty() ? "beside vcc" : "in " + arguments.stdlib) << " (no prelude.vcs there)\n";
+    return std::nullopt;
+  }
+  options.StdlibDir = *stdlib;
+  return options;
+}
+
+void addCompile(CLI::App &app, Action &action, const char *executable) {
+  struct Arguments {
+    RecipeArguments recipe;
+    LevelOptions levels;
+    std::string emit, target = "cpu";
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App *command = app.add_subcommand("compile", "compile a recipe to a training program");
+  arguments->recipe.add(*command);
+  command->add_option("-o", arguments->levels.output, "the file to write; train.bin unless --emit prints");
+  command->add_option("--cpu", arguments->levels.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4")->capture_default_str();
+  command->add_option("--target", arguments->target, "cpu")->capture_default_str();
+  command->add_option("--emit", arguments->emit, "stop at a level and print it")
+      ->check(CLI::IsMember({"vcs", "graph", "step", "plan", "kernels", "llvm", "asm"}));
+  command->add_option("--dump-levels", arguments->levels.dumpFolder, "write every level passed to this folder")->type_name("DIR");
+  command->add_option("--stage", arguments->levels.stage, "with --emit: only this stage, by name or number");
+  command->add_flag("--time", arguments->levels.time, "print how long each step took");
+  command->callback([arguments, &action, executable] {
+    action = [arguments, executable]() -> int {
+      if (arguments->target != "cpu") {
+        llvm::errs() << "error: target `" << arguments->target << "` is not supported yet\n";
+        return kUsage;
+      }
+      auto source = sourceOptions(arguments->recipe, executable);
+      if (!source)
+        return kUsage;
+      arguments->levels.source = *source;
+      arguments->levels.executable = executable;
+      if (!arguments->emit.empty())
+        arguments->levels.last = *parseLevel(arguments->emit);
+      return runLevels(arguments->levels, llvm::outs(), llvm::errs());
+    };
+  });
+}
+
+} // namespace vcc::driver

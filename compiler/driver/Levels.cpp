@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One worker per run. A fault of the recipe ends with exit 2 and its diagnostics; anything that fails after elaboration is a fault of vcc itself: exit
+// 70, with the stage's last good form saved beside the output.
+#include "compiler/driver/Levels.h"
+
+#include "compiler/codegen/cpu/LowerKernels.h"
+#include "compiler/codegen/cpu/Object.h"
+#include "compiler/differentiate/Passes.h"
+#include "compiler/driver/ExitCodes.h"
+#include "compiler/fuse/Passes.h"
+#include "compiler/link/Link.h"
+#include "compiler/schedule/Passes.h"
+#include "dialects/vcs/Vcs.h"
+
+#include "mlir/IR/Verifier.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
+#include "llvm/Support/Threading.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+#include <chrono>
+
+namespace vcc::driver {
+
+using llvm::failed;
+using llvm::failure;
+using llvm::LogicalResult;
+using llvm::success;
+
+std::optional<Level> parseLevel(llvm::StringRef name) {
+  for (Level level : {Level::Vcs, Level::Graph, Level::Step, Level::Plan, Level::Kernels, Level::Llvm, Level::Asm, Level::Program})
+    if (levelName(level) == name)
+      return level;
+  return std::nullopt;
+}
+
+llvm::StringRef levelName(Level level) {
+  static constexpr llvm::StringRef names[] = {"vcs", "graph", "step", "plan", "kernels", "llvm", "asm", "program"};
+  return names[static_cast<int>(level)];
+}
+
+namespace {
+
+using Pipeline = llvm::function_ref<void(mlir::OpPassManager &)>;
+
+struct StageRun {
+  std::string name;
+  std::optional<int64_t> number;
+  size_t place; // in the manifest
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  elaborate::StagePorts ports;
+};
+
+class Run {
+public:
+  Run(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err) : options(options), out(out), err(err) {}
+
+  int toElaborated();
+  int lower();
+
+private:
+  const LevelOptions &options;
+  llvm::raw_ostream &out, &err;
+  mlir::MLIRContext context;
+  diag::Engine engine;
+  mlir::OwningOpRef<mlir::ModuleOp> program;
+  std::optional<elaborate::ElaboratedRecipe> recipe;
+  std::vector<StageRun> stages;
+  std::vector<std::pair<std::string, double>> times;
+  std::chrono::steady_clock::time_point mark = std::chrono::steady_clock::now();
+  int dumped = 0;
+
+  bool chooseStages();
+  LogicalResult apply(StageRun &stage, llvm::StringRef step, Pipeline build);
+  int lowerStages();
+  int emitStages();
+  int generate();
+  int finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target);
+  LogicalResult place(StageRun &stage);
+  int internal(llvm::StringRef what);
+  int write(llvm::StringRef text);
+  void dump(llvm::StringRef name, llvm::StringRef text);
+  void lap(llvm::StringRef name);
+  void printTimes();
+};
+
+} // namespace
+
+static std::string print(mlir::Operation *op) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  op->print(stream, mlir::OpPrintingFlags().useLocalScope());
+  stream << "\n";
+  return text;
+}
+
+void Run::lap(llvm::StringRef name) {
+  auto now = std::chrono::steady_clock::now();
+  double seconds = std::chrono::duration<double>(now - mark).count();
+  mark = now;
+  for (auto &[known, total] : times)
+    if (known == name) {
+      total += seconds;
+      return;
+    }
+  times.push_back({name.str(), seconds});
+}
+
+void Run::printTimes() {
+  if (!options.time)
+    return;
+  double total = 0;
+  for (auto &[name, seconds] : times) {
+    err << llvm::format("%8.3f s  ", seconds) << name << "\n";
+    total += seconds;
+  }
+  err << llvm::format("%8.3f s  ", total) << "total\n";
+}
+
+void Run::dump(llvm::StringRef name, llvm::StringRef text) {
+  if (options.dumpFolder.empty())
+    return;
+  llvm::SmallString<256> path(options.dumpFolder);
+  std::string number;
+  llvm::raw_string_ostream(number) << llvm::format("%02d-", dumped++);
+  llvm::sys::path::append(path, number + name.str());
+  std::error_code error;
+  llvm::raw_fd_ostream file(path, error);
+  if (error)
+    err << "warning: cannot write " << path << ": " << error.message() << "\n";
+  else
+    file << text;
+}
+
+/// Writes a level that is text: to the named output, else to the terminal.
+int Run::write(llvm::StringRef text) {
+  if (options.output.empty() || options.output == "-") {
+    out << text;
+    return kDone;
+  }
+  std::error_code error;
+  llvm::ToolOutputFile file(options.output, error, llvm::sys::fs::OF_Text);
+  if (error) {
+    err << "error: cannot write " << options.output << ": " << error.message() << "\n";
+    return kUsage;
+  }
+  file.os() << text;
+  file.keep();
+  return kDone;
+}
+
+int Run::internal(llvm::StringRef what) {
+  err << "internal error: " << what << "\n";
+  err << "this is a fault of vcc, not of the recipe\n";
+  return kInternal;
+}
+
+int Run::toElaborated() {
+  if (!options.dumpFolder.empty())
+    if (std::error_code error = llvm::sys::fs::create_directories(options.dumpFolder)) {
+      err << "error: cannot make " << options.dumpFolder << ": " << error.message() << "\n";
+      return kUsage;
+    }
+  program = dsl::compileToVcs(context, options.source, engine);
+  lap("read, resolve, emit");
+  if (!program || engine.hasErrors()) {
+    engine.printConsole(err, err.has_colors());
+    return kRecipe;
+  }
+  if (failed(mlir::verify(*program)) || failed(verifyLevel(*program, Level::Vcs)))
+    return internal("the vcs level does not verify");
+  dump("recipe.vcs.mlir", print(*program));
+  if (options.last == Level::Vcs)
+    return kDone;
+  elaborate::ElaborateOptions elaboration;
+  elaboration.stdlibDir = options.source.StdlibDir;
+  auto made = elaborate::elaborate(*program, engine, elaboration);
+  lap("elaborate");
+  engine.printConsole(err, err.has_colors());
+  if (failed(made))
+    return kRecipe;
+  recipe = std::move(*made);
+  for (auto [i, stage] : llvm::enumerate(recipe->stages)) {
+    if (failed(mlir::verify(*stage.module)))
+      return internal("stage `" + stage.name + "` does not verify after elaboration");
+    stages.push_back({stage.name, stage.number, i, std::move(stage.module), {}});
+  }
+  return kDone;
+}
+
+bool Run::chooseStages() {
+  if (options.stage.empty() || options.last == Level::Program)
+    return true;
+  llvm::erase_if(stages, [&](StageRun &stage) {
+    return stage.name != options.stage && (!stage.number || std::to_string(*stage.number) != options.stage);
+  });
+  if (stages.empty())
+    err << "error: the recipe has no stage `" << options.stage << "`\n";
+  return !stages.empty();
+}
+
+LogicalResult Run::apply(StageRun &stage, llvm::StringRef step, Pipeline build) {
+  std::string before = print(*stage.module);
+  mlir::PassManager passes(&context);
+  build(passes);
+  LogicalResult result = passes.run(*stage.module);
+  lap(step);
+  if (succeeded(result))
+    return success();
+  llvm::SmallString<128> path;
+  if (!llvm::sys::fs::createTemporaryFile("vcc-" + stage.name, "mlir", path)) {
+    std::error_code error;
+    llvm::raw_fd_ostream file(path, error);
+    file << before;
+    std::string pipeline;
+    llvm::raw_string_ostream stream(pipeline);
+    passes.printAsTextualPipeline(stream);
+    err << "stage `" << stage.name << "` before this step is saved; run it again with\n  vcc-opt " << path << " --pass-pipeline='" << pipeline << "'\n";
+  }
+  return failure();
+}
+
+int Run::lowerStages() {
+  for (StageRun &stage : stages) {
+    if (failed(apply(stage, "simplify", [](mlir::OpPassManager &passes) { differentiate::buildSimplifyPipeline(passes); })) ||
+        failed(verifyLevel(*stage.module, Level::Graph)))
+      return internal("stage `" + stage.name + "` fails at level `graph`");
+    dump(stage.name + ".graph.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
+    if (options.last == Level::Graph)
+      continue;
+    if (failed(apply(stage, "differentiate", [](mlir::OpPassManager &passes) {
+          passes.addPass(differentiate::createDifferentiatePass());
+          differentiate::buildSimplifyPipeline(passes);
+        })) ||
+        failed(verifyLevel(*stage.module, Level::Step)))
+      return internal("stage `" + stage.name + "` fails at level `step`");
+    dump(stage.name + ".step.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
+    stage.ports = elaborate::readPorts(*stage.module);
+    if (options.last == Level::Step)
+      continue;
+    if (failed(apply(stage, "fuse", [](mlir::OpPassManager &passes) { fuse::buildFusePipeline(passes); })))
+      return internal("stage `" + stage.name + "` fails in fusion");
+    dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
+    if (failed(apply(stage, "schedule", [](mlir::OpPassManager &passes) { schedule::buildSchedulePipeline(passes); })) ||
+        failed(verifyLevel(*stage.module, Level::Plan)))
+      return internal("stage `" + stage.name + "` fails at level `plan`");
+    dump(stage.name + ".plan.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
+  }
+  return kDone;
+}
+
+/// Every line behind `//`, so that the text stays a module.
+static std::string commented(llvm::StringRef text) {
+  std::string result;
+  llvm::SmallVector<llvm::StringRef> lines;
+  text.split(lines, '\n', -1, /*KeepEmpty=*/false);
+  for (llvm::StringRef line : lines)
+    result += "// " + line.str() + "\n";
+  return result;
+}
+
+int Run::emitStages() {
+  std::string text;
+  for (StageRun &stage : stages) {
+    text += print(*stage.module);
+    if (options.last == Level::Plan) {
+      std::string table;
+      llvm::raw_string_ostream stream(table);
+      schedule::printPlan(schedule::planOf(*stage.module), stream);
+      text += commented(table);
+    }
+  }
+  return write(text);
+}
+
+LogicalResult Run::place(StageRun &stage) {
+  exec::ModuleOp plan = schedule::planOf(*stage.module);
+  if (!plan)
+    return failure();
+  elaborate::StagePlacement placement;
+  std::map<std::string, elaborate::Placement> buffers;
+  for (auto buffer : plan.getBody().front().getOps<exec::BufferOp>())
+    buffers[buffer.getSymName().str()] = {exec::stringifyRegion(buffer.getRegion()).str(), static_cast<int64_t>(buffer.getOffset()), static_cast<int64_t>(buffer.getSize())};
+  placement.states = buffers;
+  placement.regions = {{"weights", plan.getWeightsBytes()}, {"state", plan.getStateBytes()}, {"arena", plan.getArenaBytes()}, {"io", plan.getIoBytes()}};
+  for (auto function : plan.getBody().front().getOps<exec::FunctionOp>()) {
+    std::string name = function.getSymName().str();
+    elaborate::StagePlacement::Function placed{name, {}, {}};
+    for (const auto &port : stage.ports[name].inputs)
+      if (auto found = buffers.find(schedule::inputBufferName(name, port.name)); found != buffers.end())
+        placed.inputs[port.name] = found->second;
+    for (const auto &port : stage.ports[name].outputs)
+      if (auto found = buffers.find(schedule::outputBufferName(name, port.name)); found != buffers.end())
+        placed.outputs[port.name] = found->second;
+    placement.functions.push_back(std::move(placed));
+  }
+  std::string reason;
+  if (elaborate::placeStage(recipe->manifest["stages"][stage.place], stage.ports, placement, reason))
+    return success();
+  err << "stage `" << stage.name << "`: " << reason << "\n";
+  return failure();
+}
+
+int Run::generate() {
+  auto target = cpu::resolveCpu(options.cpu);
+  if (!target) {
+    err << "error: " << llvm::toString(target.takeError()) << "\n";
+    return kUsage;
+  }
+  llvm::SmallVector<mlir::ModuleOp> modules;
+  for (StageRun &stage : stages)
+    modules.push_back(*stage.module);
+  mlir::OwningOpRef<mlir::ModuleOp> kernels = cpu::lowerKernels(modules, *target);
+  lap("lower kernels");
+  if (!kernels || failed(mlir::verify(*kernels)))
+    return internal("the kernels cannot be lowered");
+  if (options.last == Level::Kernels || !options.dumpFolder.empty()) {
+    std::string text = print(*kernels);
+    dump("kernels.mlir", text);
+    if (options.last == Level::Kernels)
+      return write(text);
+  }
+  return finish(*kernels, *target);
+}
+
+int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
+  if (options.last == Level::Llvm || options.last == Level::Asm) {
+    if (failed(cpu::convertKernelsToLLVM(kernels)))
+      return internal("the kernels cannot be converted to LLVM");
+    llvm::LLVMContext llvmContext;
+    auto module = cpu::translateKernels(kernels, target, llvmContext);
+    if (!module)
+      return internal(llvm::toString(module.takeError()));
+    if (options.last == Level::Asm) {
+      auto assembly = cpu::emitAssembly(**module, target);
+      return assembly ? write(*assembly) : internal(llvm::toString(assembly.takeError()));
+    }
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    (*module)->print(stream, nullptr);
+    return write(text);
+  }
+  for (StageRun &stage : stages)
+    if (failed(place(stage)))
+      return internal("the plan does not fit the manifest");
+  recipe->manifest["cpu"] = target.Cpu;
+  recipe->manifest["features"] = target.Features;
+  auto objects = cpu::compileKernels(kernels, target, llvm::hardware_concurrency().compute_thread_count());
+  lap("compile kernels");
+  if (!objects)
+    return internal(llvm::toString(objects.takeError()));
+  llvm::SmallVector<mlir::ModuleOp> modules;
+  for (StageRun &stage : stages)
+    modules.push_back(*stage.module);
+  llvm::LLVMContext llvmContext;
+  std::string manifest = recipe->manifest.dump(1);
+  dump("manifest.json", manifest);
+  auto tables = link::buildProgram(modules, manifest, llvmContext);
+  if (!tables)
+    return internal(llvm::toString(tables.takeError()));
+  auto object = link::emitProgramObject(**tables);
+  if (!object)
+    return internal(llvm::toString(object.takeError()));
+  objects->push_back(std::move(*object));
+  link::LinkOptions linking;
+  linking.Output = options.output.empty() ? "train.bin" : options.output;
+  linking.Executable = options.executable;
+  if (llvm::Error error = link::linkProgram(*objects, linking)) {
+    err << "error: " << llvm::toString(std::move(error)) << "\n";
+    return kInternal;
+  }
+  lap("link");
+  return kDone;
+}
+
+int Run::lower() {
+  if (options.last == Level::Vcs)
+    return write(print(*program));
+  if (!chooseStages())
+    return kUsage;
+  int code = lowerStages();
+  if (code == kDone)
+    code = options.last <= Level::Plan ? emitStages() : generate();
+  printTimes();
+  return code;
+}
+
+int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err) {
+  Run run(options, out, err);
+  int code = run.toElaborated();
+  return code == kDone ? run.lower() : code;
+}
+
+int checkRecipe(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err) {
+  LevelOptions checked = options;
+  checked.last = Level::Graph;
+  Run run(checked, out, err);
+  return run.toElaborated();
+}
+
+} // namespace vcc::driver

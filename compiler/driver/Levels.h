@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The way of a recipe through the levels, from its text to a program. Each level can be printed, and dumped while passing through.
+#ifndef VCC_COMPILER_DRIVER_LEVELS_H
+#define VCC_COMPILER_DRIVER_LEVELS_H
+
+#include "compiler/elaborate/Elaborate.h"
+#include "dsl/Dsl.h"
+#include "mlir/IR/MLIRContext.h"
+
+#include <optional>
+#include <string>
+
+namespace vcc::driver {
+
+/// In the order in which they are passed; `Program` is the file to run.
+enum class Level { Vcs, Graph, Step, Plan, Kernels, Llvm, Asm, Program };
+
+std::optional<Level> parseLevel(llvm::StringRef name);
+llvm::StringRef levelName(Level level);
+
+struct LevelOptions {
+  dsl::Options source;
+  Level last = Level::Program;
+  std::string output;
+  std::string cpu = "native";
+  /// Only this stage, by name or number; empty: all. A program always holds all.
+  std::string stage;
+  /// Folder for one numbered file per level and stage; empty: none.
+  std::string dumpFolder;
+  bool time = false;
+  const char *executable = "vcc";
+};
+
+/// Runs the levels up to `options.last` and writes that one to `options.output`, or to `out` where it is text and no output is named.
+/// Gives the exit code.
+int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err);
+
+/// The recipe as far as it can be faulty: dsl and elaboration. Diagnostics are printed.
+int checkRecipe(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err);
+
+/// Fails, with an error at the operation, where `module` holds what should be gone after `level`.
+llvm::LogicalResult verifyLevel(mlir::ModuleOp module, Level level);
+
+} // namespace vcc::driver
+
+#endif
