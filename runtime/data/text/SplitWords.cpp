@@ -13,10 +13,18 @@
 namespace vcc::runtime::data {
 namespace {
 
+/// Whether `c` is in one of the categories, by Unicode 8.0: the reference tokenizer's tables know
+/// no newer character, so a newer one is an ordinary letter there.
+bool isIn(UChar32 c, uint32_t categories) {
+  UVersionInfo since;
+  u_charAge(c, since);
+  return (U_GET_GC_MASK(c) & categories) && since[0] <= 8;
+}
+
 bool isControl(UChar32 c) {
   if (c == '\t' || c == '\n' || c == '\r')
     return false;
-  return U_GET_GC_MASK(c) & U_GC_C_MASK;
+  return isIn(c, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK | U_GC_CS_MASK);
 }
 
 bool isSpace(UChar32 c) { return u_isUWhiteSpace(c); }
@@ -24,7 +32,7 @@ bool isSpace(UChar32 c) { return u_isUWhiteSpace(c); }
 bool isPunctuation(UChar32 c) {
   bool asciiSymbol = (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
                      (c >= 123 && c <= 126);
-  return asciiSymbol || u_ispunct(c);
+  return asciiSymbol || isIn(c, U_GC_P_MASK);
 }
 
 bool isIdeograph(UChar32 c) {
@@ -62,7 +70,7 @@ icu::UnicodeString stripAccents(const icu::UnicodeString &text) {
         "ICU's normalisation data cannot be loaded; on Debian 12 it is in the package libicu72");
   for (int32_t i = 0; i < decomposed.length(); i = decomposed.moveIndex32(i, 1)) {
     UChar32 c = decomposed.char32At(i);
-    if (u_charType(c) != U_NON_SPACING_MARK)
+    if (!isIn(c, U_GC_MN_MASK))
       out.append(c);
   }
   return out;
