@@ -127,7 +127,7 @@ LogicalResult Interpreter::writeState(StringRef Path, const HostTensor &Value, b
   if (!Flat)
     return failure();
   double *To = Flat->data() + Found->second.Offset;
-  bool Single = precision() == tg::Precision::F32;
+  bool Single = precision() == tg::Precision::F32 && isa<FloatType>(Value.ElementType);
   for (int64_t I = 0; I < Value.size(); ++I) {
     double Element = Accumulate ? To[I] + Value.Data[I] : Value.Data[I];
     if (precision() == tg::Precision::Own)

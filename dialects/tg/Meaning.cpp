@@ -177,9 +177,13 @@ static LogicalResult foldSplats(Operation *Op, ArrayRef<Attribute> Operands, Sma
   return success();
 }
 
+// Doubles do not hold every i64.
+static bool isWide(Type T) { return getElementTypeOrSelf(T).isInteger(64); }
+
 LogicalResult vcc::tg::foldByMeaning(Operation *Op, ArrayRef<Attribute> Operands,
                                      SmallVectorImpl<OpFoldResult> &Results) {
-  if (Operands.empty() || Op->getNumResults() != 1)
+  if (Operands.empty() || Op->getNumResults() != 1 || isWide(Op->getResult(0).getType()) ||
+      llvm::any_of(Op->getOperandTypes(), isWide))
     return failure();
   int64_t Elements = cast<RankedTensorType>(Op->getResult(0).getType()).getNumElements();
   for (Attribute A : Operands) {
