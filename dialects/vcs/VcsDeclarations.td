@@ -61,7 +61,7 @@ def Vcs_WeightOp : Vcs_Op<"weight", [ParentOneOf<["LayerOp", "StaticIfOp"]>]> {
   let summary = "a weight of a layer: its shape, initialiser and bounds";
   let arguments = (ins StrAttr:$name, Vcs_DtypeAttr:$dtype, OptionalAttr<StrAttr>:$doc);
   let regions = (region AnyRegion:$shape, AnyRegion:$init, AnyRegion:$within);
-  let assemblyFormat = "$name $dtype `shape` $shape `init` $init (`within` $within^)? (`doc` $doc^)? attr-dict";
+  let assemblyFormat = "$name `` $dtype `shape` $shape `init` $init (`within` $within^)? (`doc` $doc^)? attr-dict";
   let hasVerifier = 1;
 }
 def Vcs_FieldOp : Vcs_Op<"field", [ParentOneOf<["LayerOp", "StaticIfOp"]>]> {
@@ -95,7 +95,7 @@ def Vcs_ModelOp : Vcs_Container<"model">;
 def Vcs_ComponentOp : Vcs_Op<"component", [HasParent<"ModelOp">]> {
   let arguments = (ins StrAttr:$name, Vcs_RoleAttr:$role, OptionalAttr<StrAttr>:$doc);
   let regions = (region AnyRegion:$value);
-  let assemblyFormat = "$name $role $value (`doc` $doc^)? attr-dict";
+  let assemblyFormat = "$name `` $role $value (`doc` $doc^)? attr-dict";
   let hasVerifier = 1;
 }
 def Vcs_LoraOp : Vcs_Op<"lora", [HasParent<"ModelOp">, SingleBlock, NoTerminator, NoRegionArguments]> {
@@ -118,7 +118,7 @@ def Vcs_RecordFieldOp : Vcs_Op<"record_field", [SingleBlock, NoTerminator, NoReg
   let summary = "a field of the record: the JSON keys (dotted paths) that may bear it, its type, whether it is a list";
   let arguments = (ins StrAttr:$name, StrArrayAttr:$keys, Vcs_RecordTypeAttr:$type, UnitAttr:$list);
   let regions = (region SizedRegion<1>:$fields);
-  let assemblyFormat = "$name `keys` $keys $type (`list` $list^)? $fields attr-dict";
+  let assemblyFormat = "$name `keys` $keys `` $type (`list` $list^)? $fields attr-dict";
 }
 def Vcs_DatasetOp : Vcs_Declaration<"dataset", [SingleBlock, NoTerminator]> {
   let arguments = (ins SymbolNameAttr:$sym_name, OptionalAttr<StrAttr>:$doc);
@@ -135,7 +135,7 @@ def Vcs_TokenizerOp : Vcs_Declaration<"tokenizer"> {
 def Vcs_TemplateOp : Vcs_Container<"template">;
 def Vcs_SegmentOp : Vcs_Op<"segment", [HasParent<"TemplateOp">]> {
   let arguments = (ins Vcs_SegmentRoleAttr:$role, StrAttr:$text);
-  let assemblyFormat = "$role $text attr-dict";
+  let assemblyFormat = "`` $role $text attr-dict";
 }
 def Vcs_PromptsOp : Vcs_Op<"prompts", [HasParent<"TemplateOp">]> {
   let arguments = (ins StrArrayAttr:$texts);

@@ -28,9 +28,9 @@ void VcsDialect::initialize() {
 }
 
 Operation *findDeclaration(Operation *From, SymbolRefAttr Symbol) {
-  while (From->getParentOp())
+  while (From && !isa<mlir::ModuleOp>(From))
     From = From->getParentOp();
-  if (!From->hasTrait<OpTrait::SymbolTable>())
+  if (!From)
     return nullptr;
   From = SymbolTable::lookupSymbolIn(From, Symbol.getRootReference());
   for (FlatSymbolRefAttr Name : Symbol.getNestedReferences()) {

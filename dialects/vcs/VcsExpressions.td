@@ -26,7 +26,7 @@ class Vcs_Leaf<string mnemonic, list<Trait> traits = []> : Vcs_Expression<mnemon
 def Vcs_LiteralOp : Vcs_Leaf<"literal"> {
   let summary = "an integer (i64), a float (f64), a string, a boolean, or none (`unit`), perhaps with a unit";
   let arguments = (ins AnyAttr:$value, OptionalAttr<Vcs_UnitAttr>:$unit);
-  let assemblyFormat = "$value (`unit` $unit^)? attr-dict";
+  let assemblyFormat = "$value (`unit` `` $unit^)? attr-dict";
   let hasVerifier = 1;
 }
 def Vcs_WordOp : Vcs_Leaf<"word"> {
@@ -89,17 +89,17 @@ def Vcs_CallOp : Vcs_Expression<"call"> {
 }
 def Vcs_UnaryOp : Vcs_Expression<"unary"> {
   let arguments = (ins Vcs_UnaryAttr:$kind, Vcs_Value:$value);
-  let assemblyFormat = "$kind $value attr-dict";
+  let assemblyFormat = "`` $kind $value attr-dict";
 }
 def Vcs_BinaryOp : Vcs_Expression<"binary"> {
   let arguments = (ins Vcs_BinaryAttr:$kind, Vcs_Value:$lhs, Vcs_Value:$rhs);
-  let assemblyFormat = "$kind $lhs `,` $rhs attr-dict";
+  let assemblyFormat = "`` $kind $lhs `,` $rhs attr-dict";
 }
 def Vcs_LogicalOp : Vcs_Expression<"logical"> {
   let summary = "`and`, `or`: the right side is evaluated only if a compile-time left side does not decide";
   let arguments = (ins Vcs_LogicalAttr:$kind, Vcs_Value:$lhs);
   let regions = (region AnyRegion:$rhs);
-  let assemblyFormat = "$kind $lhs $rhs attr-dict";
+  let assemblyFormat = "`` $kind $lhs $rhs attr-dict";
   let hasVerifier = 1;
 }
 def Vcs_ListOp : Vcs_Expression<"list"> {

@@ -118,7 +118,7 @@ def Vcs_ScheduleOp : Vcs_StageClause<"schedule", [SingleBlock, NoTerminator]> {
 }
 def Vcs_PrecisionOp : Vcs_StageClause<"precision"> {
   let arguments = (ins Vcs_PrecisionAttr:$kind);
-  let assemblyFormat = "$kind attr-dict";
+  let assemblyFormat = "`` $kind attr-dict";
 }
 def Vcs_EvaluateOp : Vcs_StageClause<"evaluate", [SingleBlock, NoTerminator]> {
   let arguments = (ins StrAttr:$name, Vcs_MomentAttr:$when);
