@@ -161,7 +161,7 @@ ExprPtr Builder::unary(UnaryOperator Operator, Parser::ExprContext *Operand, Sou
 static BinaryOperator operatorNamed(const std::string &Text) {
   static const std::pair<const char *, BinaryOperator> Table[] = {
       {"+", BinaryOperator::Add}, {"-", BinaryOperator::Sub}, {"*", BinaryOperator::Mul},
-      {"/", BinaryOperator::Div}, {"//", BinaryOperator::FloorDiv}, {"%", BinaryOperator::Mod},
+      {"/", BinaryOperator::Div}, {"\uE000", BinaryOperator::FloorDiv}, {"%", BinaryOperator::Mod},
       {"==", BinaryOperator::Eq}, {"!=", BinaryOperator::Ne}, {"<", BinaryOperator::Lt},
       {"<=", BinaryOperator::Le}, {">", BinaryOperator::Gt}, {">=", BinaryOperator::Ge}};
   for (auto &[Spelling, Operator] : Table)

@@ -5,6 +5,7 @@
 
 #include "dsl/grammar/Builder.h"
 #include "dsl/grammar/SyntaxErrors.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/ConvertUTF.h"
 
 namespace vcc::grammar {
@@ -25,6 +26,37 @@ static bool checkText(llvm::StringRef File, llvm::StringRef Text, diag::Engine &
   size_t Byte = Good ? Text.find('\0') : At - First;
   Engine.report(diag::kinds::NotText, Nowhere, File).note("byte " + llvm::Twine(Byte) + " begins no character");
   return false;
+}
+
+/// `Text` with every `//` that divides (an operand, at most one space, `//`) written as one marker and a space, so that the lexer need not
+/// look back; a comment after code stands two spaces or more behind it. No character changes its column.
+static std::string markDivisions(llvm::StringRef Text) {
+  std::string Marked;
+  Marked.reserve(Text.size());
+  auto Operand = [](char C) { return llvm::isAlnum(C) || C == '_' || C == ')' || C == ']'; };
+  bool String = false, Comment = false;
+  for (size_t I = 0; I < Text.size(); ++I) {
+    char C = Text[I];
+    if (C == '\n')
+      String = Comment = false;
+    else if (String && C == '\\' && I + 1 < Text.size() && Text[I + 1] != '\n')
+      Marked += Text[I++];
+    else if (C == '"' && !Comment)
+      String = !String;
+    if (String || Comment || !Text.substr(I).starts_with("//")) {
+      Marked += Text[I];
+      continue;
+    }
+    bool Divides = I > 0 && (Operand(Text[I - 1]) || (I > 1 && Text[I - 1] == ' ' && Operand(Text[I - 2])));
+    if (Divides) {
+      Marked += "\uE000 ";
+      ++I;
+    } else {
+      Comment = true;
+      Marked += C;
+    }
+  }
+  return Marked;
 }
 
 /// The parser recurses at brackets, prefix operators and what groups to the right; none may pile up without end.
@@ -63,7 +95,7 @@ static Result parse(llvm::StringRef File, llvm::StringRef Text, diag::Engine &En
   Engine.sources().add(File, Text);
   if (!checkText(File, Text, Engine))
     return nullptr;
-  antlr4::ANTLRInputStream Input(Text.str());
+  antlr4::ANTLRInputStream Input(markDivisions(Text));
   VcsLexer Lexer(&Input);
   Lexer.removeErrorListeners();
   antlr4::CommonTokenStream Tokens(&Lexer);
@@ -73,9 +105,21 @@ static Result parse(llvm::StringRef File, llvm::StringRef Text, diag::Engine &En
   VcsParser Parser(&Tokens);
   ErrorCollector Collector(File.str(), Engine);
   Parser.removeErrorListeners();
-  Parser.addErrorListener(&Collector);
-  Parser.setErrorHandler(std::make_shared<ErrorWording>());
-  auto *Tree = Start(Parser);
+  // Nearly every file needs no full-context prediction, which is the slow part; one that fails without it is read again with it.
+  auto *Prediction = Parser.getInterpreter<antlr4::atn::ParserATNSimulator>();
+  Prediction->setPredictionMode(antlr4::atn::PredictionMode::SLL);
+  Parser.setErrorHandler(std::make_shared<antlr4::BailErrorStrategy>());
+  decltype(Start(Parser)) Tree = nullptr;
+  try {
+    Tree = Start(Parser);
+  } catch (const antlr4::ParseCancellationException &) {
+    Tokens.seek(0);
+    Parser.reset();
+    Prediction->setPredictionMode(antlr4::atn::PredictionMode::LL);
+    Parser.addErrorListener(&Collector);
+    Parser.setErrorHandler(std::make_shared<ErrorWording>());
+    Tree = Start(Parser);
+  }
   if (Collector.any())
     return nullptr;
   unsigned Before = Engine.errorCount();

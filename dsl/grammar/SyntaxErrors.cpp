@@ -10,6 +10,8 @@ namespace vcc::grammar {
 static std::string shown(antlr4::Token *Token) {
   if (Token->getType() == antlr4::Token::EOF)
     return "the end of the file";
+  if (Token->getType() == VcsLexer::FLOORDIV)
+    return "`//`";
   std::string Text = Token->getText();
   if (Token->getType() == VcsLexer::UNTERMINATED)
     return "a string that is not closed on its line";
@@ -27,7 +29,7 @@ static std::string wanted(antlr4::Parser *Parser) {
   for (ssize_t Type : Expected.toList()) {
     if (Type == static_cast<ssize_t>(VcsLexer::IDENT) || Type == static_cast<ssize_t>(antlr4::Token::EOF))
       continue;
-    std::string Word = Vocabulary.getDisplayName(Type);
+    std::string Word = Type == static_cast<ssize_t>(VcsLexer::FLOORDIV) ? "'//'" : Vocabulary.getDisplayName(Type);
     bool Literal = Word.size() > 2 && Word.front() == '\'';
     if (Literal && std::isalpha(static_cast<unsigned char>(Word[1])) && Name)
       continue; // a soft word, which is a name too

@@ -12,16 +12,6 @@ grammar Vcs;
   }
 }
 
-@lexer::members {
-  // `a // b` divides: an operand, at most one space, `//`. Any other `//` starts a comment, so a comment after code stands two spaces
-  // or more behind it.
-  bool divides() {
-    auto At = [this](int I) { return static_cast<ssize_t>(_input->LA(-I)); };
-    auto Operand = [](ssize_t C) { return C == ')' || C == ']' || C == '_' || (C >= '0' && C <= '9') || (C >= 'a' && C <= 'z') || (C >= 'A' && C <= 'Z'); };
-    return Operand(At(1)) || (At(1) == ' ' && Operand(At(2)));
-  }
-}
-
 //---------------------------------------------------------------- modules
 
 file: moduleLine importLine* declaration* EOF;
@@ -203,9 +193,10 @@ STRING: '"' (~["\\\r\n] | '\\' .)* '"';
 fragment DIGITS: [0-9] [0-9_]*;
 fragment EXPONENT: [eE] [+-]? [0-9]+;
 
-DOC: {!divides()}? '///' ~[\r\n]* -> channel(2);
-COMMENT: {!divides()}? '//' ~[\r\n]* -> skip;
-FLOORDIV: {divides()}? '//';
+DOC: '///' ~[\r\n]* -> channel(2);
+COMMENT: '//' ~[\r\n]* -> skip;
+// `//` that divides, as Parse.cpp marks it: an operand, at most one space, `//`. Any other `//` starts a comment.
+FLOORDIV: '\uE000';
 SPACE: [ \t\r\n\uFEFF]+ -> skip;
 UNTERMINATED: '"' (~["\\\r\n] | '\\' .)*;
 UNKNOWN: .;
