@@ -118,7 +118,7 @@ std::vector<std::string> linkCommand(const std::string &Linker, llvm::ArrayRef<s
   std::vector<std::string> Words = {Linker};
   if (llvm::sys::path::filename(Linker).starts_with("clang"))
     Words.push_back("-fuse-ld=lld");
-  for (const char *Word : {"-pie", "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,-z,now", "-s", "-o"})
+  for (const char *Word : {"-pie", "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,-z,now", "-Wl,--strip-debug", "-o"})
     Words.push_back(Word);
   Words.push_back(Output);
   Words.insert(Words.end(), Objects.begin(), Objects.end());
