@@ -71,6 +71,17 @@ LogicalResult Stage::readSelections() {
   return llvm::success(good);
 }
 
+/// The clause that names `weight`; the stage where there is none.
+template <typename Clause>
+mlir::Location Stage::clauseOf(Weight &weight) {
+  for (auto clause : op.getBody()->getOps<Clause>()) {
+    auto weights = resolveWeights(clause.getSelector(), model.tree, clause.getLoc(), evaluator.faults());
+    if (succeeded(weights) && weights->contains(&weight))
+      return clause.getLoc();
+  }
+  return op.getLoc();
+}
+
 LogicalResult Stage::checkCoverage() {
   std::vector<Weight *> both, neither;
   for (Weight *weight : used) {
@@ -81,21 +92,11 @@ LogicalResult Stage::checkCoverage() {
       neither.push_back(weight);
   }
   if (!both.empty()) {
-    auto freeze = *op.getBody()->getOps<vcs::FreezeOp>().begin();
-    (void)LogicalResult(fault(FaultKind::TrainedAndFrozen, freeze.getLoc(), listWeights(both) + be(both.size()) + "both trained and frozen")
-                            .note((*op.getBody()->getOps<vcs::TrainOp>().begin()).getLoc(), "trained here"));
+    mlir::Location freezes = clauseOf<vcs::FreezeOp>(*both.front()), trains = clauseOf<vcs::TrainOp>(*both.front());
+    (void)LogicalResult(fault(FaultKind::TrainedAndFrozen, freezes, listWeights(both) + be(both.size()) + "both trained and frozen").note(trains, "trained here"));
   }
   if (!neither.empty()) {
-    mlir::Location loc = op.getLoc();
-    auto uses = op.getBody()->getOps<vcs::UsesOp>();
-    for (auto clause : uses) {
-      auto weights = resolveWeights(clause.getSelector(), model.tree, clause.getLoc(), evaluator.faults());
-      if (succeeded(weights) && weights->contains(neither.front())) {
-        loc = clause.getLoc();
-        break;
-      }
-    }
-    (void)LogicalResult(fault(FaultKind::NeitherTrainedNorFrozen, loc, listWeights(neither) + be(neither.size()) + "used but neither trained nor frozen")
+    (void)LogicalResult(fault(FaultKind::NeitherTrainedNorFrozen, clauseOf<vcs::UsesOp>(*neither.front()), listWeights(neither) + be(neither.size()) + "used but neither trained nor frozen")
                             .help("name " + std::string(neither.size() == 1 ? "it" : "them") + " under `train` or `freeze`, or leave " +
                                   (neither.size() == 1 ? "it" : "them") + " out of `uses`"));
   }
@@ -152,7 +153,7 @@ LogicalResult Stage::checkReach(mlir::Value loss) {
                                     (here.size() == 1 ? "it" : "them") + " under `idle`"));
   }
   if (!busy.empty())
-    (void)LogicalResult(fault(FaultKind::IdleHasLoss, (*op.getBody()->getOps<vcs::IdleOp>().begin()).getLoc(),
+    (void)LogicalResult(fault(FaultKind::IdleHasLoss, clauseOf<vcs::IdleOp>(*busy.front()),
                               listWeights(busy) + be(busy.size()) + "listed as idle, but the loss depends on " + (busy.size() == 1 ? "it" : "them")));
   if (lost.empty() && busy.empty() && trainable.empty())
     return fault(FaultKind::NoPathToLoss, op.getLoc(), "stage `" + name().str() + "` trains nothing");

@@ -58,6 +58,8 @@ class FaultSink {
 public:
   virtual ~FaultSink() = default;
   virtual void report(FaultRecord record) = 0;
+  /// Whether a place lies in the standard library, which is not the author's to change.
+  virtual bool inLibrary(mlir::Location) const { return false; }
 };
 
 class Evaluator;
@@ -70,10 +72,9 @@ public:
   /// Where calls are looked up while a fault is reported.
   const Evaluator *evaluator = nullptr;
   unsigned count = 0;
+  bool inLibrary(mlir::Location loc) const override;
 
 private:
-  bool inLibrary(mlir::Location loc) const;
-
   diag::Engine &engine;
   std::string stdlibDir;
 };

@@ -146,9 +146,15 @@ FailureOr<Tensor> GraphBuilder::reshape(const Tensor &x, ArrayRef<int64_t> wante
   int64_t elements = x.type().getNumElements();
   if (unknown >= 0 && known > 0 && elements % known == 0)
     shape[unknown] = elements / known;
-  else if (unknown >= 0 || known != elements)
-    return fault(FaultKind::ShapeMismatch, formatType(x.type()) + " holds " + std::to_string(elements) +
-                                               " elements, which do not fit " + formatShape(wanted));
+  else if (unknown >= 0 || known != elements) {
+    FaultRecord record{FaultKind::ShapeMismatch, loc, formatType(x.type()) + " holds " + std::to_string(elements) +
+                                                          " elements, which do not fit " + formatShape(wanted), "", {}, ""};
+    for (int64_t i = 0; i < x.rank(); ++i)
+      if (x.origins[i].what)
+        record.notes.push_back({x.origins[i].loc, describeOrigin(x.origins[i], x.dim(i))});
+    faults.report(std::move(record));
+    return failure();
+  }
   if (x.type().getShape() == ArrayRef<int64_t>(shape))
     return x;
   return wrap(ops.create<tg::ReshapeOp>(loc, mlir::RankedTensorType::get(shape, x.element()), x.value));

@@ -118,6 +118,13 @@ FailureOr<Value> Evaluator::weight(Part &part, vcs::WeightOp op, Frame &frame) {
   if (op.getDtype() != vcs::Dtype::F32 && op.getDtype() != vcs::Dtype::Any)
     return fault(FaultKind::NotSupported, op.getLoc(), "weights other than f32 are not supported yet");
   int64_t elements = 1;
+  // Sizes of a library layer were decided where the recipe made the part.
+  mlir::Location decided = op.getLoc();
+  for (const Call &made : llvm::reverse(stack)) {
+    if (!sink.inLibrary(decided))
+      break;
+    decided = made.loc;
+  }
   for (const Value &size : *sizes) {
     auto extent = integer(size, "a size of `" + weight.name + "`", op.getLoc());
     if (failed(extent))
@@ -125,7 +132,8 @@ FailureOr<Value> Evaluator::weight(Part &part, vcs::WeightOp op, Frame &frame) {
     if (*extent <= 0 || __builtin_mul_overflow(elements, *extent, &elements) || elements > (int64_t(1) << 40))
       return fault(FaultKind::BadValue, op.getLoc(), "`" + weight.name + "` cannot have an axis of " + std::to_string(*extent) + " elements");
     weight.shape.push_back(*extent);
-    weight.origins.push_back({op.getLoc(), mlir::StringAttr::get(context(), "axis " + std::to_string(weight.shape.size() - 1) + " of `" + weight.name + "`")});
+    std::string what = "axis " + std::to_string(weight.shape.size() - 1) + " of `" + part.layerName() + "." + weight.name + "`";
+    weight.origins.push_back({decided, mlir::StringAttr::get(context(), what)});
   }
   if (!op.getWithin().empty()) {
     auto bounds = run(op.getWithin(), frame);

@@ -73,6 +73,8 @@ private:
   LogicalResult checkCoverage();
   LogicalResult checkReach(mlir::Value loss);
   LogicalResult readStarts();
+  template <typename Clause>
+  mlir::Location clauseOf(Weight &weight);
   LogicalResult readStart(vcs::StartOp start, WeightSet &open);
 
   // Functions.cpp
