@@ -54,7 +54,8 @@ def make_data(folder, generator):
     letters = sorted(set("".join(WORDS)))
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[DEC]", *WORDS]
     vocabulary += [f"##{letter}" for letter in letters]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary[:40]) + "\n")
+    vocabulary += [f"[unused{number}]" for number in range(40 - len(vocabulary))]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     (folder / "pictures").mkdir()
     records = []
     for number in range(12):

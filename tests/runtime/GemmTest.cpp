@@ -149,6 +149,41 @@ TEST(Gemm, PackedWeights) {
   EXPECT_LT(errorOf(c, 3), 1e-5);
 }
 
+// The forward reads a frozen square matrix, the backward its transpose: two products, one weight, two packed copies.
+TEST(Gemm, PackedSquareWeightAndItsTranspose) {
+  constexpr int64_t N = 48;
+  constexpr uint64_t Bytes = N * N * 4;
+  int64_t straight[VCC_GEMM_INTS] = {1, 1, N, N, N, 0, 0, N, 1, 0, 0, N, 1, 0, 0, N, 1, 0, VCC_ACTIVATION_NONE, 1};
+  int64_t transposed[VCC_GEMM_INTS] = {1, 1, N, N, N, 0, 0, N, 1, 0, 0, 1, N, 0, 0, N, 1, 0, VCC_ACTIVATION_NONE, 1};
+  VccBuffer buffers[2][5] = {
+      {{VCC_REGION_ARENA, 4, 0}, {VCC_REGION_WEIGHTS, 4, 0}, {VCC_REGION_ARENA, 4, Bytes}, {}, {}},
+      {{VCC_REGION_ARENA, 4, 0}, {VCC_REGION_WEIGHTS, 4, 0}, {VCC_REGION_ARENA, 4, 2 * Bytes}, {}, {}}};
+  VccLaunch launches[2] = {};
+  for (int i : {0, 1}) {
+    launches[i].kind = VCC_LAUNCH_GEMM, launches[i].name = "test";
+    launches[i].buffers = buffers[i], launches[i].buffer_count = 5;
+    launches[i].ints = i ? transposed : straight, launches[i].int_count = VCC_GEMM_INTS;
+  }
+  VccFunction function{"f", launches, 2};
+  VccStage stage{"s", &function, 1, Bytes, 0, 3 * Bytes, 0, nullptr, 0};
+  Executor executor(stage, 2);
+  auto *a = reinterpret_cast<float *>(executor.memory().at(VCC_REGION_ARENA, 0));
+  auto *w = reinterpret_cast<float *>(executor.memory().at(VCC_REGION_WEIGHTS, 0));
+  std::mt19937 random(11);
+  std::normal_distribution<float> normal;
+  for (int64_t i = 0; i < N * N; ++i)
+    a[i] = normal(random), w[i] = normal(random);
+  executor.run(0);
+  for (int which : {0, 1})
+    for (int64_t i = 0; i < N; ++i)
+      for (int64_t j = 0; j < N; ++j) {
+        double sum = 0;
+        for (int64_t l = 0; l < N; ++l)
+          sum += double(a[i * N + l]) * (which ? w[j * N + l] : w[l * N + j]);
+        EXPECT_NEAR(a[(which + 1) * N * N + i * N + j], sum, 1e-4) << (which ? "transposed" : "straight");
+      }
+}
+
 TEST(Gemm, RefusesNonsense) {
   Case c = plain(4, 4, 4);
   c.m = 0;

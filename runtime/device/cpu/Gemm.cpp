@@ -170,7 +170,7 @@ bool isSlow(const dnnl::matmul::primitive_desc &description) {
 } // namespace
 
 struct Packed {
-  memory::desc desc;
+  memory::desc plain, desc;
   Aligned data;
   bool filled = false;
 };
@@ -185,13 +185,15 @@ struct Gemms::Shared {
   std::multimap<uint64_t, std::shared_ptr<Packed>> PackedByOffset;
   uint64_t PackedBytes = 0;
 
-  /// Launches that read one frozen weight in one layout share its packed copy.
-  std::shared_ptr<Packed> pack(uint64_t offset, const memory::desc &desc) {
+  /// Launches that read one frozen weight by the same strides in one layout share its packed copy. A square matrix and
+  /// its transpose have packed descriptions that are equal, hence the plain one is compared too.
+  std::shared_ptr<Packed> pack(uint64_t offset, const memory::desc &plain, const memory::desc &desc) {
     auto [first, last] = PackedByOffset.equal_range(offset);
     for (auto it = first; it != last; ++it)
-      if (it->second->desc == desc)
+      if (it->second->plain == plain && it->second->desc == desc)
         return it->second;
     auto packed = std::make_shared<Packed>();
+    packed->plain = plain;
     packed->desc = desc;
     packed->data = allocate(desc.get_size());
     PackedBytes += desc.get_size();
@@ -297,7 +299,7 @@ private:
       auto packed = describe(launch, used, true);
       if (!isSlow(packed) && packed.weights_desc() != used.b.desc()) {
         description = packed;
-        Packing = S.pack(launch.buffers[1].offset, packed.weights_desc());
+        Packing = S.pack(launch.buffers[1].offset, problem.b.desc(), packed.weights_desc());
         PlainB = at(problem.b.desc(), address[1]);
         PackedB = memory(packed.weights_desc(), S.Engine, Packing->data.get());
       }
