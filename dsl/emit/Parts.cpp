@@ -156,7 +156,8 @@ void Emitter::layerField(const LayerField &F) {
       Engine.report(diag::kinds::MissingKey, F.Name.Range, "weight `" + F.Name.Text + "`", "initialiser")
           .help("write `= zeros`, `= xavier_uniform` or another one behind its shape");
     if (F.WithinFirst)
-      Engine.report(diag::kinds::NotSupportedYet, F.WithinFirst->Range, "a bounded weight (`within`)");
+      yields(Op.getWithin(), F.WithinFirst->Range,
+             [&] { return mlir::SmallVector<mlir::Value>{value(*F.WithinFirst), value(*F.WithinLast)}; });
   }
   Scopes.back()[F.Name.Text] = {Entry::Member, {}};
 }
