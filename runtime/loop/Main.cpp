@@ -32,6 +32,17 @@ static int usableThreads() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
 }
 
+static const Stage *stageNamed(const manifest::Manifest &manifest, const std::string &which) {
+  if (const Stage *stage = manifest.findStage(which))
+    return stage;
+  std::vector<std::string> names;
+  for (const Stage &stage : manifest.stages)
+    names.push_back(stage.name);
+  throw Failure(Exit::Usage, fmt::format("recipe `{}` has no stage `{}`{}", manifest.recipe, which, didYouMean(which, names)),
+                fmt::format("its stages are {}", fmt::join(names, ", ")));
+}
+
+/// All stages, or those of a list with commas, in the order given.
 static std::vector<const Stage *> chosenStages(const manifest::Manifest &manifest, const std::string &which) {
   std::vector<const Stage *> chosen;
   if (which.empty() || which == "all") {
@@ -39,13 +50,14 @@ static std::vector<const Stage *> chosenStages(const manifest::Manifest &manifes
       chosen.push_back(&stage);
     return chosen;
   }
-  if (const Stage *stage = manifest.findStage(which))
-    return {stage};
-  std::vector<std::string> names;
-  for (const Stage &stage : manifest.stages)
-    names.push_back(stage.name);
-  throw Failure(Exit::Usage, fmt::format("recipe `{}` has no stage `{}`{}", manifest.recipe, which, didYouMean(which, names)),
-                fmt::format("its stages are {}", fmt::join(names, ", ")));
+  if (manifest.findStage(which)) // a stage's name may hold a comma
+    return {stageNamed(manifest, which)};
+  for (size_t begin = 0; begin <= which.size();) {
+    size_t end = std::min(which.find(',', begin), which.size());
+    chosen.push_back(stageNamed(manifest, which.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return chosen;
 }
 
 static const VccStage &tableOf(const manifest::Manifest &manifest, const VccProgram &program, const Stage &stage) {

@@ -54,7 +54,7 @@ struct Option {
 
 const std::vector<Option> &table() {
   static const std::vector<Option> Table = {
-      {"--stage", "N|NAME|all", "train this stage, or all in order",
+      {"--stage", "N|NAME|all", "train this stage, these (1,2,3), or all in order",
        [](Options &o, const std::string &v) {
          o.stage = v;
          if (o.action == Options::Action::Overview)
