@@ -99,12 +99,12 @@ FailureOr<Value> Evaluator::numbers(vcs::Binary kind, const Value &left, const V
   double a = *left.asNumber(), b = *right.asNumber();
   bool divides = kind == vcs::Binary::Div || kind == vcs::Binary::FloorDiv || kind == vcs::Binary::Mod;
   if (divides && b == 0)
-    return fault(FaultKind::BadValue, loc, "division of " + left.print() + " by zero");
+    return fault(FaultKind::DivisionByZero, loc, "division of " + left.print() + " by zero");
   bool ints = left.asInt() && right.asInt() && kind != vcs::Binary::Div && !(kind == vcs::Binary::Pow && *right.asInt() < 0);
   if (ints) {
     auto result = whole(kind, *left.asInt(), *right.asInt());
     if (failed(result))
-      return fault(FaultKind::BadValue, loc, "`" + vcs::stringifyBinary(kind).str() + "` of " + left.print() + " and " + right.print() + " is too large");
+      return fault(FaultKind::NumberTooLarge, loc, "`" + vcs::stringifyBinary(kind).str() + "` of " + left.print() + " and " + right.print() + " is too large");
     return Value(*result);
   }
   switch (kind) {

@@ -53,7 +53,7 @@ FailureOr<Value> Evaluator::evaluate(mlir::Region &region) {
 
 LogicalResult Evaluator::step(mlir::Operation &op, Frame &frame) {
   if (--fuel < 0)
-    return fault(FaultKind::TooDeep, op.getLoc(), "the recipe needs more than " + std::to_string(kFuel) + " steps to evaluate");
+    return fault(FaultKind::EvaluationTooLong, op.getLoc(), "the recipe needs more than " + std::to_string(kFuel) + " steps to evaluate");
   if (function)
     function->graph.loc = frame.path ? mlir::Location(mlir::NameLoc::get(frame.path, op.getLoc())) : op.getLoc();
   if (auto statement = llvm::dyn_cast<vcs::IfOp>(op))
@@ -319,7 +319,7 @@ FailureOr<std::vector<Value>> Evaluator::elements(const Value &sequence, mlir::L
   if (auto *range = sequence.asRange()) {
     int64_t count = range->end > range->begin ? range->end - range->begin : 0;
     if (count > kLongestRange)
-      return fault(FaultKind::BadValue, loc, "the range " + sequence.print() + " has more than " + std::to_string(kLongestRange) + " elements");
+      return fault(FaultKind::EvaluationTooLong, loc, "the range " + sequence.print() + " has more than " + std::to_string(kLongestRange) + " elements");
     std::vector<Value> items;
     for (int64_t i = range->begin; i < range->end; ++i)
       items.push_back(Value(i));
@@ -332,7 +332,7 @@ FailureOr<bool> Evaluator::condition(const Value &value, mlir::Location loc) {
   if (auto *b = value.asBool())
     return *b;
   if (value.asTensor())
-    return fault(FaultKind::TypeMismatch, loc, "a condition must be known at compile time but this is " + value.describe())
+    return fault(FaultKind::NotCompileTime, loc, "a condition must be known at compile time but this is " + value.describe())
         .help("use `select(condition, a, b)` to choose element by element");
   return fault(FaultKind::TypeMismatch, loc, "a condition must be a bool but this is " + value.describe());
 }

@@ -46,6 +46,20 @@ static const diag::KindInfo &kindInfo(FaultKind kind) {
     return diag::kinds::UnknownArgument;
   case FaultKind::UnitMismatch:
     return diag::kinds::UnitMismatch;
+  case FaultKind::DivisionByZero:
+    return diag::kinds::DivisionByZero;
+  case FaultKind::IndexOutOfRange:
+    return diag::kinds::IndexOutOfRange;
+  case FaultKind::NotCompileTime:
+    return diag::kinds::NotCompileTime;
+  case FaultKind::DuplicateArgument:
+    return diag::kinds::DuplicateArgument;
+  case FaultKind::TooManyArguments:
+    return diag::kinds::TooManyArguments;
+  case FaultKind::NumberTooLarge:
+    return diag::kinds::NumberTooLarge;
+  case FaultKind::EvaluationTooLong:
+    return diag::kinds::EvaluationTooLong;
   case FaultKind::BadValue:
     return diag::kinds::BadValue;
   case FaultKind::TooDeep:

@@ -36,6 +36,13 @@ enum class FaultKind {
   MissingArgument,
   UnknownArgument,
   UnitMismatch,
+  DivisionByZero,
+  IndexOutOfRange,
+  NotCompileTime,
+  DuplicateArgument,
+  TooManyArguments,
+  NumberTooLarge,
+  EvaluationTooLong,
   BadValue,
   TooDeep,
 };

@@ -59,7 +59,7 @@ FailureOr<Value> Evaluator::indexSequence(const std::vector<Value> &items, bool 
   if (failed(i))
     return failure();
   if (*i < -size || *i >= size)
-    return fault(FaultKind::BadValue, loc, "index " + std::to_string(*i) + " is outside a sequence of " + std::to_string(size));
+    return fault(FaultKind::IndexOutOfRange, loc, "index " + std::to_string(*i) + " is outside a sequence of " + std::to_string(size));
   return items[*i < 0 ? *i + size : *i];
 }
 
@@ -99,7 +99,7 @@ FailureOr<Value> Evaluator::indexTensor(const Tensor &x, ArrayRef<Value> items, 
       if (failed(i))
         return failure();
       if (*i < -x.dim(axis) || *i >= x.dim(axis))
-        return fault(FaultKind::ShapeMismatch, loc, "index " + std::to_string(*i) + " is outside axis " + std::to_string(axis) + " of " + formatType(x.type()))
+        return fault(FaultKind::IndexOutOfRange, loc, "index " + std::to_string(*i) + " is outside axis " + std::to_string(axis) + " of " + formatType(x.type()))
             .note(x.origins[axis].loc, describeOrigin(x.origins[axis], x.dim(axis)));
       offsets.push_back(*i < 0 ? *i + x.dim(axis) : *i);
       sizes.push_back(1);
