@@ -126,6 +126,24 @@ bool addRead(Group &group, const StridedView &view, Role reader) {
   return addBorders(group.borders, borders);
 }
 
+/// Adds the place of a part of a concatenation, which is written straight into the whole; false when the walk cannot.
+bool addWindow(Group &group, Value value, Role role) {
+  std::optional<StridedView> window = windowInConcat(value);
+  if (!window)
+    return true;
+  CollapsedDims dims = collapseDims(window->shape, window->strides);
+  // Rows are written element after element; a part that lies strided in the whole is walked one column at a time.
+  if (role == Role::Row && !dims.strides.empty() && dims.strides.back() != 1) {
+    if (group.columns > 1)
+      return false;
+    group.columns = 1;
+  }
+  SmallVector<int64_t, 4> borders = viewBorders(dims);
+  for (int64_t &border : borders)
+    border *= role == Role::Scalar ? group.columns : 1;
+  return addBorders(group.borders, borders);
+}
+
 /// Whether rows of `columns` lie between the borders.
 bool columnsFit(const Group &group) {
   if (group.columns <= 1)
@@ -175,10 +193,8 @@ std::optional<Group> fuse::withMember(const Group &old, Operation *op, llvm::fun
       }
     }
   }
-  if (auto window = windowInConcat(op->getResult(0)); window && *role != Role::Sum)
-    if (StridedView view = *window; !addRead(group, {view.base, 0, view.shape, view.strides}, *role) ||
-                                    !group.reads.remove(view.base))
-      return std::nullopt;
+  if (*role != Role::Sum && !addWindow(group, op->getResult(0), *role))
+    return std::nullopt;
   if (!columnsFit(group) || group.reads.size() > MaxReads)
     return std::nullopt;
   group.members.insert({op, *role});

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Plans mean what their graphs mean: random graphs with gradients, fused and scheduled, run launch by launch in simulated
+// regions and compared with the interpreter on the graph; and no two buffers that live at one time overlap. VCC_SEED
+// repeats a run, VCC_GRAPHS sets the number of graphs.
+#include "tests/unit/fuse/PlanRunner.h"
+#include "tests/unit/tg/GradientCases.h"
+#include "tests/unit/tg/RandomGraph.h"
+
+#include "compiler/differentiate/Passes.h"
+#include "compiler/fuse/Passes.h"
+
+#include "mlir/Parser/Parser.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <regex>
+
+using namespace mlir;
+using namespace vcc;
+using namespace vcc::test;
+
+namespace {
+
+OwningOpRef<ModuleOp> parseAsF32(const std::string &text) {
+  context().loadDialect<exec::ExecDialect>();
+  return parse(std::regex_replace(text, std::regex("(x|<)f64>"), "$1f32>"));
+}
+
+/// Buffers without a view that live at one time lie apart.
+void expectApart(exec::ModuleOp plan) {
+  SmallVector<exec::BufferOp> buffers;
+  for (auto buffer : plan.getBody().getOps<exec::BufferOp>())
+    if (!buffer.getView())
+      buffers.push_back(buffer);
+  for (size_t i = 0; i < buffers.size(); ++i)
+    for (size_t j = i + 1; j < buffers.size(); ++j) {
+      exec::BufferOp a = buffers[i], b = buffers[j];
+      if (a.getRegion() != b.getRegion())
+        continue;
+      bool arena = a.getRegion() == exec::Region::Arena;
+      bool together = !arena || (*a.getFunction() == *b.getFunction() && *a.getFirst() <= *b.getLast() &&
+                                 *b.getFirst() <= *a.getLast());
+      bool apart = a.getOffset() + a.getSize() <= b.getOffset() || b.getOffset() + b.getSize() <= a.getOffset();
+      EXPECT_TRUE(!together || apart) << a.getSymName().str() << " and " << b.getSymName().str();
+    }
+}
+
+void expectNear(ArrayRef<double> expected, ArrayRef<double> found, double tolerance, const std::string &what) {
+  ASSERT_EQ(expected.size(), found.size()) << what;
+  double largest = 1e-3;
+  for (double value : expected)
+    largest = std::max(largest, std::abs(value));
+  for (size_t i = 0; i < expected.size(); ++i)
+    ASSERT_NEAR(expected[i], found[i], tolerance * largest) << what << " element " << i;
+}
+
+void checkPlan(const WriteCase &write, uint64_t seed, double tolerance) {
+  SCOPED_TRACE("VCC_SEED=" + std::to_string(seed));
+  Random source(seed);
+  GraphText graph(source);
+  write(source, graph);
+  OwningOpRef<ModuleOp> module = parseAsF32(graph.text());
+  ASSERT_TRUE(module) << graph.text();
+  SmallVector<std::string> unreached;
+  ASSERT_TRUE(succeeded(differentiate::differentiateStage(*module, unreached)));
+
+  interpret::Interpreter run(*module);
+  graph.feed(run);
+  ASSERT_TRUE(succeeded(run.run("micro_main")));
+
+  OwningOpRef<ModuleOp> planned(module->clone());
+  PassManager passes(&context());
+  fuse::buildFusePipeline(passes);
+  schedule::buildSchedulePipeline(passes);
+  ASSERT_TRUE(succeeded(passes.run(*planned)));
+  exec::ModuleOp plan = schedule::planOf(*planned);
+  ASSERT_TRUE(plan);
+  expectApart(plan);
+
+  PlanRunner simulated(*planned);
+  interpret::Interpreter fresh(*module);
+  graph.feed(fresh);
+  for (const std::string &path : fresh.statePaths())
+    simulated.set(path, fresh.state(path)->Data);
+  for (const auto &[name, type] : fresh.inputsOf("micro_main")) {
+    tg::HostTensor value(type);
+    ASSERT_TRUE(succeeded(fresh.readInput(name, value)));
+    if (simulated.has(schedule::inputBufferName("micro_main", name)))
+      simulated.set(schedule::inputBufferName("micro_main", name), value.Data);
+  }
+  ASSERT_TRUE(succeeded(simulated.run("micro_main")));
+  for (const std::string &path : run.statePaths())
+    expectNear(run.state(path)->Data, simulated.get(path), tolerance, path);
+  for (const std::string &name : run.outputNames())
+    expectNear(run.output(name)->Data, simulated.get(schedule::outputBufferName("micro_main", name)), tolerance,
+               name);
+  if (::testing::Test::HasFailure())
+    planned->dump();
+}
+
+uint64_t firstSeed() {
+  static const uint64_t seed = [] {
+    const char *given = std::getenv("VCC_SEED");
+    return given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  }();
+  return seed;
+}
+
+} // namespace
+
+TEST(Plan, OfEachOperationMeansTheSame) {
+  std::printf("seed %llu\n", static_cast<unsigned long long>(firstSeed()));
+  for (const auto &[name, write] : gradientCases()) {
+    if (name == "tg.attention")
+      continue; // its case draws dropout, which library attention does not do
+    SCOPED_TRACE(name);
+    for (uint64_t i = 0; i < 5 && !HasFailure(); ++i)
+      checkPlan(write, firstSeed() + i, 1e-6); // constants such as 1 - smoothing are rounded to f32 when split
+  }
+}
+
+TEST(Plan, OfRandomGraphsMeansTheSame) {
+  const char *given = std::getenv("VCC_GRAPHS");
+  uint64_t count = given ? std::strtoull(given, nullptr, 10) : 100;
+  std::printf("seed %llu\n", static_cast<unsigned long long>(firstSeed()));
+  for (uint64_t i = 0; i < count && !HasFailure(); ++i)
+    checkPlan([](Random &r, GraphText &g) { writeRandomGraph(r, g, 16); }, firstSeed() + i, 1e-11);
+}
