@@ -7,12 +7,9 @@
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/LegacyPassManager.h"
-#include "llvm/IR/Verifier.h"
-#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Target/TargetMachine.h"
-#include "llvm/Support/SmallVectorMemoryBuffer.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
@@ -68,25 +65,38 @@ static void optimize(llvm::Module &Module, llvm::TargetMachine &Machine) {
   Builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(Module, Modules);
 }
 
-llvm::Expected<std::unique_ptr<llvm::Module>> translateKernels(mlir::ModuleOp Kernels, const CpuTarget &Target,
+/// LLVM IR as MLIR gives it. Registers translations with the MLIR context, so not for several threads.
+static llvm::Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp Kernels, const CpuTarget &Target,
                                                                llvm::LLVMContext &Context) {
-  llvm::Expected<std::unique_ptr<llvm::TargetMachine>> Machine = makeTargetMachine(Target);
-  if (!Machine)
-    return Machine.takeError();
   mlir::registerBuiltinDialectTranslation(*Kernels.getContext());
   mlir::registerLLVMDialectTranslation(*Kernels.getContext());
   std::unique_ptr<llvm::Module> Module = mlir::translateModuleToLLVMIR(Kernels, Context, "kernels");
   if (!Module)
     return llvm::createStringError("the kernels cannot be translated to LLVM IR");
-  Module->setDataLayout((*Machine)->createDataLayout());
-  Module->setTargetTriple((*Machine)->getTargetTriple().str());
   for (llvm::Function &Function : *Module)
     if (!Function.isDeclaration()) {
       Function.addFnAttr("target-cpu", Target.Cpu);
       Function.addFnAttr(llvm::Attribute::NoUnwind);
     }
-  optimize(*Module, **Machine);
-  if (llvm::Error Error = verifyNoCalls(*Module))
+  return Module;
+}
+
+static llvm::Error optimizeFor(llvm::Module &Module, const CpuTarget &Target) {
+  llvm::Expected<std::unique_ptr<llvm::TargetMachine>> Machine = makeTargetMachine(Target);
+  if (!Machine)
+    return Machine.takeError();
+  Module.setDataLayout((*Machine)->createDataLayout());
+  Module.setTargetTriple((*Machine)->getTargetTriple().str());
+  optimize(Module, **Machine);
+  return verifyNoCalls(Module);
+}
+
+llvm::Expected<std::unique_ptr<llvm::Module>> translateKernels(mlir::ModuleOp Kernels, const CpuTarget &Target,
+                                                               llvm::LLVMContext &Context) {
+  llvm::Expected<std::unique_ptr<llvm::Module>> Module = translate(Kernels, Target, Context);
+  if (!Module)
+    return Module;
+  if (llvm::Error Error = optimizeFor(**Module, Target))
     return std::move(Error);
   return Module;
 }
@@ -130,44 +140,64 @@ llvm::Expected<std::string> emitObject(llvm::Module &Module, const CpuTarget &Ta
   return emit(Module, Target, llvm::CodeGenFileType::ObjectFile);
 }
 
-static llvm::Expected<std::string> compileModule(mlir::ModuleOp Kernels, const CpuTarget &Target) {
-  if (mlir::failed(convertKernelsToLLVM(Kernels)))
-    return llvm::createStringError("the kernels cannot be converted to the LLVM dialect");
-  llvm::LLVMContext Context;
-  llvm::Expected<std::unique_ptr<llvm::Module>> Module = translateKernels(Kernels, Target, Context);
-  if (!Module)
-    return Module.takeError();
-  return emitObject(**Module, Target);
+namespace {
+
+/// Some kernels on their way to an object, in an LLVM context of their own.
+struct Part {
+  std::unique_ptr<llvm::LLVMContext> Context = std::make_unique<llvm::LLVMContext>();
+  std::unique_ptr<llvm::Module> Module;
+  std::string Object, Error;
+};
+
+llvm::Expected<std::string> compilePart(llvm::Module &Module, const CpuTarget &Target) {
+  if (llvm::Error Error = optimizeFor(Module, Target))
+    return std::move(Error);
+  return emitObject(Module, Target);
 }
+
+} // namespace
 
 llvm::Expected<std::vector<std::string>> compileKernels(mlir::ModuleOp Kernels, const CpuTarget &Target,
                                                         unsigned Threads) {
   constexpr size_t KernelsPerObject = 16;
-  std::vector<mlir::OwningOpRef<mlir::ModuleOp>> Parts;
+  mlir::OwningOpRef<mlir::ModuleOp> Whole(Kernels.clone());
+  if (mlir::failed(convertKernelsToLLVM(*Whole)))
+    return llvm::createStringError("the kernels cannot be converted to the LLVM dialect");
+  // A constant table stands before the kernel that reads it and is internal: a part ends after a function.
+  std::vector<mlir::OwningOpRef<mlir::ModuleOp>> Modules;
   size_t Count = 0;
-  for (mlir::Operation &Op : Kernels.getOps()) {
-    if (Count++ % KernelsPerObject == 0)
-      Parts.push_back(mlir::ModuleOp::create(Kernels.getLoc()));
-    Parts.back()->push_back(Op.clone());
+  for (mlir::Operation &Op : Whole->getOps()) {
+    if (Modules.empty() || Count == KernelsPerObject) {
+      Modules.push_back(mlir::ModuleOp::create(Kernels.getLoc()));
+      Count = 0;
+    }
+    Modules.back()->push_back(Op.clone());
+    Count += mlir::isa<mlir::LLVM::LLVMFuncOp>(Op);
   }
-  // Both registrations change the context, so they happen before any thread uses it.
-  mlir::registerBuiltinDialectTranslation(*Kernels.getContext());
-  mlir::registerLLVMDialectTranslation(*Kernels.getContext());
-  std::vector<std::string> Objects(Parts.size()), Errors(Parts.size());
-  auto Work = [&](size_t I) {
-    llvm::Expected<std::string> Object = compileModule(*Parts[I], Target);
-    if (Object)
-      Objects[I] = std::move(*Object);
-    else
-      Errors[I] = llvm::toString(Object.takeError());
-  };
+  // MLIR's context is for one thread here; LLVM's work, nearly all of the time, is on a context per part.
+  std::vector<Part> Parts(Modules.size());
+  for (size_t I = 0; I < Parts.size(); ++I) {
+    auto Module = translate(*Modules[I], Target, *Parts[I].Context);
+    if (!Module)
+      return Module.takeError();
+    Parts[I].Module = std::move(*Module);
+  }
   llvm::DefaultThreadPool Pool(llvm::hardware_concurrency(Threads));
-  for (size_t I = 0; I < Parts.size(); ++I)
-    Pool.async(Work, I);
+  for (Part &P : Parts)
+    Pool.async([&P, &Target] {
+      llvm::Expected<std::string> Object = compilePart(*P.Module, Target);
+      if (Object)
+        P.Object = std::move(*Object);
+      else
+        P.Error = llvm::toString(Object.takeError());
+    });
   Pool.wait();
-  for (const std::string &Error : Errors)
-    if (!Error.empty())
-      return llvm::createStringError(Error);
+  std::vector<std::string> Objects;
+  for (Part &P : Parts) {
+    if (!P.Error.empty())
+      return llvm::createStringError(P.Error);
+    Objects.push_back(std::move(P.Object));
+  }
   return Objects;
 }
 
