@@ -15,9 +15,11 @@ void addCheck(CLI::App &app, Action &action, const char *executable) {
     std::string data, weights;
   };
   auto arguments = std::make_shared<Arguments>();
-  CLI::App *command = app.add_subcommand("check", "check a recipe; with folders, also that the files it names are there");
+  CLI::App *command = app.add_subcommand(
+      "check", "check a recipe; with folders, also that the files it names are there");
   arguments->recipe.add(*command);
-  command->add_option("--data", arguments->data, "the folder of annotations, media and tokenizers")->type_name("DIR");
+  command->add_option("--data", arguments->data, "the folder of annotations, media and tokenizers")
+      ->type_name("DIR");
   command->add_option("--weights", arguments->weights, "the folder of weights")->type_name("DIR");
   command->callback([arguments, &action, executable] {
     action = [arguments, executable]() -> int {

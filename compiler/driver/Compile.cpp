@@ -11,11 +11,14 @@ namespace vcc::driver {
 
 void RecipeArguments::add(CLI::App &command) {
   command.add_option("FILE", file, "the recipe")->required();
-  command.add_option("-D", defines, "name=expression: replaces a const of the recipe")->type_name("NAME=VALUE")->allow_extra_args(false);
+  command.add_option("-D", defines, "name=expression: replaces a const of the recipe")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
   command.add_option("--stdlib", stdlib, "the folder of the standard library");
 }
 
-std::optional<dsl::Options> sourceOptions(const RecipeArguments &arguments, const char *executable) {
+std::optional<dsl::Options> sourceOptions(const RecipeArguments &arguments,
+                                          const char *executable) {
   dsl::Options options;
   options.File = arguments.file;
   for (const std::string &define : arguments.defines) {
@@ -28,7 +31,9 @@ std::optional<dsl::Options> sourceOptions(const RecipeArguments &arguments, cons
   }
   auto stdlib = findStdlib(arguments.stdlib, executable);
   if (!stdlib) {
-    llvm::errs() << "error: the standard library is not " << (arguments.stdlib.empty() ? "beside vcc" : "in " + arguments.stdlib) << " (no prelude.vcs there)\n";
+    llvm::errs() << "error: the standard library is not "
+                 << (arguments.stdlib.empty() ? "beside vcc" : "in " + arguments.stdlib)
+                 << " (no prelude.vcs there)\n";
     return std::nullopt;
   }
   options.StdlibDir = *stdlib;
@@ -44,13 +49,19 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App *command = app.add_subcommand("compile", "compile a recipe to a training program");
   arguments->recipe.add(*command);
-  command->add_option("-o", arguments->levels.output, "the file to write; train.bin unless --emit prints");
-  command->add_option("--cpu", arguments->levels.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4")->capture_default_str();
+  command->add_option("-o", arguments->levels.output,
+                      "the file to write; train.bin unless --emit prints");
+  command->add_option("--cpu", arguments->levels.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4")
+      ->capture_default_str();
   command->add_option("--target", arguments->target, "cpu")->capture_default_str();
   command->add_option("--emit", arguments->emit, "stop at a level and print it")
       ->check(CLI::IsMember({"vcs", "graph", "step", "plan", "kernels", "llvm", "asm"}));
-  command->add_option("--dump-levels", arguments->levels.dumpFolder, "write every level passed to this folder")->type_name("DIR");
-  command->add_option("--stage", arguments->levels.stage, "with --emit: only this stage, by name or number");
+  command
+      ->add_option("--dump-levels", arguments->levels.dumpFolder,
+                   "write every level passed to this folder")
+      ->type_name("DIR");
+  command->add_option("--stage", arguments->levels.stage,
+                      "with --emit: only this stage, by name or number");
   command->add_flag("--time", arguments->levels.time, "print how long each step took");
   command->callback([arguments, &action, executable] {
     action = [arguments, executable]() -> int {

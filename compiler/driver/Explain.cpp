@@ -11,7 +11,8 @@ namespace vcc::driver {
 
 void addExplain(CLI::App &app, Action &action) {
   auto code = std::make_shared<std::string>();
-  CLI::App *command = app.add_subcommand("explain", "explain a diagnostic, by code (V0301) or name (shape-mismatch)");
+  CLI::App *command = app.add_subcommand(
+      "explain", "explain a diagnostic, by code (V0301) or name (shape-mismatch)");
   command->add_option("CODE", *code, "what stands in the brackets of the message")->required();
   command->callback([code, &action] {
     action = [code]() -> int {
@@ -23,7 +24,8 @@ void addExplain(CLI::App &app, Action &action) {
           known.push_back(each->Name);
         }
         std::string near = diag::nearest(*code, known);
-        llvm::errs() << "error: no diagnostic `" << *code << "`" << (near.empty() ? "" : "; did you mean `" + near + "`?") << "\n";
+        llvm::errs() << "error: no diagnostic `" << *code << "`"
+                     << (near.empty() ? "" : "; did you mean `" + near + "`?") << "\n";
         return kUsage;
       }
       llvm::outs() << kind->Code << " " << kind->Name << "\n\n" << diag::explain(*kind) << "\n";

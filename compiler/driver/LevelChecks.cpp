@@ -8,7 +8,9 @@
 
 namespace vcc::driver {
 
-static bool isKernelForm(mlir::Operation *op) { return llvm::isa<tg::KernelOp, tg::LaunchOp, tg::GemmOp, tg::RowIndexOp>(op); }
+static bool isKernelForm(mlir::Operation *op) {
+  return llvm::isa<tg::KernelOp, tg::LaunchOp, tg::GemmOp, tg::RowIndexOp>(op);
+}
 
 static bool mayStand(mlir::Operation *op, Level level) {
   llvm::StringRef dialect = op->getName().getDialectNamespace();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One worker per run. A fault of the recipe ends with exit 2 and its diagnostics; anything that fails after elaboration is a fault of vcc itself: exit
-// 70, with the stage's last good form saved beside the output.
+// One worker per run. A fault of the recipe ends with exit 2 and its diagnostics; anything that
+// fails after elaboration is a fault of vcc itself: exit 70, with the stage's last good form saved
+// beside the output.
 #include "compiler/driver/Levels.h"
 
 #include "compiler/codegen/cpu/LowerKernels.h"
@@ -32,14 +33,16 @@ using llvm::LogicalResult;
 using llvm::success;
 
 std::optional<Level> parseLevel(llvm::StringRef name) {
-  for (Level level : {Level::Vcs, Level::Graph, Level::Step, Level::Plan, Level::Kernels, Level::Llvm, Level::Asm, Level::Program})
+  for (Level level : {Level::Vcs, Level::Graph, Level::Step, Level::Plan, Level::Kernels,
+                      Level::Llvm, Level::Asm, Level::Program})
     if (levelName(level) == name)
       return level;
   return std::nullopt;
 }
 
 llvm::StringRef levelName(Level level) {
-  static constexpr llvm::StringRef names[] = {"vcs", "graph", "step", "plan", "kernels", "llvm", "asm", "program"};
+  static constexpr llvm::StringRef names[] = {"vcs",     "graph", "step", "plan",
+                                              "kernels", "llvm",  "asm",  "program"};
   return names[static_cast<int>(level)];
 }
 
@@ -57,7 +60,8 @@ struct StageRun {
 
 class Run {
 public:
-  Run(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err) : options(options), out(out), err(err) {}
+  Run(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err)
+      : options(options), out(out), err(err) {}
 
   int toElaborated();
   int lower();
@@ -196,7 +200,8 @@ bool Run::chooseStages() {
   if (options.stage.empty() || options.last == Level::Program)
     return true;
   llvm::erase_if(stages, [&](StageRun &stage) {
-    return stage.name != options.stage && (!stage.number || std::to_string(*stage.number) != options.stage);
+    return stage.name != options.stage &&
+           (!stage.number || std::to_string(*stage.number) != options.stage);
   });
   if (stages.empty())
     err << "error: the recipe has no stage `" << options.stage << "`\n";
@@ -219,33 +224,40 @@ LogicalResult Run::apply(StageRun &stage, llvm::StringRef step, Pipeline build) 
     std::string pipeline;
     llvm::raw_string_ostream stream(pipeline);
     passes.printAsTextualPipeline(stream);
-    err << "stage `" << stage.name << "` before this step is saved; run it again with\n  vcc-opt " << path << " --pass-pipeline='" << pipeline << "'\n";
+    err << "stage `" << stage.name << "` before this step is saved; run it again with\n  vcc-opt "
+        << path << " --pass-pipeline='" << pipeline << "'\n";
   }
   return failure();
 }
 
 int Run::lowerStages() {
   for (StageRun &stage : stages) {
-    if (failed(apply(stage, "simplify", [](mlir::OpPassManager &passes) { differentiate::buildSimplifyPipeline(passes); })) ||
+    if (failed(apply(
+            stage, "simplify",
+            [](mlir::OpPassManager &passes) { differentiate::buildSimplifyPipeline(passes); })) ||
         failed(verifyLevel(*stage.module, Level::Graph)))
       return internal("stage `" + stage.name + "` fails at level `graph`");
     dump(stage.name + ".graph.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
     if (options.last == Level::Graph)
       continue;
-    if (failed(apply(stage, "differentiate", [](mlir::OpPassManager &passes) {
-          passes.addPass(differentiate::createDifferentiatePass());
-          differentiate::buildSimplifyPipeline(passes);
-        })) ||
+    if (failed(apply(stage, "differentiate",
+                     [](mlir::OpPassManager &passes) {
+                       passes.addPass(differentiate::createDifferentiatePass());
+                       differentiate::buildSimplifyPipeline(passes);
+                     })) ||
         failed(verifyLevel(*stage.module, Level::Step)))
       return internal("stage `" + stage.name + "` fails at level `step`");
     dump(stage.name + ".step.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
     stage.ports = elaborate::readPorts(*stage.module);
     if (options.last == Level::Step)
       continue;
-    if (failed(apply(stage, "fuse", [](mlir::OpPassManager &passes) { fuse::buildFusePipeline(passes); })))
+    if (failed(apply(stage, "fuse",
+                     [](mlir::OpPassManager &passes) { fuse::buildFusePipeline(passes); })))
       return internal("stage `" + stage.name + "` fails in fusion");
     dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
-    if (failed(apply(stage, "schedule", [](mlir::OpPassManager &passes) { schedule::buildSchedulePipeline(passes); })) ||
+    if (failed(
+            apply(stage, "schedule",
+                  [](mlir::OpPassManager &passes) { schedule::buildSchedulePipeline(passes); })) ||
         failed(verifyLevel(*stage.module, Level::Plan)))
       return internal("stage `" + stage.name + "` fails at level `plan`");
     dump(stage.name + ".plan.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
@@ -284,22 +296,30 @@ LogicalResult Run::place(StageRun &stage) {
   elaborate::StagePlacement placement;
   std::map<std::string, elaborate::Placement> buffers;
   for (auto buffer : plan.getBody().front().getOps<exec::BufferOp>())
-    buffers[buffer.getSymName().str()] = {exec::stringifyRegion(buffer.getRegion()).str(), static_cast<int64_t>(buffer.getOffset()), static_cast<int64_t>(buffer.getSize())};
+    buffers[buffer.getSymName().str()] = {exec::stringifyRegion(buffer.getRegion()).str(),
+                                          static_cast<int64_t>(buffer.getOffset()),
+                                          static_cast<int64_t>(buffer.getSize())};
   placement.states = buffers;
-  placement.regions = {{"weights", plan.getWeightsBytes()}, {"state", plan.getStateBytes()}, {"arena", plan.getArenaBytes()}, {"io", plan.getIoBytes()}};
+  placement.regions = {{"weights", plan.getWeightsBytes()},
+                       {"state", plan.getStateBytes()},
+                       {"arena", plan.getArenaBytes()},
+                       {"io", plan.getIoBytes()}};
   for (auto function : plan.getBody().front().getOps<exec::FunctionOp>()) {
     std::string name = function.getSymName().str();
     elaborate::StagePlacement::Function placed{name, {}, {}};
     for (const auto &port : stage.ports[name].inputs)
-      if (auto found = buffers.find(schedule::inputBufferName(name, port.name)); found != buffers.end())
+      if (auto found = buffers.find(schedule::inputBufferName(name, port.name));
+          found != buffers.end())
         placed.inputs[port.name] = found->second;
     for (const auto &port : stage.ports[name].outputs)
-      if (auto found = buffers.find(schedule::outputBufferName(name, port.name)); found != buffers.end())
+      if (auto found = buffers.find(schedule::outputBufferName(name, port.name));
+          found != buffers.end())
         placed.outputs[port.name] = found->second;
     placement.functions.push_back(std::move(placed));
   }
   std::string reason;
-  if (elaborate::placeStage(recipe->manifest["stages"][stage.place], stage.ports, placement, reason))
+  if (elaborate::placeStage(recipe->manifest["stages"][stage.place], stage.ports, placement,
+                            reason))
     return success();
   err << "stage `" << stage.name << "`: " << reason << "\n";
   return failure();
@@ -349,7 +369,8 @@ int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
       return internal("the plan does not fit the manifest");
   recipe->manifest["cpu"] = target.Cpu;
   recipe->manifest["features"] = target.Features;
-  auto objects = cpu::compileKernels(kernels, target, llvm::hardware_concurrency().compute_thread_count());
+  auto objects =
+      cpu::compileKernels(kernels, target, llvm::hardware_concurrency().compute_thread_count());
   lap("compile kernels");
   if (!objects)
     return internal(llvm::toString(objects.takeError()));

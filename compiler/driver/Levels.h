@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The way of a recipe through the levels, from its text to a program. Each level can be printed, and dumped while passing through.
+// The way of a recipe through the levels, from its text to a program. Each level can be printed,
+// and dumped while passing through.
 #ifndef VCC_COMPILER_DRIVER_LEVELS_H
 #define VCC_COMPILER_DRIVER_LEVELS_H
 
@@ -32,8 +33,8 @@ struct LevelOptions {
   const char *executable = "vcc";
 };
 
-/// Runs the levels up to `options.last` and writes that one to `options.output`, or to `out` where it is text and no output is named.
-/// Gives the exit code.
+/// Runs the levels up to `options.last` and writes that one to `options.output`, or to `out` where
+/// it is text and no output is named. Gives the exit code.
 int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err);
 
 /// The recipe as far as it can be faulty: dsl and elaboration. Diagnostics are printed.

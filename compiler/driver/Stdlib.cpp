@@ -16,7 +16,8 @@ std::optional<std::string> findStdlib(const std::string &given, const char *exec
   if (!given.empty()) {
     candidates = {given};
   } else {
-    candidates = {(bin + "/../../stdlib").str(), (bin + "/../share/vcc/stdlib").str(), VCC_STDLIB_DIR};
+    candidates = {(bin + "/../../stdlib").str(), (bin + "/../share/vcc/stdlib").str(),
+                  VCC_STDLIB_DIR};
   }
   for (const std::string &candidate : candidates) {
     llvm::SmallString<256> folder(candidate);

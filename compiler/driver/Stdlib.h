@@ -9,8 +9,8 @@
 
 namespace vcc::driver {
 
-/// `given` if it is not empty; else ../../stdlib and ../share/vcc/stdlib beside the running program, then where vcc was built. Nothing where none
-/// of these holds a prelude.
+/// `given` if it is not empty; else ../../stdlib and ../share/vcc/stdlib beside the running
+/// program, then where vcc was built. Nothing where none of these holds a prelude.
 std::optional<std::string> findStdlib(const std::string &given, const char *executable);
 
 } // namespace vcc::driver

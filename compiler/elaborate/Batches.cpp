@@ -17,11 +17,13 @@ static Op declared(Evaluator &evaluator, const Value &value, const char *what, m
   if (auto *callable = value.asCallable())
     if (auto op = llvm::dyn_cast<Op>(callable->declaration))
       return op;
-  Fault(evaluator.faults(), FaultKind::TypeMismatch, loc, std::string("a ") + what + " is needed here but this is " + value.describe());
+  Fault(evaluator.faults(), FaultKind::TypeMismatch, loc,
+        std::string("a ") + what + " is needed here but this is " + value.describe());
   return {};
 }
 
-static FailureOr<std::array<double, 3>> channels(Evaluator &evaluator, const Options &options, StringRef name, double otherwise) {
+static FailureOr<std::array<double, 3>> channels(Evaluator &evaluator, const Options &options,
+                                                 StringRef name, double otherwise) {
   std::array<double, 3> result{otherwise, otherwise, otherwise};
   const Value *value = options.find(name);
   if (!value)
@@ -31,21 +33,26 @@ static FailureOr<std::array<double, 3>> channels(Evaluator &evaluator, const Opt
     return result;
   }
   auto *items = value->asSequence();
-  if (!items || items->size() != 3 || !llvm::all_of(*items, [](const Value &v) { return v.isNumber(); }))
-    return evaluator.fault(FaultKind::TypeMismatch, options.loc(name), "`" + name.str() + "` must be a number or three of them but is " + value->describe());
+  if (!items || items->size() != 3 ||
+      !llvm::all_of(*items, [](const Value &v) { return v.isNumber(); }))
+    return evaluator.fault(FaultKind::TypeMismatch, options.loc(name),
+                           "`" + name.str() + "` must be a number or three of them but is " +
+                               value->describe());
   for (int i = 0; i < 3; ++i)
     result[i] = *(*items)[i].asNumber();
   return result;
 }
 
-static FailureOr<MediaSpec> readMedia(Evaluator &evaluator, const Options &options, mlir::Location loc) {
+static FailureOr<MediaSpec> readMedia(Evaluator &evaluator, const Options &options,
+                                      mlir::Location loc) {
   MediaSpec media(loc);
   auto frames = options.integer("frames", 1);
   auto sample = options.word("sample", "middle");
   auto flip = options.flag("flip", false);
   auto crop = options.word("crop", "none");
   auto mean = channels(evaluator, options, "mean", 0), std = channels(evaluator, options, "std", 1);
-  if (failed(frames) || failed(sample) || failed(flip) || failed(crop) || failed(mean) || failed(std))
+  if (failed(frames) || failed(sample) || failed(flip) || failed(crop) || failed(mean) ||
+      failed(std))
     return failure();
   media.frames = *frames;
   media.sample = *sample;
@@ -58,20 +65,27 @@ static FailureOr<MediaSpec> readMedia(Evaluator &evaluator, const Options &optio
       return evaluator.fault(FaultKind::BadValue, options.loc("std"), "`std` must be above zero");
   const Value *size = options.find("size");
   if (!size)
-    return evaluator.fault(FaultKind::MissingKey, loc, "the rows say no `size`").help("write `size: 224`, the side of the frames in pixels");
+    return evaluator.fault(FaultKind::MissingKey, loc, "the rows say no `size`")
+        .help("write `size: 224`, the side of the frames in pixels");
   auto sides = evaluator.integers(*size, "`size`", options.loc("size"));
   if (failed(sides))
     return failure();
   if (sides->empty() || sides->size() > 2)
-    return evaluator.fault(FaultKind::BadValue, options.loc("size"), "`size` is one side or (height, width)");
+    return evaluator.fault(FaultKind::BadValue, options.loc("size"),
+                           "`size` is one side or (height, width)");
   media.height = sides->front();
   media.width = sides->back();
-  if (media.frames < 1 || media.frames > 4096 || media.height < 1 || media.width < 1 || media.height > 16384 || media.width > 16384)
-    return evaluator.fault(FaultKind::BadValue, loc, "media of " + std::to_string(media.frames) + " frames of " + std::to_string(media.height) + " by " + std::to_string(media.width) + " pixels");
+  if (media.frames < 1 || media.frames > 4096 || media.height < 1 || media.width < 1 ||
+      media.height > 16384 || media.width > 16384)
+    return evaluator.fault(FaultKind::BadValue, loc,
+                           "media of " + std::to_string(media.frames) + " frames of " +
+                               std::to_string(media.height) + " by " + std::to_string(media.width) +
+                               " pixels");
   if (const Value *cache = options.find("cache")) {
     auto *bytes = cache->asQuantity();
     if (!bytes || bytes->unit != vcs::Unit::Bytes)
-      return evaluator.fault(FaultKind::UnitMismatch, options.loc("cache"), "`cache` needs a size such as `1 GB` but is " + cache->describe());
+      return evaluator.fault(FaultKind::UnitMismatch, options.loc("cache"),
+                             "`cache` needs a size such as `1 GB` but is " + cache->describe());
     media.cacheBytes = bytes->amount;
   }
   return media;
@@ -79,20 +93,24 @@ static FailureOr<MediaSpec> readMedia(Evaluator &evaluator, const Options &optio
 
 static LogicalResult readRows(Evaluator &evaluator, vcs::RowsOp op, BatchSpec &batch) {
   if (batch.rows)
-    return evaluator.fault(FaultKind::NotSupported, op.getLoc(), "more than one kind of rows in a batch");
+    return evaluator.fault(FaultKind::NotSupported, op.getLoc(),
+                           "more than one kind of rows in a batch");
   auto count = evaluator.evaluate(op.getCount());
   auto source = evaluator.evaluate(op.getSource());
-  auto options = Options::read(evaluator, op.getOptions(), "`" + op.getName().str() + "`",
-                               {"frames", "sample", "size", "mean", "std", "flip", "crop", "cache", "turn"});
+  auto options =
+      Options::read(evaluator, op.getOptions(), "`" + op.getName().str() + "`",
+                    {"frames", "sample", "size", "mean", "std", "flip", "crop", "cache", "turn"});
   if (failed(count) || failed(source) || failed(options))
     return failure();
   auto rows = evaluator.integer(*count, "the number of rows", op.getLoc());
   if (failed(rows))
     return failure();
   if (*rows < 1 || *rows > kMostRows)
-    return evaluator.fault(FaultKind::BadValue, op.getLoc(), "a batch of " + std::to_string(*rows) + " rows");
+    return evaluator.fault(FaultKind::BadValue, op.getLoc(),
+                           "a batch of " + std::to_string(*rows) + " rows");
   batch.rows = *rows;
-  std::vector<Value> datasets = source->asSequence() ? *source->asSequence() : std::vector<Value>{*source};
+  std::vector<Value> datasets =
+      source->asSequence() ? *source->asSequence() : std::vector<Value>{*source};
   for (const Value &value : datasets) {
     auto dataset = declared<vcs::DatasetOp>(evaluator, value, "dataset", op.getLoc());
     if (!dataset)
@@ -103,7 +121,8 @@ static LogicalResult readRows(Evaluator &evaluator, vcs::RowsOp op, BatchSpec &b
   if (failed(turn))
     return failure();
   if (*turn != "all" && *turn != "random")
-    return evaluator.fault(FaultKind::BadValue, options->loc("turn"), "`turn` is `all` or `random`, not `" + *turn + "`");
+    return evaluator.fault(FaultKind::BadValue, options->loc("turn"),
+                           "`turn` is `all` or `random`, not `" + *turn + "`");
   batch.turn = *turn;
   if (llvm::none_of(options->entries, [](auto &entry) { return entry.first != "turn"; }))
     return success();
@@ -123,29 +142,40 @@ static LogicalResult readText(Evaluator &evaluator, vcs::TextFieldOp op, BatchSp
   TextSpec text(op.getLoc());
   text.name = op.getName().str();
   auto *callable = source->asCallable();
-  text.templ = callable && llvm::isa<vcs::TemplateOp>(callable->declaration) ? callable->declaration : nullptr;
+  text.templ = callable && llvm::isa<vcs::TemplateOp>(callable->declaration) ? callable->declaration
+                                                                             : nullptr;
   if (text.templ) {
     const Value *tokenizer = options->find("tokenizer");
     if (!tokenizer)
-      return evaluator.fault(FaultKind::MissingKey, op.getLoc(), "`" + text.name + "` says no `tokenizer`");
-    text.tokenizer = declared<vcs::TokenizerOp>(evaluator, *tokenizer, "tokenizer", options->loc("tokenizer"));
+      return evaluator.fault(FaultKind::MissingKey, op.getLoc(),
+                             "`" + text.name + "` says no `tokenizer`");
+    text.tokenizer =
+        declared<vcs::TokenizerOp>(evaluator, *tokenizer, "tokenizer", options->loc("tokenizer"));
   } else {
-    text.tokenizer = declared<vcs::TokenizerOp>(evaluator, *source, "tokenizer or a template", op.getLoc());
+    text.tokenizer =
+        declared<vcs::TokenizerOp>(evaluator, *source, "tokenizer or a template", op.getLoc());
   }
   if (!text.tokenizer)
     return failure();
-  auto from = options->word("from", ""), supervise = options->word("supervise", text.templ ? "assistant" : "all"), side = options->word("side", "right");
+  auto from = options->word("from", ""),
+       supervise = options->word("supervise", text.templ ? "assistant" : "all"),
+       side = options->word("side", "right");
   auto bos = options->flag("bos", true);
   auto length = options->integer("max_tokens", 0);
   if (failed(from) || failed(supervise) || failed(side) || failed(bos) || failed(length))
     return failure();
   if (*length < 1 || *length > (1 << 20))
-    return evaluator.fault(options->find("max_tokens") ? FaultKind::BadValue : FaultKind::MissingKey, options->find("max_tokens") ? options->loc("max_tokens") : op.getLoc(),
-                           options->find("max_tokens") ? "`max_tokens` must be at least 1" : "`" + text.name + "` says no `max_tokens`");
+    return evaluator.fault(
+        options->find("max_tokens") ? FaultKind::BadValue : FaultKind::MissingKey,
+        options->find("max_tokens") ? options->loc("max_tokens") : op.getLoc(),
+        options->find("max_tokens") ? "`max_tokens` must be at least 1"
+                                    : "`" + text.name + "` says no `max_tokens`");
   if (*supervise != "assistant" && *supervise != "all" && *supervise != "none")
-    return evaluator.fault(FaultKind::BadValue, options->loc("supervise"), "`supervise` is `assistant`, `all` or `none`, not `" + *supervise + "`");
+    return evaluator.fault(FaultKind::BadValue, options->loc("supervise"),
+                           "`supervise` is `assistant`, `all` or `none`, not `" + *supervise + "`");
   if (!text.templ && from->empty())
-    return evaluator.fault(FaultKind::MissingKey, op.getLoc(), "`" + text.name + "` says no `from`").help("name the record's field, such as `from: caption`");
+    return evaluator.fault(FaultKind::MissingKey, op.getLoc(), "`" + text.name + "` says no `from`")
+        .help("name the record's field, such as `from: caption`");
   text.from = *from;
   text.supervise = *supervise;
   text.side = *side;
@@ -156,7 +186,8 @@ static LogicalResult readText(Evaluator &evaluator, vcs::TextFieldOp op, BatchSp
 }
 
 static LogicalResult readLabel(Evaluator &evaluator, vcs::LabelFieldOp op, BatchSpec &batch) {
-  auto options = Options::read(evaluator, op.getOptions(), "`" + op.getName().str() + "`", {"from", "of"});
+  auto options =
+      Options::read(evaluator, op.getOptions(), "`" + op.getName().str() + "`", {"from", "of"});
   if (failed(options))
     return failure();
   LabelSpec label(op.getLoc());
@@ -166,7 +197,8 @@ static LogicalResult readLabel(Evaluator &evaluator, vcs::LabelFieldOp op, Batch
   if (failed(from))
     return failure();
   if (!of || !of->asSequence() || of->asSequence()->empty())
-    return evaluator.fault(FaultKind::MissingKey, op.getLoc(), "`" + label.name + "` says no `of`, the list of its values");
+    return evaluator.fault(FaultKind::MissingKey, op.getLoc(),
+                           "`" + label.name + "` says no `of`, the list of its values");
   label.from = *from;
   for (const Value &item : *of->asSequence())
     label.of.push_back(item.print());
@@ -186,17 +218,20 @@ FailureOr<BatchSpec> readBatch(Evaluator &evaluator, vcs::BatchOp op) {
       good &= succeeded(readLabel(evaluator, label, batch));
     if (auto accumulate = llvm::dyn_cast<vcs::AccumulateOp>(entry)) {
       auto value = evaluator.evaluate(accumulate.getCount());
-      auto count = failed(value) ? FailureOr<int64_t>(failure()) : evaluator.integer(*value, "`accumulate`", accumulate.getLoc());
+      auto count = failed(value) ? FailureOr<int64_t>(failure())
+                                 : evaluator.integer(*value, "`accumulate`", accumulate.getLoc());
       good &= succeeded(count);
       if (succeeded(count) && (*count < 1 || *count > 65536))
-        return evaluator.fault(FaultKind::BadValue, accumulate.getLoc(), "`accumulate` must be at least 1");
+        return evaluator.fault(FaultKind::BadValue, accumulate.getLoc(),
+                               "`accumulate` must be at least 1");
       batch.accumulate = succeeded(count) ? *count : 1;
     }
   }
   if (!good)
     return failure();
   if (!batch.rows)
-    return evaluator.fault(FaultKind::MissingKey, op.getLoc(), "the batch says no rows").help("write `clips: 32 from [dataset] { ... }`");
+    return evaluator.fault(FaultKind::MissingKey, op.getLoc(), "the batch says no rows")
+        .help("write `clips: 32 from [dataset] { ... }`");
   return batch;
 }
 
@@ -226,17 +261,23 @@ static Value normalise(Evaluator &evaluator, const BatchSpec &batch) {
   FunctionBuilder &f = *evaluator.function;
   GraphBuilder &g = f.graph;
   const MediaSpec &media = *batch.media;
-  auto origin = [&](const char *what) { return DimOrigin{media.loc, mlir::StringAttr::get(evaluator.context(), what)}; };
-  DimOrigin origins[] = {origin("the number of rows"), origin("`frames`"), origin("the number of channels"), origin("`size` (height)"), origin("`size` (width)")};
+  auto origin = [&](const char *what) {
+    return DimOrigin{media.loc, mlir::StringAttr::get(evaluator.context(), what)};
+  };
+  DimOrigin origins[] = {origin("the number of rows"), origin("`frames`"),
+                         origin("the number of channels"), origin("`size` (height)"),
+                         origin("`size` (width)")};
   int64_t shape[] = {batch.rows, media.frames, 3, media.height, media.width};
-  Tensor pixels = f.input("clip.pixels", shape, g.ops.getIntegerType(8, /*isSigned=*/false), origins);
+  Tensor pixels =
+      f.input("clip.pixels", shape, g.ops.getIntegerType(8, /*isSigned=*/false), origins);
   mlir::Type f32 = g.ops.getF32Type();
   auto type = mlir::RankedTensorType::get(shape, f32);
   mlir::Value value = g.ops.create<tg::CastOp>(g.loc, type, pixels.value);
   auto perChannel = [&](std::array<float, 3> numbers) -> mlir::Value {
     if (numbers[0] == numbers[1] && numbers[1] == numbers[2])
       return g.splat(numbers[0], f32, shape).value;
-    auto row = mlir::DenseElementsAttr::get(mlir::RankedTensorType::get({3}, f32), ArrayRef<float>(numbers));
+    auto row = mlir::DenseElementsAttr::get(mlir::RankedTensorType::get({3}, f32),
+                                            ArrayRef<float>(numbers));
     mlir::Value constant = g.ops.create<tg::ConstantOp>(g.loc, row);
     return g.ops.create<tg::BroadcastOp>(g.loc, type, constant, g.ops.getDenseI64ArrayAttr({2}));
   };
@@ -263,10 +304,12 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
   if (name == "batch")
     return Value(BatchValue{});
   if (!evaluator.function)
-    return evaluator.fault(FaultKind::BadValue, loc, "`" + name.str() + "` is known only in a loss or a score");
+    return evaluator.fault(FaultKind::BadValue, loc,
+                           "`" + name.str() + "` is known only in a loss or a score");
   if (name == "clip") {
     if (!media)
-      return evaluator.fault(FaultKind::MissingKey, loc, "the batch has no media").note(this->loc, "its rows give no `size` or `frames`");
+      return evaluator.fault(FaultKind::MissingKey, loc, "the batch has no media")
+          .note(this->loc, "its rows give no `size` or `frames`");
     mediaRead = true;
     return normalise(evaluator, *this);
   }
@@ -289,9 +332,11 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
       continue;
     label.read = true;
     DimOrigin origin{this->loc, mlir::StringAttr::get(evaluator.context(), "the number of rows")};
-    return Value(evaluator.function->input(label.name, {rows}, evaluator.function->graph.ops.getI32Type(), {origin}));
+    return Value(evaluator.function->input(label.name, {rows},
+                                           evaluator.function->graph.ops.getI32Type(), {origin}));
   }
-  return evaluator.fault(FaultKind::UnknownField, loc, "the batch has no `" + name.str() + "`").help(suggest(name, names()));
+  return evaluator.fault(FaultKind::UnknownField, loc, "the batch has no `" + name.str() + "`")
+      .help(suggest(name, names()));
 }
 
 } // namespace vcc::elaborate

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a batch holds: rows, media, text and label fields. Read once from a stage's `batch` (and varied for an evaluation); gives the
-// function being traced its inputs, and the manifest its description.
+// What a batch holds: rows, media, text and label fields. Read once from a stage's `batch` (and
+// varied for an evaluation); gives the function being traced its inputs, and the manifest its
+// description.
 #ifndef VCC_COMPILER_ELABORATE_BATCHES_H
 #define VCC_COMPILER_ELABORATE_BATCHES_H
 
@@ -68,7 +69,8 @@ FailureOr<BatchSpec> readBatch(Evaluator &evaluator, vcs::BatchOp op);
 /// The options of a region by name, each evaluated; `known` lists what may be said.
 class Options {
 public:
-  static FailureOr<Options> read(Evaluator &evaluator, mlir::Region &region, StringRef owner, const std::vector<std::string> &known,
+  static FailureOr<Options> read(Evaluator &evaluator, mlir::Region &region, StringRef owner,
+                                 const std::vector<std::string> &known,
                                  const std::vector<std::string> &lazy = {});
   const Value *find(StringRef name) const;
   mlir::Location loc(StringRef name) const;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Calls: parts (through their adapter where one is in force), functions, methods, layers, structs, prelude operations.
+// Calls: parts (through their adapter where one is in force), functions, methods, layers, structs,
+// prelude operations.
 #include "compiler/elaborate/Evaluator.h"
 #include "compiler/elaborate/Operations.h"
 
@@ -13,7 +14,8 @@ using llvm::failed;
 using llvm::failure;
 using llvm::success;
 
-/// Calls inside calls beyond which a recipe is taken to recurse without end; well below what the stack holds.
+/// Calls inside calls beyond which a recipe is taken to recurse without end; well below what the
+/// stack holds.
 static constexpr size_t kDeepestCall = 200;
 
 struct Evaluator::CallScope {
@@ -22,7 +24,8 @@ struct Evaluator::CallScope {
   mlir::Location outer;
   bool hasPath;
   CallScope(Evaluator &e, mlir::Location loc, std::string callee, mlir::StringAttr path)
-      : evaluator(e), function(e.function), outer(e.function ? e.function->graph.loc : loc), hasPath(path != nullptr) {
+      : evaluator(e), function(e.function), outer(e.function ? e.function->graph.loc : loc),
+        hasPath(path != nullptr) {
     e.stack.push_back({loc, std::move(callee)});
     if (hasPath)
       e.pathStack.push_back(path);
@@ -38,16 +41,19 @@ struct Evaluator::CallScope {
 
 FailureOr<Value> Evaluator::callOp(vcs::CallOp op, Frame &frame) {
   CallArguments arguments;
-  for (auto [operand, name] : llvm::zip(op.getArgs(), op.getNames().getAsValueRange<mlir::StringAttr>())) {
+  for (auto [operand, name] :
+       llvm::zip(op.getArgs(), op.getNames().getAsValueRange<mlir::StringAttr>())) {
     arguments.values.push_back(frame.values[operand]);
     arguments.names.push_back(name.str());
   }
   return call(frame.values[op.getCallee()], arguments, op.getLoc());
 }
 
-FailureOr<Value> Evaluator::call(const Value &callee, const CallArguments &arguments, mlir::Location loc) {
+FailureOr<Value> Evaluator::call(const Value &callee, const CallArguments &arguments,
+                                 mlir::Location loc) {
   if (stack.size() >= kDeepestCall)
-    return fault(FaultKind::TooDeep, loc, "more than " + std::to_string(kDeepestCall) + " calls stand inside each other")
+    return fault(FaultKind::TooDeep, loc,
+                 "more than " + std::to_string(kDeepestCall) + " calls stand inside each other")
         .help("does `" + stack.back().callee + "` call itself?");
   if (Part *part = callee.asPart())
     return callPart(*part, arguments, loc);
@@ -58,20 +64,27 @@ FailureOr<Value> Evaluator::call(const Value &callee, const CallArguments &argum
   return fault(FaultKind::TypeMismatch, loc, callee.describe() + " cannot be called");
 }
 
-vcs::FnOp Evaluator::findMethod(const Part &part, StringRef name) { return vcs::findMethod(part.layer, name); }
+vcs::FnOp Evaluator::findMethod(const Part &part, StringRef name) {
+  return vcs::findMethod(part.layer, name);
+}
 
-FailureOr<Value> Evaluator::callMethod(Part &self, StringRef name, const CallArguments &arguments, mlir::Location loc) {
+FailureOr<Value> Evaluator::callMethod(Part &self, StringRef name, const CallArguments &arguments,
+                                       mlir::Location loc) {
   vcs::FnOp method = findMethod(self, name);
   if (!method)
-    return fault(FaultKind::UnknownField, loc, "`" + self.layerName() + "` has no method `" + name.str() + "`");
+    return fault(FaultKind::UnknownField, loc,
+                 "`" + self.layerName() + "` has no method `" + name.str() + "`");
   return callFunction(method, &self, arguments, loc);
 }
 
-FailureOr<Value> Evaluator::callPart(Part &part, const CallArguments &arguments, mlir::Location loc) {
+FailureOr<Value> Evaluator::callPart(Part &part, const CallArguments &arguments,
+                                     mlir::Location loc) {
   vcs::FnOp forward = findMethod(part, "forward");
   if (!forward)
-    return fault(FaultKind::TypeMismatch, loc, "a `" + part.layerName() + "` cannot be called: it has no `forward`");
-  if (!part.adapter || !function || !llvm::is_contained(function->adapters, part.adapter->root()->name))
+    return fault(FaultKind::TypeMismatch, loc,
+                 "a `" + part.layerName() + "` cannot be called: it has no `forward`");
+  if (!part.adapter || !function ||
+      !llvm::is_contained(function->adapters, part.adapter->root()->name))
     return callFunction(forward, &part, arguments, loc);
   // The adapter gets the bound method, not the part, so that its own call does not come back here.
   CallArguments wrapped{{Value(Callable{forward, &part})}, {""}};
@@ -80,7 +93,8 @@ FailureOr<Value> Evaluator::callPart(Part &part, const CallArguments &arguments,
   return callMethod(*part.adapter, "forward", wrapped, loc);
 }
 
-FailureOr<Value> Evaluator::callDeclaration(const Callable &callable, const CallArguments &arguments, mlir::Location loc) {
+FailureOr<Value> Evaluator::callDeclaration(const Callable &callable,
+                                            const CallArguments &arguments, mlir::Location loc) {
   using Result = FailureOr<Value>;
   return llvm::TypeSwitch<mlir::Operation *, Result>(callable.declaration)
       .Case([&](vcs::FnOp fn) { return callFunction(fn, callable.self, arguments, loc); })
@@ -98,8 +112,11 @@ FailureOr<Value> Evaluator::callDeclaration(const Callable &callable, const Call
       });
 }
 
-FailureOr<Value> Evaluator::callFunction(vcs::FnOp fn, Part *self, const CallArguments &arguments, mlir::Location loc) {
-  std::string name = self ? self->layerName() + (fn.getSymName() == "forward" ? "" : "." + fn.getSymName().str()) : fn.getSymName().str();
+FailureOr<Value> Evaluator::callFunction(vcs::FnOp fn, Part *self, const CallArguments &arguments,
+                                         mlir::Location loc) {
+  std::string name =
+      self ? self->layerName() + (fn.getSymName() == "forward" ? "" : "." + fn.getSymName().str())
+           : fn.getSymName().str();
   Frame frame;
   frame.self = self;
   frame.path = self ? mlir::StringAttr::get(context(), self->path())
@@ -122,10 +139,12 @@ FailureOr<Value> Evaluator::callFunction(vcs::FnOp fn, Part *self, const CallArg
   vcs::ResultOp result = vcs::resultOf(fn);
   if (!result)
     return results->front();
-  return conform(result.getType(), result.getDims(), results->front(), frame, "the result of `" + name + "`", result.getLoc(), result.getLoc());
+  return conform(result.getType(), result.getDims(), results->front(), frame,
+                 "the result of `" + name + "`", result.getLoc(), result.getLoc());
 }
 
-FailureOr<Value> Evaluator::record(mlir::Operation *declaration, mlir::Block &params, const CallArguments &arguments, mlir::Location loc) {
+FailureOr<Value> Evaluator::record(mlir::Operation *declaration, mlir::Block &params,
+                                   const CallArguments &arguments, mlir::Location loc) {
   Frame frame;
   CallScope scope(*this, loc, symbolName(declaration), nullptr);
   if (failed(bind(params, arguments, frame, symbolName(declaration), loc)))
@@ -136,11 +155,14 @@ FailureOr<Value> Evaluator::record(mlir::Operation *declaration, mlir::Block &pa
   return Value(std::move(value));
 }
 
-FailureOr<Value> Evaluator::callOperation(vcs::OpOp op, const CallArguments &arguments, mlir::Location loc) {
+FailureOr<Value> Evaluator::callOperation(vcs::OpOp op, const CallArguments &arguments,
+                                          mlir::Location loc) {
   StringRef name = op.getSymName();
   const Operation *operation = findOperation(name);
   if (!operation)
-    return fault(FaultKind::NotSupported, loc, "the operation `" + name.str() + "` is declared but the compiler does not have it");
+    return fault(FaultKind::NotSupported, loc,
+                 "the operation `" + name.str() +
+                     "` is declared but the compiler does not have it");
   OperationCall call{*this, name, loc, {}, {}};
   bool variadic = (name == "max" || name == "min") && arguments.values.size() > 1 &&
                   llvm::all_of(arguments.values, [](const Value &v) { return v.isNumber(); }) &&
@@ -159,15 +181,19 @@ FailureOr<Value> Evaluator::callOperation(vcs::OpOp op, const CallArguments &arg
 }
 
 /// Builtins that are records: the kinds of tokenizers.
-FailureOr<Value> Evaluator::callBuiltin(const BuiltinName &builtin, const CallArguments &arguments, mlir::Location loc) {
+FailureOr<Value> Evaluator::callBuiltin(const BuiltinName &builtin, const CallArguments &arguments,
+                                        mlir::Location loc) {
   StringRef name = builtin.name;
   if (name == "wordpiece" || name == "sentencepiece") {
     StructValue value{nullptr, {}};
-    auto add = [&](StringRef key, const Value &v) { value.fields.push_back({mlir::StringAttr::get(context(), key), v}); };
+    auto add = [&](StringRef key, const Value &v) {
+      value.fields.push_back({mlir::StringAttr::get(context(), key), v});
+    };
     add("kind", Value(name.str()));
     for (auto [i, argument] : llvm::enumerate(arguments.values)) {
       if (arguments.names[i].empty() && i > 0)
-        return fault(FaultKind::UnknownArgument, loc, "`" + name.str() + "` takes one file; the rest has names");
+        return fault(FaultKind::UnknownArgument, loc,
+                     "`" + name.str() + "` takes one file; the rest has names");
       add(arguments.names[i].empty() ? "file" : arguments.names[i], argument);
     }
     return Value(std::move(value));

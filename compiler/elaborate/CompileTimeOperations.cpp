@@ -48,7 +48,8 @@ static FailureOr<Value> toInt(OperationCall &call) {
   if (failed(value))
     return failure();
   if (!(std::fabs(*value) < 9e18))
-    return call.fault(FaultKind::BadValue, "`int` of " + call.at("x").print() + " is too large");
+    return call.fault(FaultKind::NumberTooLarge,
+                      "`int` of " + call.at("x").print() + " is too large");
   return Value(static_cast<int64_t>(*value));
 }
 
@@ -62,11 +63,13 @@ static FailureOr<Value> toFloat(OperationCall &call) {
 static FailureOr<Value> toString(OperationCall &call) { return Value(call.at("x").print()); }
 
 static FailureOr<Value> zip(OperationCall &call) {
-  auto a = call.evaluator.elements(call.at("a"), call.loc), b = call.evaluator.elements(call.at("b"), call.loc);
+  auto a = call.evaluator.elements(call.at("a"), call.loc),
+       b = call.evaluator.elements(call.at("b"), call.loc);
   if (failed(a) || failed(b))
     return failure();
   if (a->size() != b->size())
-    return call.fault(FaultKind::BadValue, "`zip` of " + std::to_string(a->size()) + " and " + std::to_string(b->size()) + " elements");
+    return call.fault(FaultKind::BadValue, "`zip` of " + std::to_string(a->size()) + " and " +
+                                               std::to_string(b->size()) + " elements");
   std::vector<Value> pairs;
   for (size_t i = 0; i < a->size(); ++i)
     pairs.push_back(Value::tuple({(*a)[i], (*b)[i]}));
@@ -104,21 +107,26 @@ static FailureOr<Value> uniformInit(OperationCall &call) {
   return Value(Initializer{Initializer::Kind::Uniform, *a, *b});
 }
 
-static FailureOr<Value> xavierUniform(OperationCall &) { return Value(Initializer{Initializer::Kind::XavierUniform}); }
+static FailureOr<Value> xavierUniform(OperationCall &) {
+  return Value(Initializer{Initializer::Kind::XavierUniform});
+}
 
 /// Reads a nested list of numbers in row-major order; every list of one depth must be equally long.
-static LogicalResult flatten(OperationCall &call, const Value &value, size_t depth, std::vector<int64_t> &shape, std::vector<float> &into) {
+static LogicalResult flatten(OperationCall &call, const Value &value, size_t depth,
+                             std::vector<int64_t> &shape, std::vector<float> &into) {
   auto *items = value.asSequence();
   if (!items) {
     if (!value.isNumber() || depth != shape.size())
-      return call.fault(FaultKind::BadValue, "`table` needs nested lists of numbers of equal lengths");
+      return call.fault(FaultKind::BadValue,
+                        "`table` needs nested lists of numbers of equal lengths");
     into.push_back(static_cast<float>(*value.asNumber()));
     return llvm::success();
   }
   if (depth == shape.size() && into.empty())
     shape.push_back(items->size());
   if (depth >= shape.size() || shape[depth] != static_cast<int64_t>(items->size()))
-    return call.fault(FaultKind::BadValue, "`table` needs nested lists of numbers of equal lengths");
+    return call.fault(FaultKind::BadValue,
+                      "`table` needs nested lists of numbers of equal lengths");
   for (const Value &item : *items)
     if (failed(flatten(call, item, depth + 1, shape, into)))
       return failure();

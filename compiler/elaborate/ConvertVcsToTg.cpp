@@ -26,7 +26,8 @@ struct ConvertVcsToTg : impl::ConvertVcsToTgPassBase<ConvertVcsToTg> {
     diag::Engine engine;
     auto recipe = elaborate(program, engine, {});
     for (const diag::Diagnostic &found : engine.diagnostics()) {
-      auto error = mlir::emitError(locationOf(&getContext(), found.Primary.Range)) << found.Kind->Code << ": " << found.Message;
+      auto error = mlir::emitError(locationOf(&getContext(), found.Primary.Range))
+                   << found.Kind->Code << ": " << found.Message;
       if (!found.Primary.Text.empty())
         error << " (" << found.Primary.Text << ")";
       for (const diag::Note &note : found.Notes)
@@ -40,7 +41,8 @@ struct ConvertVcsToTg : impl::ConvertVcsToTgPassBase<ConvertVcsToTg> {
     for (ElaboratedStage &stage : recipe->stages)
       program.getBody()->push_back(stage.module.release());
     if (manifest)
-      program->setAttr("vcc.manifest", mlir::StringAttr::get(&getContext(), recipe->manifest.dump()));
+      program->setAttr("vcc.manifest",
+                       mlir::StringAttr::get(&getContext(), recipe->manifest.dump()));
   }
 };
 } // namespace

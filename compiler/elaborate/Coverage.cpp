@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a stage says about weights, and whether it is whole: everything used is either trained or frozen, everything trained is reached by the loss,
-// everything used starts from somewhere.
+// What a stage says about weights, and whether it is whole: everything used is either trained or
+// frozen, everything trained is reached by the loss, everything used starts from somewhere.
 #include "compiler/elaborate/Stage.h"
 
 #include "llvm/ADT/DenseSet.h"
@@ -29,7 +29,8 @@ LogicalResult Stage::readSelections() {
   bool good = true;
   auto collect = [&](auto clauses, WeightSet &into, bool withinUsed) {
     for (auto clause : clauses) {
-      auto weights = resolveWeights(clause.getSelector(), model.tree, clause.getLoc(), evaluator.faults());
+      auto weights =
+          resolveWeights(clause.getSelector(), model.tree, clause.getLoc(), evaluator.faults());
       good &= succeeded(weights);
       if (failed(weights))
         continue;
@@ -42,8 +43,10 @@ LogicalResult Stage::readSelections() {
       }
       if (!weights->empty() && kept == 0 && before == into.size()) {
         good = false;
-        (void)LogicalResult(fault(FaultKind::NotInUse, clause.getLoc(), "stage `" + name().str() + "` does not use `" + clause.getSelector().str() + "`")
-                                .help("add it to `uses`"));
+        (void)LogicalResult(
+            fault(FaultKind::NotInUse, clause.getLoc(),
+                  "stage `" + name().str() + "` does not use `" + clause.getSelector().str() + "`")
+                .help("add it to `uses`"));
       }
     }
   };
@@ -66,7 +69,8 @@ LogicalResult Stage::readSelections() {
   used = std::move(ordered);
   llvm::DenseSet<llvm::StringRef> components;
   for (Weight *weight : used)
-    if (components.insert(model.componentOf(*weight)).second && model.isAdapter(model.componentOf(*weight)))
+    if (components.insert(model.componentOf(*weight)).second &&
+        model.isAdapter(model.componentOf(*weight)))
       adapters.push_back(model.componentOf(*weight).str());
   return llvm::success(good);
 }
@@ -75,7 +79,8 @@ LogicalResult Stage::readSelections() {
 template <typename Clause>
 mlir::Location Stage::clauseOf(Weight &weight) {
   for (auto clause : op.getBody()->getOps<Clause>()) {
-    auto weights = resolveWeights(clause.getSelector(), model.tree, clause.getLoc(), evaluator.faults());
+    auto weights =
+        resolveWeights(clause.getSelector(), model.tree, clause.getLoc(), evaluator.faults());
     if (succeeded(weights) && weights->contains(&weight))
       return clause.getLoc();
   }
@@ -92,13 +97,19 @@ LogicalResult Stage::checkCoverage() {
       neither.push_back(weight);
   }
   if (!both.empty()) {
-    mlir::Location freezes = clauseOf<vcs::FreezeOp>(*both.front()), trains = clauseOf<vcs::TrainOp>(*both.front());
-    (void)LogicalResult(fault(FaultKind::TrainedAndFrozen, freezes, listWeights(both) + be(both.size()) + "both trained and frozen").note(trains, "trained here"));
+    mlir::Location freezes = clauseOf<vcs::FreezeOp>(*both.front()),
+                   trains = clauseOf<vcs::TrainOp>(*both.front());
+    (void)LogicalResult(fault(FaultKind::TrainedAndFrozen, freezes,
+                              listWeights(both) + be(both.size()) + "both trained and frozen")
+                            .note(trains, "trained here"));
   }
   if (!neither.empty()) {
-    (void)LogicalResult(fault(FaultKind::NeitherTrainedNorFrozen, clauseOf<vcs::UsesOp>(*neither.front()), listWeights(neither) + be(neither.size()) + "used but neither trained nor frozen")
-                            .help("name " + std::string(neither.size() == 1 ? "it" : "them") + " under `train` or `freeze`, or leave " +
-                                  (neither.size() == 1 ? "it" : "them") + " out of `uses`"));
+    (void)LogicalResult(
+        fault(FaultKind::NeitherTrainedNorFrozen, clauseOf<vcs::UsesOp>(*neither.front()),
+              listWeights(neither) + be(neither.size()) + "used but neither trained nor frozen")
+            .help("name " + std::string(neither.size() == 1 ? "it" : "them") +
+                  " under `train` or `freeze`, or leave " + (neither.size() == 1 ? "it" : "them") +
+                  " out of `uses`"));
   }
   return llvm::success(both.empty() && neither.empty());
 }
@@ -119,7 +130,8 @@ static llvm::DenseSet<llvm::StringRef> reachedStates(mlir::Value loss) {
     if (!differentiable || !differentiable.getNoGradientReason().empty())
       continue;
     for (mlir::Value operand : producer->getOperands())
-      if (llvm::isa<mlir::FloatType>(llvm::cast<mlir::RankedTensorType>(operand.getType()).getElementType()))
+      if (llvm::isa<mlir::FloatType>(
+              llvm::cast<mlir::RankedTensorType>(operand.getType()).getElementType()))
         open.push_back(operand);
   }
   return states;
@@ -140,23 +152,30 @@ LogicalResult Stage::checkReach(mlir::Value loss) {
       lost.push_back(weight);
   }
   for (auto clause : op.getBody()->getOps<vcs::TrainOp>()) {
-    auto weights = resolveWeights(clause.getSelector(), model.tree, clause.getLoc(), evaluator.faults());
+    auto weights =
+        resolveWeights(clause.getSelector(), model.tree, clause.getLoc(), evaluator.faults());
     std::vector<Weight *> here;
     if (succeeded(weights))
       for (Weight *weight : lost)
         if (weights->contains(weight))
           here.push_back(weight);
     if (!here.empty())
-      (void)LogicalResult(fault(FaultKind::NoPathToLoss, clause.getLoc(), listWeights(here) + be(here.size()) + "trained, but no loss term depends on " +
-                                                                             (here.size() == 1 ? "it" : "them"))
-                              .help("leave " + std::string(here.size() == 1 ? "it" : "them") + " out of `uses`, or list " +
+      (void)LogicalResult(fault(FaultKind::NoPathToLoss, clause.getLoc(),
+                                listWeights(here) + be(here.size()) +
+                                    "trained, but no loss term depends on " +
+                                    (here.size() == 1 ? "it" : "them"))
+                              .help("leave " + std::string(here.size() == 1 ? "it" : "them") +
+                                    " out of `uses`, or list " +
                                     (here.size() == 1 ? "it" : "them") + " under `idle`"));
   }
   if (!busy.empty())
     (void)LogicalResult(fault(FaultKind::IdleHasLoss, clauseOf<vcs::IdleOp>(*busy.front()),
-                              listWeights(busy) + be(busy.size()) + "listed as idle, but the loss depends on " + (busy.size() == 1 ? "it" : "them")));
+                              listWeights(busy) + be(busy.size()) +
+                                  "listed as idle, but the loss depends on " +
+                                  (busy.size() == 1 ? "it" : "them")));
   if (lost.empty() && busy.empty() && trainable.empty())
-    return fault(FaultKind::NoPathToLoss, op.getLoc(), "stage `" + name().str() + "` trains nothing");
+    return fault(FaultKind::NoPathToLoss, op.getLoc(),
+                 "stage `" + name().str() + "` trains nothing");
   return llvm::success(lost.empty() && busy.empty());
 }
 
@@ -170,8 +189,11 @@ LogicalResult Stage::readStarts() {
         good &= succeeded(readStart(start, open));
   if (good && !open.empty()) {
     std::vector<Weight *> left(open.begin(), open.end());
-    return fault(FaultKind::StartIncomplete, op.getLoc(), "nothing says where " + listWeights(left) + (left.size() == 1 ? " starts from" : " start from"))
-        .help("write `start " + model.componentOf(*left.front()).str() + " from init`, or from a stage or a file");
+    return fault(FaultKind::StartIncomplete, op.getLoc(),
+                 "nothing says where " + listWeights(left) +
+                     (left.size() == 1 ? " starts from" : " start from"))
+        .help("write `start " + model.componentOf(*left.front()).str() +
+              " from init`, or from a stage or a file");
   }
   return llvm::success(good);
 }
@@ -184,30 +206,36 @@ LogicalResult Stage::readStart(vcs::StartOp start, WeightSet &open) {
     std::vector<PartNode *> nodes;
     for (auto selector : start.getSelectors().getAsRange<vcs::SelectorAttr>()) {
       auto weights = resolveWeights(selector, model.tree, start.getLoc(), evaluator.faults());
-      auto named = resolveNodes(selector, model.tree, start.getLoc(), FaultKind::SelectorMatchesNothing, evaluator.faults());
+      auto named = resolveNodes(selector, model.tree, start.getLoc(),
+                                FaultKind::SelectorMatchesNothing, evaluator.faults());
       if (failed(weights) || failed(named))
         return failure();
       chosen.insert(weights->begin(), weights->end());
       nodes.insert(nodes.end(), named->begin(), named->end());
     }
     if (auto except = start.getExcept())
-      if (failed(takeOut(except->getAlternatives(), nodes, chosen, start.getLoc(), evaluator.faults())))
+      if (failed(takeOut(except->getAlternatives(), nodes, chosen, start.getLoc(),
+                         evaluator.faults())))
         return failure();
   }
   std::vector<StartSource> sources;
   llvm::MapVector<Stage *, mlir::Location> stages;
   for (mlir::Operation &source : start.getSources().front()) {
     if (auto from = llvm::dyn_cast<vcs::FromStageOp>(source)) {
-      auto found = llvm::find_if(earlier, [&](auto &stage) { return stage->name() == from.getStage(); });
+      auto found =
+          llvm::find_if(earlier, [&](auto &stage) { return stage->name() == from.getStage(); });
       if (found == earlier.end())
-        return fault(FaultKind::StageDoesNotProduce, from.getLoc(), "stage `" + from.getStage().str() + "` is not one of the stages before `" + name().str() + "`");
+        return fault(FaultKind::StageDoesNotProduce, from.getLoc(),
+                     "stage `" + from.getStage().str() + "` is not one of the stages before `" +
+                         name().str() + "`");
       sources.push_back({StartSource::Kind::Stage, from.getStage().str()});
     } else if (auto from = llvm::dyn_cast<vcs::FromFileOp>(source)) {
       auto file = evaluator.evaluate(from.getFile());
       if (failed(file))
         return failure();
       if (!file->asString())
-        return fault(FaultKind::TypeMismatch, from.getLoc(), "a file name is needed here but this is " + file->describe());
+        return fault(FaultKind::TypeMismatch, from.getLoc(),
+                     "a file name is needed here but this is " + file->describe());
       sources.push_back({StartSource::Kind::File, *file->asString()});
     } else {
       sources.push_back({StartSource::Kind::Init, ""});
@@ -218,10 +246,13 @@ LogicalResult Stage::readStart(vcs::StartOp start, WeightSet &open) {
     if (!used.contains(weight))
       continue;
     if (!open.remove(weight))
-      return fault(FaultKind::BadValue, start.getLoc(), "two `start` lines say where `" + weight->path() + "` starts from");
+      return fault(FaultKind::BadValue, start.getLoc(),
+                   "two `start` lines say where `" + weight->path() + "` starts from");
     std::vector<StartSource> &mine = starts[weight];
     for (const StartSource &source : sources) {
-      auto stage = llvm::find_if(earlier, [&](auto &s) { return source.kind == StartSource::Kind::Stage && s->name() == source.name; });
+      auto stage = llvm::find_if(earlier, [&](auto &s) {
+        return source.kind == StartSource::Kind::Stage && s->name() == source.name;
+      });
       if (stage == earlier.end() || (*stage)->producesPath(weight->path()))
         mine.push_back(source);
     }
@@ -230,9 +261,13 @@ LogicalResult Stage::readStart(vcs::StartOp start, WeightSet &open) {
   }
   if (missing.empty())
     return success();
-  return fault(FaultKind::StageDoesNotProduce, start.getLoc(), "stage `" + sources.front().name + "` does not produce " + listWeights(missing))
-      .note((*llvm::find_if(earlier, [&](auto &s) { return s->name() == sources.front().name; }))->op.getLoc(), "this is what it uses and trains")
-      .help("name another source, such as `or init`, or take " + std::string(missing.size() == 1 ? "it" : "them") + " out by `except`");
+  return fault(FaultKind::StageDoesNotProduce, start.getLoc(),
+               "stage `" + sources.front().name + "` does not produce " + listWeights(missing))
+      .note((*llvm::find_if(earlier, [&](auto &s) { return s->name() == sources.front().name; }))
+                ->op.getLoc(),
+            "this is what it uses and trains")
+      .help("name another source, such as `or init`, or take " +
+            std::string(missing.size() == 1 ? "it" : "them") + " out by `except`");
 }
 
 } // namespace vcc::elaborate

@@ -11,12 +11,15 @@ namespace vcc::elaborate {
 using llvm::failed;
 using llvm::failure;
 
-/// The instance of the model that `stage` is of, made when it is first asked for; null where it has faults.
-static Model *modelOf(Evaluator &evaluator, vcs::StageOp stage, llvm::MapVector<mlir::Operation *, std::unique_ptr<Model>> &models) {
+/// The instance of the model that `stage` is of, made when it is first asked for; null where it has
+/// faults.
+static Model *modelOf(Evaluator &evaluator, vcs::StageOp stage,
+                      llvm::MapVector<mlir::Operation *, std::unique_ptr<Model>> &models) {
   mlir::Operation *declaration = vcs::findDeclaration(stage, stage.getModel());
   auto op = llvm::dyn_cast_or_null<vcs::ModelOp>(declaration);
   if (!op) {
-    Fault(evaluator.faults(), FaultKind::UnknownField, stage.getLoc(), "`" + stage.getModel().getLeafReference().str() + "` is not a model");
+    Fault(evaluator.faults(), FaultKind::UnknownField, stage.getLoc(),
+          "`" + stage.getModel().getLeafReference().str() + "` is not a model");
     return nullptr;
   }
   auto [entry, isNew] = models.insert({declaration, nullptr});
@@ -28,7 +31,8 @@ static Model *modelOf(Evaluator &evaluator, vcs::StageOp stage, llvm::MapVector<
   return entry->second.get();
 }
 
-llvm::FailureOr<ElaboratedRecipe> elaborate(mlir::ModuleOp program, diag::Engine &engine, const ElaborateOptions &options) {
+llvm::FailureOr<ElaboratedRecipe> elaborate(mlir::ModuleOp program, diag::Engine &engine,
+                                            const ElaborateOptions &options) {
   program.getContext()->loadDialect<tg::TgDialect, mlir::func::FuncDialect>();
   EngineSink sink(engine, options.stdlibDir);
   Evaluator evaluator(program, sink);

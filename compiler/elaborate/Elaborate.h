@@ -29,8 +29,10 @@ struct ElaboratedRecipe {
   Json manifest;
 };
 
-/// Evaluates every stage of the recipe in `program` (the output of dsl::compileToVcs). Faults go to `engine`; failure exactly if there were some.
-llvm::FailureOr<ElaboratedRecipe> elaborate(mlir::ModuleOp program, diag::Engine &engine, const ElaborateOptions &options);
+/// Evaluates every stage of the recipe in `program` (the output of dsl::compileToVcs). Faults go to
+/// `engine`; failure exactly if there were some.
+llvm::FailureOr<ElaboratedRecipe> elaborate(mlir::ModuleOp program, diag::Engine &engine,
+                                            const ElaborateOptions &options);
 
 } // namespace vcc::elaborate
 

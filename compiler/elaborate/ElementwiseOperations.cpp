@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Elementwise operations of the prelude. On numbers they are computed here, on tensors they become operations of the graph.
+// Elementwise operations of the prelude. On numbers they are computed here, on tensors they become
+// operations of the graph.
 #include "compiler/elaborate/Operations.h"
 
 #include <cmath>
@@ -45,7 +46,8 @@ static FailureOr<Value> floorOf(OperationCall &call) {
   if (auto number = call.at("x").asNumber()) {
     double low = std::floor(*number);
     if (!(std::fabs(low) < 9e18))
-      return call.fault(FaultKind::BadValue, "`floor` of " + call.at("x").print() + " is too large");
+      return call.fault(FaultKind::NumberTooLarge,
+                        "`floor` of " + call.at("x").print() + " is too large");
     return Value(static_cast<int64_t>(low));
   }
   auto x = call.tensor("x");
@@ -66,7 +68,9 @@ static FailureOr<std::pair<Tensor, Tensor>> operands(OperationCall &call) {
   if (failed(a) || failed(b))
     return failure();
   if (a->element() != b->element())
-    return call.fault(FaultKind::TypeMismatch, "`" + call.name.str() + "` of " + formatType(a->type()) + " and " + formatType(b->type()));
+    return call.fault(FaultKind::TypeMismatch, "`" + call.name.str() + "` of " +
+                                                   formatType(a->type()) + " and " +
+                                                   formatType(b->type()));
   return call.graph().broadcastTogether(*a, *b);
 }
 
@@ -79,7 +83,8 @@ static FailureOr<Value> extreme(OperationCall &call) {
   if (failed(pair))
     return failure();
   GraphBuilder &g = call.graph();
-  return Value(g.wrap(g.ops.create<Op>(g.loc, pair->first.value, pair->second.value), pair->first.origins));
+  return Value(
+      g.wrap(g.ops.create<Op>(g.loc, pair->first.value, pair->second.value), pair->first.origins));
 }
 
 static FailureOr<Value> power(OperationCall &call) {
@@ -111,12 +116,15 @@ static FailureOr<Value> cast(OperationCall &call) {
   if (auto *callable = call.at("dtype").asCallable())
     name = callable->declaration->getAttrOfType<mlir::StringAttr>("sym_name").getValue();
   if (name != "f32" && name != "i32" && name != "bool")
-    return call.fault(FaultKind::TypeMismatch, "`cast` needs `f32`, `i32` or `bool` but gets " + call.at("dtype").describe());
+    return call.fault(FaultKind::TypeMismatch, "`cast` needs `f32`, `i32` or `bool` but gets " +
+                                                   call.at("dtype").describe());
   auto x = call.tensor("x");
   if (failed(x))
     return failure();
   GraphBuilder &g = call.graph();
-  mlir::Type element = name == "f32" ? mlir::Type(g.ops.getF32Type()) : name == "i32" ? g.ops.getI32Type() : g.ops.getI1Type();
+  mlir::Type element = name == "f32"   ? mlir::Type(g.ops.getF32Type())
+                       : name == "i32" ? g.ops.getI32Type()
+                                       : g.ops.getI1Type();
   return Value(*g.cast(*x, element));
 }
 

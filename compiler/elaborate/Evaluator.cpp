@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Running regions of the vcs dialect: one step per operation, values kept by SSA value. Expressions are flat lists of operations, so
-// that the depth of C++ recursion follows the depth of calls and of nested statements only.
+// Running regions of the vcs dialect: one step per operation, values kept by SSA value. Expressions
+// are flat lists of operations, so that the depth of C++ recursion follows the depth of calls and
+// of nested statements only.
 #include "compiler/elaborate/Evaluator.h"
 
 #include "llvm/ADT/TypeSwitch.h"
@@ -24,7 +25,8 @@ std::string symbolName(mlir::Operation *declaration) {
 Evaluator::Evaluator(mlir::ModuleOp recipe, FaultSink &faults)
     : recipe(recipe), sink(faults), fuel(kFuel) {}
 
-FailureOr<std::vector<Value>> Evaluator::run(mlir::Region &region, Frame &frame, ArrayRef<Value> arguments) {
+FailureOr<std::vector<Value>> Evaluator::run(mlir::Region &region, Frame &frame,
+                                             ArrayRef<Value> arguments) {
   mlir::Block &block = region.front();
   for (auto [slot, value] : llvm::zip(block.getArguments(), arguments))
     frame.values[slot] = value;
@@ -47,15 +49,18 @@ FailureOr<Value> Evaluator::evaluate(mlir::Region &region) {
   if (failed(results))
     return failure();
   if (results->size() != 1)
-    return fault(FaultKind::BadValue, region.getLoc(), "one value is needed here but there are " + std::to_string(results->size()));
+    return fault(FaultKind::BadValue, region.getLoc(),
+                 "one value is needed here but there are " + std::to_string(results->size()));
   return results->front();
 }
 
 LogicalResult Evaluator::step(mlir::Operation &op, Frame &frame) {
   if (--fuel < 0)
-    return fault(FaultKind::EvaluationTooLong, op.getLoc(), "the recipe needs more than " + std::to_string(kFuel) + " steps to evaluate");
+    return fault(FaultKind::EvaluationTooLong, op.getLoc(),
+                 "the recipe needs more than " + std::to_string(kFuel) + " steps to evaluate");
   if (function)
-    function->graph.loc = frame.path ? mlir::Location(mlir::NameLoc::get(frame.path, op.getLoc())) : op.getLoc();
+    function->graph.loc =
+        frame.path ? mlir::Location(mlir::NameLoc::get(frame.path, op.getLoc())) : op.getLoc();
   if (auto statement = llvm::dyn_cast<vcs::IfOp>(op))
     return ifOp(statement, frame);
   if (auto statement = llvm::dyn_cast<vcs::ForOp>(op))
@@ -94,12 +99,14 @@ FailureOr<Value> Evaluator::expression(mlir::Operation &op, Frame &frame) {
       .Case([&](vcs::SelfOp o) -> Result { return Value(frame.self); })
       .Case([&](vcs::PartOp o) -> Result {
         if (!environment)
-          return fault(FaultKind::BadValue, o.getLoc(), "`" + o.getName().str() + "` is not known here");
+          return fault(FaultKind::BadValue, o.getLoc(),
+                       "`" + o.getName().str() + "` is not known here");
         return environment->part(o.getName(), o.getLoc());
       })
       .Case([&](vcs::InputOp o) -> Result {
         if (!environment)
-          return fault(FaultKind::BadValue, o.getLoc(), "`" + o.getName().str() + "` is not known here");
+          return fault(FaultKind::BadValue, o.getLoc(),
+                       "`" + o.getName().str() + "` is not known here");
         return environment->input(o.getName(), o.getLoc());
       })
       .Case([&](vcs::GetOp o) { return get(at(o.getObject()), o.getName(), o.getLoc()); })
@@ -108,7 +115,9 @@ FailureOr<Value> Evaluator::expression(mlir::Operation &op, Frame &frame) {
       .Case([&](vcs::IndexOp o) { return index(at(o.getObject()), all(o.getItems()), o.getLoc()); })
       .Case([&](vcs::CallOp o) { return callOp(o, frame); })
       .Case([&](vcs::UnaryOp o) { return unary(o, frame); })
-      .Case([&](vcs::BinaryOp o) { return binary(o.getKind(), at(o.getLhs()), at(o.getRhs()), o.getLoc()); })
+      .Case([&](vcs::BinaryOp o) {
+        return binary(o.getKind(), at(o.getLhs()), at(o.getRhs()), o.getLoc());
+      })
       .Case([&](vcs::LogicalOp o) { return logical(o, frame); })
       .Case([&](vcs::ListOp o) -> Result { return Value::list(all(o.getElements())); })
       .Case([&](vcs::TupleOp o) -> Result { return Value::tuple(all(o.getElements())); })
@@ -130,7 +139,8 @@ FailureOr<Value> Evaluator::expression(mlir::Operation &op, Frame &frame) {
       })
       .Case([&](vcs::ComprehensionOp o) { return comprehension(o, frame); })
       .Default([&](mlir::Operation *o) -> Result {
-        return fault(FaultKind::NotSupported, o->getLoc(), "`" + o->getName().getStringRef().str() + "` is not an expression");
+        return fault(FaultKind::NotSupported, o->getLoc(),
+                     "`" + o->getName().getStringRef().str() + "` is not an expression");
       });
 }
 
@@ -159,7 +169,8 @@ FailureOr<Value> Evaluator::argument(vcs::ArgumentOp op, Frame &frame) {
     if (bound != frame.self->arguments.end())
       return bound->second;
   }
-  return fault(FaultKind::UnknownField, op.getLoc(), "`" + op.getName().str() + "` has no value here");
+  return fault(FaultKind::UnknownField, op.getLoc(),
+               "`" + op.getName().str() + "` has no value here");
 }
 
 FailureOr<Value> Evaluator::slice(vcs::SliceOp op, Frame &frame) {
@@ -173,7 +184,8 @@ FailureOr<Value> Evaluator::slice(vcs::SliceOp op, Frame &frame) {
     into = *value;
     return success();
   };
-  if (failed(take(op.getStart(), slice.start)) || failed(take(op.getStop(), slice.stop)) || failed(take(op.getStep(), slice.step)))
+  if (failed(take(op.getStart(), slice.start)) || failed(take(op.getStop(), slice.stop)) ||
+      failed(take(op.getStep(), slice.step)))
     return failure();
   return Value(slice);
 }
@@ -184,10 +196,12 @@ FailureOr<Value> Evaluator::unary(vcs::UnaryOp op, Frame &frame) {
     if (auto *b = value.asBool())
       return Value(!*b);
     if (!value.asTensor())
-      return fault(FaultKind::TypeMismatch, op.getLoc(), "`not` needs a bool but gets " + value.describe());
+      return fault(FaultKind::TypeMismatch, op.getLoc(),
+                   "`not` needs a bool but gets " + value.describe());
     const Tensor &x = *value.asTensor();
     if (!x.element().isInteger(1))
-      return fault(FaultKind::TypeMismatch, op.getLoc(), "`not` needs a bool tensor but gets " + formatType(x.type()));
+      return fault(FaultKind::TypeMismatch, op.getLoc(),
+                   "`not` needs a bool tensor but gets " + formatType(x.type()));
     GraphBuilder &g = function->graph;
     return Value(g.wrap(g.ops.create<tg::NotOp>(g.loc, x.value), x.origins));
   }
@@ -196,7 +210,8 @@ FailureOr<Value> Evaluator::unary(vcs::UnaryOp op, Frame &frame) {
   if (auto number = value.asNumber())
     return Value(-*number);
   if (!value.asTensor() && !value.asWeight())
-    return fault(FaultKind::TypeMismatch, op.getLoc(), "`-` needs a number or a tensor but gets " + value.describe());
+    return fault(FaultKind::TypeMismatch, op.getLoc(),
+                 "`-` needs a number or a tensor but gets " + value.describe());
   auto x = toTensor(value, op.getLoc());
   if (failed(x))
     return failure();
@@ -216,11 +231,13 @@ FailureOr<Value> Evaluator::logical(vcs::LogicalOp op, Frame &frame) {
       return failure();
     const Value &value = right->front();
     if (!value.asBool() && !value.asTensor())
-      return fault(FaultKind::TypeMismatch, op.getLoc(), std::string(word) + " needs bools but gets " + value.describe());
+      return fault(FaultKind::TypeMismatch, op.getLoc(),
+                   std::string(word) + " needs bools but gets " + value.describe());
     return value;
   }
   if (!left.asTensor())
-    return fault(FaultKind::TypeMismatch, op.getLoc(), std::string(word) + " needs bools but gets " + left.describe());
+    return fault(FaultKind::TypeMismatch, op.getLoc(),
+                 std::string(word) + " needs bools but gets " + left.describe());
   auto right = run(op.getRhs(), frame);
   if (failed(right))
     return failure();
@@ -229,22 +246,27 @@ FailureOr<Value> Evaluator::logical(vcs::LogicalOp op, Frame &frame) {
   if (failed(b))
     return failure();
   if (!left.asTensor()->element().isInteger(1) || !b->element().isInteger(1))
-    return fault(FaultKind::TypeMismatch, op.getLoc(), std::string(word) + " needs bool tensors but gets " +
-                                                           formatType(left.asTensor()->type()) + " and " + formatType(b->type()));
+    return fault(FaultKind::TypeMismatch, op.getLoc(),
+                 std::string(word) + " needs bool tensors but gets " +
+                     formatType(left.asTensor()->type()) + " and " + formatType(b->type()));
   auto pair = g.broadcastTogether(*left.asTensor(), *b);
   if (failed(pair))
     return failure();
-  mlir::Value value = isAnd ? g.ops.create<tg::AndOp>(g.loc, pair->first.value, pair->second.value).getResult()
-                            : g.ops.create<tg::OrOp>(g.loc, pair->first.value, pair->second.value).getResult();
+  mlir::Value value =
+      isAnd ? g.ops.create<tg::AndOp>(g.loc, pair->first.value, pair->second.value).getResult()
+            : g.ops.create<tg::OrOp>(g.loc, pair->first.value, pair->second.value).getResult();
   return Value(g.wrap(value, pair->first.origins));
 }
 
-FailureOr<std::vector<Value>> Evaluator::targets(const Value &item, unsigned count, mlir::Location loc) {
+FailureOr<std::vector<Value>> Evaluator::targets(const Value &item, unsigned count,
+                                                 mlir::Location loc) {
   if (count == 1)
     return std::vector<Value>{item};
   auto *items = item.asSequence();
   if (!items || items->size() != count)
-    return fault(FaultKind::BadValue, loc, std::to_string(count) + " names stand before `in` but each element is " + item.describe());
+    return fault(FaultKind::BadValue, loc,
+                 std::to_string(count) + " names stand before `in` but each element is " +
+                     item.describe());
   return *items;
 }
 
@@ -319,37 +341,45 @@ FailureOr<std::vector<Value>> Evaluator::elements(const Value &sequence, mlir::L
   if (auto *range = sequence.asRange()) {
     int64_t count = range->end > range->begin ? range->end - range->begin : 0;
     if (count > kLongestRange)
-      return fault(FaultKind::EvaluationTooLong, loc, "the range " + sequence.print() + " has more than " + std::to_string(kLongestRange) + " elements");
+      return fault(FaultKind::EvaluationTooLong, loc,
+                   "the range " + sequence.print() + " has more than " +
+                       std::to_string(kLongestRange) + " elements");
     std::vector<Value> items;
     for (int64_t i = range->begin; i < range->end; ++i)
       items.push_back(Value(i));
     return items;
   }
-  return fault(FaultKind::TypeMismatch, loc, "a list, a tuple or a range is needed here but this is " + sequence.describe());
+  return fault(FaultKind::TypeMismatch, loc,
+               "a list, a tuple or a range is needed here but this is " + sequence.describe());
 }
 
 FailureOr<bool> Evaluator::condition(const Value &value, mlir::Location loc) {
   if (auto *b = value.asBool())
     return *b;
   if (value.asTensor())
-    return fault(FaultKind::NotCompileTime, loc, "a condition must be known at compile time but this is " + value.describe())
+    return fault(FaultKind::NotCompileTime, loc,
+                 "a condition must be known at compile time but this is " + value.describe())
         .help("use `select(condition, a, b)` to choose element by element");
-  return fault(FaultKind::TypeMismatch, loc, "a condition must be a bool but this is " + value.describe());
+  return fault(FaultKind::TypeMismatch, loc,
+               "a condition must be a bool but this is " + value.describe());
 }
 
 FailureOr<int64_t> Evaluator::integer(const Value &value, StringRef what, mlir::Location loc) {
   if (auto *i = value.asInt())
     return *i;
-  return fault(FaultKind::TypeMismatch, loc, (what + " must be an int but is " + value.describe()).str());
+  return fault(FaultKind::TypeMismatch, loc,
+               (what + " must be an int but is " + value.describe()).str());
 }
 
 FailureOr<double> Evaluator::number(const Value &value, StringRef what, mlir::Location loc) {
   if (auto v = value.asNumber())
     return *v;
-  return fault(FaultKind::TypeMismatch, loc, (what + " must be a number but is " + value.describe()).str());
+  return fault(FaultKind::TypeMismatch, loc,
+               (what + " must be a number but is " + value.describe()).str());
 }
 
-FailureOr<std::vector<int64_t>> Evaluator::integers(const Value &value, StringRef what, mlir::Location loc) {
+FailureOr<std::vector<int64_t>> Evaluator::integers(const Value &value, StringRef what,
+                                                    mlir::Location loc) {
   if (auto *i = value.asInt())
     return std::vector<int64_t>{*i};
   auto items = elements(value, loc);
@@ -369,7 +399,8 @@ FailureOr<Tensor> Evaluator::toTensor(const Value &value, mlir::Location loc, ml
   if (auto *tensor = value.asTensor())
     return *tensor;
   if (!function)
-    return fault(FaultKind::BadValue, loc, "a tensor operation has no place here: the model is being put together, not run")
+    return fault(FaultKind::BadValue, loc,
+                 "a tensor operation has no place here: the model is being put together, not run")
         .help("move it into `forward` or into the stage's `loss`");
   if (Weight *weight = value.asWeight())
     return function->read(*weight);
@@ -377,18 +408,23 @@ FailureOr<Tensor> Evaluator::toTensor(const Value &value, mlir::Location loc, ml
   if (auto *b = value.asBool(); b && element.isInteger(1))
     return function->graph.splat(*b, element, {});
   if (auto number = value.asNumber()) {
-    if (!llvm::isa<mlir::FloatType>(element) && *number != static_cast<double>(static_cast<int64_t>(*number)))
-      return fault(FaultKind::TypeMismatch, loc, value.print() + " is not a whole number, but the tensor beside it is " + formatElement(element))
+    if (!llvm::isa<mlir::FloatType>(element) &&
+        *number != static_cast<double>(static_cast<int64_t>(*number)))
+      return fault(FaultKind::TypeMismatch, loc,
+                   value.print() + " is not a whole number, but the tensor beside it is " +
+                       formatElement(element))
           .help("write `cast(x, f32)`");
     return function->graph.splat(*number, element, {});
   }
-  return fault(FaultKind::TypeMismatch, loc, "a tensor is needed here but this is " + value.describe());
+  return fault(FaultKind::TypeMismatch, loc,
+               "a tensor is needed here but this is " + value.describe());
 }
 
 FailureOr<Value> Evaluator::declaration(mlir::SymbolRefAttr symbol, mlir::Location loc) {
   mlir::Operation *found = vcs::findDeclaration(recipe, symbol);
   if (!found)
-    return fault(FaultKind::UnknownField, loc, "`" + symbol.getLeafReference().str() + "` is not declared");
+    return fault(FaultKind::UnknownField, loc,
+                 "`" + symbol.getLeafReference().str() + "` is not declared");
   auto constant = llvm::dyn_cast<vcs::ConstOp>(found);
   if (!constant)
     return Value(Callable{found, nullptr});
@@ -396,7 +432,8 @@ FailureOr<Value> Evaluator::declaration(mlir::SymbolRefAttr symbol, mlir::Locati
   if (known != constants.end())
     return known->second;
   if (!running.insert(found).second)
-    return fault(FaultKind::TooDeep, loc, "the constant `" + symbolName(found) + "` is defined by itself");
+    return fault(FaultKind::TooDeep, loc,
+                 "the constant `" + symbolName(found) + "` is defined by itself");
   // A constant means the same wherever it is used, so it may not see the function being traced.
   FunctionBuilder *outer = std::exchange(function, nullptr);
   auto value = evaluate(constant.getValue());
@@ -410,7 +447,8 @@ FailureOr<Value> Evaluator::declaration(mlir::SymbolRefAttr symbol, mlir::Locati
 
 mlir::Operation *Evaluator::lookup(StringRef module, StringRef name) {
   auto *ctx = recipe.getContext();
-  return vcs::findDeclaration(recipe, mlir::SymbolRefAttr::get(ctx, module, {mlir::FlatSymbolRefAttr::get(ctx, name)}));
+  return vcs::findDeclaration(
+      recipe, mlir::SymbolRefAttr::get(ctx, module, {mlir::FlatSymbolRefAttr::get(ctx, name)}));
 }
 
 } // namespace vcc::elaborate

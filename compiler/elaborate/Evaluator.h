@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Evaluates the expressions of the vcs dialect. Everything of the language happens at compile time; what touches tensors leaves
-// operations in the function being traced. Layers are checked where they are instantiated and called, with their real sizes.
+// Evaluates the expressions of the vcs dialect. Everything of the language happens at compile time;
+// what touches tensors leaves operations in the function being traced. Layers are checked where
+// they are instantiated and called, with their real sizes.
 #ifndef VCC_COMPILER_ELABORATE_EVALUATOR_H
 #define VCC_COMPILER_ELABORATE_EVALUATOR_H
 
@@ -52,15 +53,18 @@ public:
   FunctionBuilder *function = nullptr;
 
   /// Runs a region of one block; returns what its terminator gives.
-  FailureOr<std::vector<Value>> run(mlir::Region &region, Frame &frame, ArrayRef<Value> arguments = {});
+  FailureOr<std::vector<Value>> run(mlir::Region &region, Frame &frame,
+                                    ArrayRef<Value> arguments = {});
   /// A region that yields one value, in a fresh frame.
   FailureOr<Value> evaluate(mlir::Region &region);
 
   FailureOr<Value> call(const Value &callee, const CallArguments &arguments, mlir::Location loc);
-  FailureOr<Value> callMethod(Part &self, StringRef name, const CallArguments &arguments, mlir::Location loc);
+  FailureOr<Value> callMethod(Part &self, StringRef name, const CallArguments &arguments,
+                              mlir::Location loc);
   /// The method `name` of the part's declaration, or null.
   static vcs::FnOp findMethod(const Part &part, StringRef name);
-  FailureOr<Part *> instantiate(mlir::Operation *declaration, const CallArguments &arguments, mlir::Location loc);
+  FailureOr<Part *> instantiate(mlir::Operation *declaration, const CallArguments &arguments,
+                                mlir::Location loc);
   FailureOr<Value> get(const Value &object, StringRef name, mlir::Location loc);
   FailureOr<Value> declaration(mlir::SymbolRefAttr symbol, mlir::Location loc);
   /// The declaration @module::@name, or null.
@@ -78,7 +82,9 @@ public:
   FailureOr<Value> binary(vcs::Binary kind, const Value &a, const Value &b, mlir::Location loc);
   FailureOr<Value> index(const Value &object, ArrayRef<Value> items, mlir::Location loc);
 
-  Fault fault(FaultKind kind, mlir::Location loc, std::string message) { return Fault(sink, kind, loc, std::move(message)); }
+  Fault fault(FaultKind kind, mlir::Location loc, std::string message) {
+    return Fault(sink, kind, loc, std::move(message));
+  }
   FaultSink &faults() { return sink; }
 
   struct Call {
@@ -87,7 +93,9 @@ public:
   };
   ArrayRef<Call> calls() const { return stack; }
   /// Path of the part whose method is running; empty outside parts.
-  StringRef currentPath() const { return pathStack.empty() ? StringRef() : pathStack.back().getValue(); }
+  StringRef currentPath() const {
+    return pathStack.empty() ? StringRef() : pathStack.back().getValue();
+  }
   mlir::MLIRContext *context() { return recipe.getContext(); }
 
 private:
@@ -118,22 +126,30 @@ private:
   FailureOr<Value> tensors(vcs::Binary kind, const Value &a, const Value &b, mlir::Location loc);
   FailureOr<Value> repeat(const Value &value, int64_t count, mlir::Location loc);
 
-  /// Binds `arguments` to the vcs.param ops of `params`, defaults included, then checks their types in order.
-  LogicalResult bind(mlir::Block &params, const CallArguments &arguments, Frame &frame, StringRef callee, mlir::Location loc);
+  /// Binds `arguments` to the vcs.param ops of `params`, defaults included, then checks their types
+  /// in order.
+  LogicalResult bind(mlir::Block &params, const CallArguments &arguments, Frame &frame,
+                     StringRef callee, mlir::Location loc);
   LogicalResult checkParam(vcs::ParamOp param, Frame &frame, StringRef callee, mlir::Location loc);
-  FailureOr<Value> conform(mlir::Attribute type, mlir::Region &dims, Value value, Frame &frame, const std::string &subject,
-                           mlir::Location declared, mlir::Location loc);
-  FailureOr<Value> conformTensor(vcs::TensorTypeAttr type, mlir::Region &dims, const Value &value, Frame &frame,
-                                 const std::string &subject, mlir::Location declared, mlir::Location loc);
-  LogicalResult unify(const Tensor &tensor, int64_t axis, vcs::DimAttr dim, ArrayRef<Value> expressions, Frame &frame,
-                      const std::string &subject, mlir::Location declared, mlir::Location loc);
+  FailureOr<Value> conform(mlir::Attribute type, mlir::Region &dims, Value value, Frame &frame,
+                           const std::string &subject, mlir::Location declared, mlir::Location loc);
+  FailureOr<Value> conformTensor(vcs::TensorTypeAttr type, mlir::Region &dims, const Value &value,
+                                 Frame &frame, const std::string &subject, mlir::Location declared,
+                                 mlir::Location loc);
+  LogicalResult unify(const Tensor &tensor, int64_t axis, vcs::DimAttr dim,
+                      ArrayRef<Value> expressions, Frame &frame, const std::string &subject,
+                      mlir::Location declared, mlir::Location loc);
 
   FailureOr<Value> callPart(Part &part, const CallArguments &arguments, mlir::Location loc);
-  FailureOr<Value> callFunction(vcs::FnOp fn, Part *self, const CallArguments &arguments, mlir::Location loc);
-  FailureOr<Value> callDeclaration(const Callable &callable, const CallArguments &arguments, mlir::Location loc);
+  FailureOr<Value> callFunction(vcs::FnOp fn, Part *self, const CallArguments &arguments,
+                                mlir::Location loc);
+  FailureOr<Value> callDeclaration(const Callable &callable, const CallArguments &arguments,
+                                   mlir::Location loc);
   FailureOr<Value> callOperation(vcs::OpOp op, const CallArguments &arguments, mlir::Location loc);
-  FailureOr<Value> callBuiltin(const BuiltinName &builtin, const CallArguments &arguments, mlir::Location loc);
-  FailureOr<Value> record(mlir::Operation *declaration, mlir::Block &params, const CallArguments &arguments, mlir::Location loc);
+  FailureOr<Value> callBuiltin(const BuiltinName &builtin, const CallArguments &arguments,
+                               mlir::Location loc);
+  FailureOr<Value> record(mlir::Operation *declaration, mlir::Block &params,
+                          const CallArguments &arguments, mlir::Location loc);
 
   LogicalResult declareFields(Part &part, mlir::Block &block, Frame &frame);
   FailureOr<Value> field(Part &part, Field &field);
@@ -142,7 +158,8 @@ private:
   FailureOr<Value> textMember(TextField &field, StringRef name, mlir::Location loc);
 
   FailureOr<Value> indexTensor(const Tensor &x, ArrayRef<Value> items, mlir::Location loc);
-  FailureOr<Value> indexSequence(const std::vector<Value> &items, bool tuple, const Value &index, mlir::Location loc);
+  FailureOr<Value> indexSequence(const std::vector<Value> &items, bool tuple, const Value &index,
+                                 mlir::Location loc);
 };
 
 /// The name under which a declaration is known.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Faults found while a recipe is evaluated. A fault names its kind (dsl/diag/Kinds.def), the place where it was noticed, the far ends
-// as notes, and a help. The recipe author reads about the nearest line of their own file: where the place lies inside the
-// standard library, the call that led there becomes the primary label and the library's line a note.
+// Faults found while a recipe is evaluated. A fault names its kind (dsl/diag/Kinds.def), the place
+// where it was noticed, the far ends as notes, and a help. The recipe author reads about the
+// nearest line of their own file: where the place lies inside the standard library, the call that
+// led there becomes the primary label and the library's line a note.
 #ifndef VCC_COMPILER_ELABORATE_FAULTS_H
 #define VCC_COMPILER_ELABORATE_FAULTS_H
 
@@ -71,10 +72,12 @@ public:
 
 class Evaluator;
 
-/// Hands faults to the diagnostics engine. A fault inside the standard library is told from the recipe's call that led there.
+/// Hands faults to the diagnostics engine. A fault inside the standard library is told from the
+/// recipe's call that led there.
 class EngineSink : public FaultSink {
 public:
-  EngineSink(diag::Engine &engine, std::string stdlibDir) : engine(engine), stdlibDir(std::move(stdlibDir)) {}
+  EngineSink(diag::Engine &engine, std::string stdlibDir)
+      : engine(engine), stdlibDir(std::move(stdlibDir)) {}
   void report(FaultRecord record) override;
   /// Where calls are looked up while a fault is reported.
   const Evaluator *evaluator = nullptr;
@@ -121,7 +124,8 @@ private:
   std::unique_ptr<FaultRecord> record;
 };
 
-/// "did you mean `x`?" for the nearest of `known`, or a list of them if there are at most five; else nothing.
+/// "did you mean `x`?" for the nearest of `known`, or a list of them if there are at most five;
+/// else nothing.
 std::string suggest(llvm::StringRef wanted, const std::vector<std::string> &known);
 
 } // namespace vcc::elaborate

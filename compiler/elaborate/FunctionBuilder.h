@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One function of a stage while its body is being traced: the graph builder, and what the function reads from outside, each
-// read once: weights, inputs and the random state.
+// One function of a stage while its body is being traced: the graph builder, and what the function
+// reads from outside, each read once: weights, inputs and the random state.
 #ifndef VCC_COMPILER_ELABORATE_FUNCTIONBUILDER_H
 #define VCC_COMPILER_ELABORATE_FUNCTIONBUILDER_H
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The traced functions of a stage: forward with the loss, and one per evaluation. Also what names mean inside them.
+// The traced functions of a stage: forward with the loss, and one per evaluation. Also what names
+// mean inside them.
 #include "compiler/elaborate/Stage.h"
 
 #include "mlir/IR/Verifier.h"
@@ -16,31 +17,42 @@ bool Stage::producesPath(StringRef path) const {
 }
 
 FailureOr<Value> Stage::part(StringRef name, mlir::Location loc) {
-  bool isUsed = llvm::any_of(used, [&](Weight *weight) { return model.componentOf(*weight) == name; });
-  bool hasWeights = llvm::any_of(model.weights, [&](Weight *weight) { return model.componentOf(*weight) == name; });
+  bool isUsed =
+      llvm::any_of(used, [&](Weight *weight) { return model.componentOf(*weight) == name; });
+  bool hasWeights = llvm::any_of(
+      model.weights, [&](Weight *weight) { return model.componentOf(*weight) == name; });
   if (hasWeights && !isUsed)
-    return fault(FaultKind::NotInUse, loc, "stage `" + this->name().str() + "` calls `" + name.str() + "`, which it does not use").help("add `" + name.str() + "` to `uses`");
+    return fault(FaultKind::NotInUse, loc,
+                 "stage `" + this->name().str() + "` calls `" + name.str() +
+                     "`, which it does not use")
+        .help("add `" + name.str() + "` to `uses`");
   return model.part(name, loc);
 }
 
 FailureOr<Value> Stage::input(StringRef name, mlir::Location loc) {
   if (currentBatch)
     return currentBatch->input(evaluator, name, loc);
-  return fault(FaultKind::UnknownField, loc, "`" + name.str() + "` is known only in a loss or a score");
+  return fault(FaultKind::UnknownField, loc,
+               "`" + name.str() + "` is known only in a loss or a score");
 }
 
 std::unique_ptr<FunctionBuilder> Stage::begin(StringRef name, mlir::Location loc, bool training) {
-  auto function = std::make_unique<FunctionBuilder>(*module, name, loc, training, evaluator.faults());
+  auto function =
+      std::make_unique<FunctionBuilder>(*module, name, loc, training, evaluator.faults());
   function->adapters = adapters;
   function->uses = [this](Weight &weight) { return used.contains(&weight); };
   function->admit = [this](Weight &weight, mlir::Location at) -> LogicalResult {
     if (used.contains(&weight))
       return success();
     if (weight.key.empty())
-      return fault(FaultKind::NotInUse, at, "`" + weight.path() + "` belongs to no component of the model")
+      return fault(FaultKind::NotInUse, at,
+                   "`" + weight.path() + "` belongs to no component of the model")
           .note(weight.loc, "declared here")
           .help("make the part a field of a layer; parts made inside `forward` have no place");
-    return fault(FaultKind::NotInUse, at, "stage `" + this->name().str() + "` reads `" + weight.path() + "`, which it does not use").note(weight.loc, "declared here");
+    return fault(FaultKind::NotInUse, at,
+                 "stage `" + this->name().str() + "` reads `" + weight.path() +
+                     "`, which it does not use")
+        .note(weight.loc, "declared here");
   };
   return function;
 }
@@ -50,7 +62,10 @@ static FailureOr<Tensor> lossTerm(Evaluator &evaluator, vcs::TermOp term, const 
   if (failed(tensor))
     return failure();
   if (tensor->rank() != 0 || !tensor->element().isF32())
-    return evaluator.fault(FaultKind::ShapeMismatch, term.getLoc(), "the loss term `" + term.getName().str() + "` is " + formatType(tensor->type()) + " but must be one number")
+    return evaluator
+        .fault(FaultKind::ShapeMismatch, term.getLoc(),
+               "the loss term `" + term.getName().str() + "` is " + formatType(tensor->type()) +
+                   " but must be one number")
         .help("write `mean(..)` or `sum(..)`");
   return tensor;
 }
@@ -70,8 +85,10 @@ LogicalResult Stage::forward(mlir::Value &loss) {
   GraphBuilder &g = function->graph;
   if (good) {
     for (auto term : clause.getBody().front().getOps<vcs::TermOp>()) {
-      g.loc = mlir::NameLoc::get(mlir::StringAttr::get(evaluator.context(), "loss." + term.getName()), term.getLoc());
-      auto value = lossTerm(evaluator, term, frame.arguments.lookup(("term:" + term.getName()).str()));
+      g.loc = mlir::NameLoc::get(
+          mlir::StringAttr::get(evaluator.context(), "loss." + term.getName()), term.getLoc());
+      auto value =
+          lossTerm(evaluator, term, frame.arguments.lookup(("term:" + term.getName()).str()));
       good &= succeeded(value);
       if (failed(value))
         continue;
@@ -79,7 +96,9 @@ LogicalResult Stage::forward(mlir::Value &loss) {
       total = total ? g.wrap(g.ops.create<tg::AddOp>(g.loc, total->value, value->value)) : *value;
     }
     if (good && !total)
-      good = succeeded(LogicalResult(fault(FaultKind::MissingKey, clause.getLoc(), "the loss of stage `" + name().str() + "` has no terms").help("write `name: expression`")));
+      good = succeeded(LogicalResult(fault(FaultKind::MissingKey, clause.getLoc(),
+                                           "the loss of stage `" + name().str() + "` has no terms")
+                                         .help("write `name: expression`")));
   }
   if (good) {
     g.loc = clause.getLoc();
@@ -101,31 +120,44 @@ LogicalResult Stage::evaluations_() {
 
 LogicalResult Stage::evaluation(vcs::EvaluateOp clause) {
   auto target = evaluator.evaluate(clause.getDataset());
-  auto options = Options::read(evaluator, clause.getOptions(), "`evaluate`", {"choices", "answer", "group", "media", "metric", "rows", "score"}, {"score"});
+  auto options =
+      Options::read(evaluator, clause.getOptions(), "`evaluate`",
+                    {"choices", "answer", "group", "media", "metric", "rows", "score"}, {"score"});
   if (failed(target) || failed(options))
     return failure();
   auto *callable = target->asCallable();
-  auto dataset = callable ? llvm::dyn_cast<vcs::DatasetOp>(callable->declaration) : vcs::DatasetOp();
+  auto dataset =
+      callable ? llvm::dyn_cast<vcs::DatasetOp>(callable->declaration) : vcs::DatasetOp();
   if (!dataset)
-    return fault(FaultKind::TypeMismatch, clause.getLoc(), "a dataset is needed here but this is " + target->describe());
+    return fault(FaultKind::TypeMismatch, clause.getLoc(),
+                 "a dataset is needed here but this is " + target->describe());
   vcs::OptionOp score = vcs::findOption(clause.getOptions(), "score");
   if (!score)
-    return fault(FaultKind::MissingKey, clause.getLoc(), "`evaluate` says no `score`").help("write `score: losses.answer_score(...)`, one number per row");
-  Evaluation made{clause.getName().str(), "", "", "", "normal", "", clause.getWhen(), dataset, batch->fresh()};
-  auto choices = options->word("choices", ""), answer = options->word("answer", ""), group = options->word("group", ""), media = options->word("media", "normal"),
+    return fault(FaultKind::MissingKey, clause.getLoc(), "`evaluate` says no `score`")
+        .help("write `score: losses.answer_score(...)`, one number per row");
+  Evaluation made{clause.getName().str(), "", "", "", "normal", "", clause.getWhen(), dataset,
+                  batch->fresh()};
+  auto choices = options->word("choices", ""), answer = options->word("answer", ""),
+       group = options->word("group", ""), media = options->word("media", "normal"),
        metric = options->word("metric", "choice_accuracy");
   auto rows = options->integer("rows", batch->rows);
-  if (failed(choices) || failed(answer) || failed(group) || failed(media) || failed(metric) || failed(rows))
+  if (failed(choices) || failed(answer) || failed(group) || failed(media) || failed(metric) ||
+      failed(rows))
     return failure();
   if (*metric != "choice_accuracy")
     return fault(FaultKind::NotSupported, options->loc("metric"), "the metric `" + *metric + "`");
   if (choices->empty() || answer->empty())
-    return fault(FaultKind::MissingKey, clause.getLoc(), "`evaluate` says no `" + std::string(choices->empty() ? "choices" : "answer") + "`")
-        .help("`choices` names the record's list of candidates, `answer` the field that holds the right one");
+    return fault(FaultKind::MissingKey, clause.getLoc(),
+                 "`evaluate` says no `" + std::string(choices->empty() ? "choices" : "answer") +
+                     "`")
+        .help("`choices` names the record's list of candidates, `answer` the field that holds the "
+              "right one");
   if (*media != "normal" && *media != "shuffled" && *media != "still")
-    return fault(FaultKind::BadValue, options->loc("media"), "`media` is `normal`, `shuffled` or `still`, not `" + *media + "`");
+    return fault(FaultKind::BadValue, options->loc("media"),
+                 "`media` is `normal`, `shuffled` or `still`, not `" + *media + "`");
   if (*rows < 1 || *rows > (1 << 20))
-    return fault(FaultKind::BadValue, options->loc("rows"), "an evaluation of " + std::to_string(*rows) + " rows");
+    return fault(FaultKind::BadValue, options->loc("rows"),
+                 "an evaluation of " + std::to_string(*rows) + " rows");
   made.choices = *choices;
   made.answer = *answer;
   made.group = *group;
@@ -141,10 +173,14 @@ LogicalResult Stage::evaluation(vcs::EvaluateOp clause) {
   evaluator.function = function.get();
   currentBatch = &made.batch;
   auto value = evaluator.evaluate(score.getValue());
-  auto tensor = failed(value) ? FailureOr<Tensor>(failure()) : evaluator.toTensor(*value, score.getLoc());
+  auto tensor =
+      failed(value) ? FailureOr<Tensor>(failure()) : evaluator.toTensor(*value, score.getLoc());
   bool good = succeeded(tensor);
   if (good && (tensor->rank() != 1 || tensor->dim(0) != *rows || !tensor->element().isF32()))
-    good = succeeded(LogicalResult(fault(FaultKind::ShapeMismatch, score.getLoc(), "the score is " + formatType(tensor->type()) + " but must be one number per row, f32[" + std::to_string(*rows) + "]")));
+    good = succeeded(LogicalResult(fault(FaultKind::ShapeMismatch, score.getLoc(),
+                                         "the score is " + formatType(tensor->type()) +
+                                             " but must be one number per row, f32[" +
+                                             std::to_string(*rows) + "]")));
   if (good)
     good = succeeded(function->output("score", *tensor));
   function->graph.loc = clause.getLoc();
@@ -166,19 +202,22 @@ LogicalResult Stage::build() {
   };
   for (auto clause : op.getBody()->getOps<vcs::PrecisionOp>())
     if (clause.getKind() != vcs::Precision::F32)
-      return leave(fault(FaultKind::NotSupported, clause.getLoc(), "precision `" + vcs::stringifyPrecision(clause.getKind()).str() + "`"));
+      return leave(fault(FaultKind::NotSupported, clause.getLoc(),
+                         "precision `" + vcs::stringifyPrecision(clause.getKind()).str() + "`"));
   if (failed(readSelections()))
     return leave(failure());
   bool good = succeeded(checkCoverage());
   good &= succeeded(readStarts());
   auto batches = op.getBody()->getOps<vcs::BatchOp>();
   if (batches.empty())
-    return leave(fault(FaultKind::MissingKey, op.getLoc(), "stage `" + name().str() + "` says no `batch`"));
+    return leave(
+        fault(FaultKind::MissingKey, op.getLoc(), "stage `" + name().str() + "` says no `batch`"));
   auto spec = readBatch(evaluator, *batches.begin());
   if (failed(spec))
     return leave(failure());
   batch = std::move(*spec);
-  (*module)->setAttr("tg.accumulate", mlir::IntegerAttr::get(mlir::IntegerType::get(context, 64), batch->accumulate));
+  (*module)->setAttr("tg.accumulate", mlir::IntegerAttr::get(mlir::IntegerType::get(context, 64),
+                                                             batch->accumulate));
   mlir::Value loss;
   if (failed(forward(loss)))
     return leave(failure());

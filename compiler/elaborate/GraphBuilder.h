@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Builds operations of the training graph from tensors of the language: broadcasting becomes explicit, negative axes are
-// counted from the end, sizes keep the place where they were decided. Faults of shape and type are reported with both ends.
+// Builds operations of the training graph from tensors of the language: broadcasting becomes
+// explicit, negative axes are counted from the end, sizes keep the place where they were decided.
+// Faults of shape and type are reported with both ends.
 #ifndef VCC_COMPILER_ELABORATE_GRAPHBUILDER_H
 #define VCC_COMPILER_ELABORATE_GRAPHBUILDER_H
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Optimizer groups: trained weights of one learning rate and one decay lie side by side in one flat tensor, as do their gradients and moments.
+// Optimizer groups: trained weights of one learning rate and one decay lie side by side in one flat
+// tensor, as do their gradients and moments.
 #include "compiler/elaborate/Stage.h"
 
 namespace vcc::elaborate {
@@ -12,11 +13,14 @@ using llvm::success;
 /// Offsets inside a flat tensor are multiples of this many elements: 64 bytes of f32.
 static constexpr int64_t kAlignment = 16;
 
-std::string groupState(size_t group, StringRef what) { return "group" + std::to_string(group) + ":" + what.str(); }
+std::string groupState(size_t group, StringRef what) {
+  return "group" + std::to_string(group) + ":" + what.str();
+}
 std::string gradientState(const Weight &weight) { return "gradient:" + weight.path(); }
 
 namespace {
-/// The value of a key for each weight: by the first selector that names it, else by `else`, else as the key itself says.
+/// The value of a key for each weight: by the first selector that names it, else by `else`, else as
+/// the key itself says.
 struct PerWeight {
   std::vector<std::pair<WeightSet, Value>> rules;
   std::optional<Value> otherwise;
@@ -30,11 +34,14 @@ struct PerWeight {
 };
 } // namespace
 
-static FailureOr<PerWeight> readPerWeight(Evaluator &evaluator, Model &model, vcs::OptimizeOp optimize, StringRef key) {
+static FailureOr<PerWeight> readPerWeight(Evaluator &evaluator, Model &model,
+                                          vcs::OptimizeOp optimize, StringRef key) {
   PerWeight result;
   for (auto rule : optimize.getOptions().front().getOps<vcs::PerWeightOp>()) {
     if (rule.getName() != "lr" && rule.getName() != "decay")
-      return evaluator.fault(FaultKind::UnknownKey, rule.getLoc(), "only `lr` and `decay` can differ by weight, not `" + rule.getName().str() + "`");
+      return evaluator.fault(FaultKind::UnknownKey, rule.getLoc(),
+                             "only `lr` and `decay` can differ by weight, not `" +
+                                 rule.getName().str() + "`");
     if (rule.getName() != key)
       continue;
     auto value = evaluator.evaluate(rule.getValue());
@@ -44,7 +51,8 @@ static FailureOr<PerWeight> readPerWeight(Evaluator &evaluator, Model &model, vc
       result.otherwise = *value;
       continue;
     }
-    auto weights = resolveWeights(*rule.getSelector(), model.tree, rule.getLoc(), evaluator.faults());
+    auto weights =
+        resolveWeights(*rule.getSelector(), model.tree, rule.getLoc(), evaluator.faults());
     if (failed(weights))
       return failure();
     result.rules.push_back({std::move(*weights), *value});
@@ -53,42 +61,52 @@ static FailureOr<PerWeight> readPerWeight(Evaluator &evaluator, Model &model, vc
 }
 
 /// Whether weight decay applies, from `matrices`, `all`, `none` or a bool.
-static FailureOr<bool> decays(Evaluator &evaluator, const Value *value, const Weight &weight, mlir::Location loc) {
+static FailureOr<bool> decays(Evaluator &evaluator, const Value *value, const Weight &weight,
+                              mlir::Location loc) {
   if (!value)
     return true;
   if (auto *b = value->asBool())
     return *b;
   if (value->isNone())
     return false;
-  std::string word = value->asWord() ? value->asWord()->text.str() : value->asString() ? *value->asString() : "";
+  std::string word = value->asWord()     ? value->asWord()->text.str()
+                     : value->asString() ? *value->asString()
+                                         : "";
   if (word == "matrices")
     return weight.shape.size() >= 2;
   if (word == "all" || word == "none")
     return word == "all";
-  return evaluator.fault(FaultKind::BadValue, loc, "`decay` is `matrices`, `all` or `none` but this is " + value->describe());
+  return evaluator.fault(FaultKind::BadValue, loc,
+                         "`decay` is `matrices`, `all` or `none` but this is " + value->describe());
 }
 
 LogicalResult Stage::formGroups(vcs::OptimizeOp optimize, const Options &options) {
-  auto rates = readPerWeight(evaluator, model, optimize, "lr"), decay = readPerWeight(evaluator, model, optimize, "decay");
+  auto rates = readPerWeight(evaluator, model, optimize, "lr"),
+       decay = readPerWeight(evaluator, model, optimize, "decay");
   if (failed(rates) || failed(decay))
     return failure();
   const Value *plain = options.find("lr");
   const Value *base = plain ? plain : rates->otherwise ? &*rates->otherwise : nullptr;
   if (!base)
-    return fault(FaultKind::MissingKey, optimize.getLoc(), "`optimize` says no `lr`").help("write `lr: 1e-4`");
+    return fault(FaultKind::MissingKey, optimize.getLoc(), "`optimize` says no `lr`")
+        .help("write `lr: 1e-4`");
   auto rate = evaluator.number(*base, "`lr`", options.loc("lr"));
   if (failed(rate))
     return failure();
   baseRate = *rate;
   for (Weight *weight : trainable) {
     const Value *mine = rates->find(weight);
-    auto lr = mine ? evaluator.number(*mine, "`lr`", optimize.getLoc()) : FailureOr<double>(baseRate);
-    auto shrinks = decays(evaluator, decay->find(weight) ? decay->find(weight) : options.find("decay"), *weight, options.loc("decay"));
+    auto lr =
+        mine ? evaluator.number(*mine, "`lr`", optimize.getLoc()) : FailureOr<double>(baseRate);
+    auto shrinks =
+        decays(evaluator, decay->find(weight) ? decay->find(weight) : options.find("decay"),
+               *weight, options.loc("decay"));
     if (failed(lr) || failed(shrinks))
       return failure();
     if (!(*lr >= 0) || !std::isfinite(*lr))
       return fault(FaultKind::BadValue, options.loc("lr"), "`lr` must be a number from 0 up");
-    auto group = llvm::find_if(groups, [&](const Group &g) { return !g.bounds && g.lr == *lr && g.decay == *shrinks; });
+    auto group = llvm::find_if(
+        groups, [&](const Group &g) { return !g.bounds && g.lr == *lr && g.decay == *shrinks; });
     if (weight->bounds || group == groups.end()) {
       groups.push_back({*lr, *shrinks, weight->bounds, {}, 0});
       group = std::prev(groups.end());
@@ -106,12 +124,16 @@ LogicalResult Stage::formGroups(vcs::OptimizeOp optimize, const Options &options
 void Stage::declareStates() {
   mlir::OpBuilder builder = mlir::OpBuilder::atBlockBegin(module->getBody());
   mlir::Type f32 = builder.getF32Type();
-  auto state = [&](mlir::Location loc, const std::string &path, tg::StateKind kind, llvm::ArrayRef<int64_t> shape, bool trains,
-                   std::string storage = "", int64_t offset = 0) {
-    builder.create<tg::StateOp>(loc, builder.getStringAttr(path), tg::StateKindAttr::get(builder.getContext(), kind),
-                                mlir::TypeAttr::get(mlir::RankedTensorType::get(shape, f32)), trains ? builder.getUnitAttr() : mlir::UnitAttr(),
-                                storage.empty() ? mlir::FlatSymbolRefAttr() : mlir::FlatSymbolRefAttr::get(builder.getContext(), storage),
-                                storage.empty() ? mlir::IntegerAttr() : builder.getI64IntegerAttr(offset));
+  auto state = [&](mlir::Location loc, const std::string &path, tg::StateKind kind,
+                   llvm::ArrayRef<int64_t> shape, bool trains, std::string storage = "",
+                   int64_t offset = 0) {
+    builder.create<tg::StateOp>(
+        loc, builder.getStringAttr(path), tg::StateKindAttr::get(builder.getContext(), kind),
+        mlir::TypeAttr::get(mlir::RankedTensorType::get(shape, f32)),
+        trains ? builder.getUnitAttr() : mlir::UnitAttr(),
+        storage.empty() ? mlir::FlatSymbolRefAttr()
+                        : mlir::FlatSymbolRefAttr::get(builder.getContext(), storage),
+        storage.empty() ? mlir::IntegerAttr() : builder.getI64IntegerAttr(offset));
   };
   llvm::DenseMap<Weight *, std::pair<size_t, int64_t>> places;
   for (auto [i, group] : llvm::enumerate(groups)) {
@@ -129,8 +151,10 @@ void Stage::declareStates() {
       continue;
     }
     auto [group, offset] = place->second;
-    state(weight->loc, weight->path(), tg::StateKind::Weight, weight->shape, true, groupState(group, "weight"), offset);
-    state(weight->loc, gradientState(*weight), tg::StateKind::Gradient, weight->shape, false, groupState(group, "gradient"), offset);
+    state(weight->loc, weight->path(), tg::StateKind::Weight, weight->shape, true,
+          groupState(group, "weight"), offset);
+    state(weight->loc, gradientState(*weight), tg::StateKind::Gradient, weight->shape, false,
+          groupState(group, "gradient"), offset);
   }
 }
 

@@ -17,7 +17,9 @@ FailureOr<Value> Evaluator::index(const Value &object, ArrayRef<Value> items, ml
     return indexTensor(*tensor, items, loc);
   }
   if (items.size() != 1)
-    return fault(FaultKind::TypeMismatch, loc, object.describe() + " has one axis but " + std::to_string(items.size()) + " indices are given");
+    return fault(FaultKind::TypeMismatch, loc,
+                 object.describe() + " has one axis but " + std::to_string(items.size()) +
+                     " indices are given");
   if (auto *text = object.asString()) {
     std::vector<Value> letters;
     for (char c : *text)
@@ -38,12 +40,16 @@ FailureOr<Value> Evaluator::index(const Value &object, ArrayRef<Value> items, ml
 
 /// Python's rules for a slice: [start, stop) clamped, `step` above zero.
 static std::pair<int64_t, int64_t> clampSlice(const SliceValue &slice, int64_t size) {
-  auto clamp = [&](int64_t v) { return std::min(std::max(v < 0 ? v + size : v, int64_t(0)), size); };
-  int64_t start = slice.start ? clamp(*slice.start) : 0, stop = slice.stop ? clamp(*slice.stop) : size;
+  auto clamp = [&](int64_t v) {
+    return std::min(std::max(v < 0 ? v + size : v, int64_t(0)), size);
+  };
+  int64_t start = slice.start ? clamp(*slice.start) : 0,
+          stop = slice.stop ? clamp(*slice.stop) : size;
   return {start, std::max(start, stop)};
 }
 
-FailureOr<Value> Evaluator::indexSequence(const std::vector<Value> &items, bool tuple, const Value &index, mlir::Location loc) {
+FailureOr<Value> Evaluator::indexSequence(const std::vector<Value> &items, bool tuple,
+                                          const Value &index, mlir::Location loc) {
   int64_t size = items.size();
   if (auto *slice = index.asSlice()) {
     int64_t step = slice->step.value_or(1);
@@ -59,18 +65,23 @@ FailureOr<Value> Evaluator::indexSequence(const std::vector<Value> &items, bool 
   if (failed(i))
     return failure();
   if (*i < -size || *i >= size)
-    return fault(FaultKind::IndexOutOfRange, loc, "index " + std::to_string(*i) + " is outside a sequence of " + std::to_string(size));
+    return fault(FaultKind::IndexOutOfRange, loc,
+                 "index " + std::to_string(*i) + " is outside a sequence of " +
+                     std::to_string(size));
   return items[*i < 0 ? *i + size : *i];
 }
 
-FailureOr<Value> Evaluator::indexTensor(const Tensor &x, ArrayRef<Value> items, mlir::Location loc) {
+FailureOr<Value> Evaluator::indexTensor(const Tensor &x, ArrayRef<Value> items,
+                                        mlir::Location loc) {
   GraphBuilder &g = function->graph;
-  int64_t named = llvm::count_if(items, [](const Value &v) { return !v.isEllipsis() && !v.isNone(); });
+  int64_t named =
+      llvm::count_if(items, [](const Value &v) { return !v.isEllipsis() && !v.isNone(); });
   if (llvm::count_if(items, [](const Value &v) { return v.isEllipsis(); }) > 1)
     return fault(FaultKind::BadValue, loc, "`..` stands twice in one index");
   if (named > x.rank())
-    return fault(FaultKind::ShapeMismatch, loc, formatType(x.type()) + " has " + std::to_string(x.rank()) + " axes but " +
-                                                    std::to_string(named) + " indices are given");
+    return fault(FaultKind::ShapeMismatch, loc,
+                 formatType(x.type()) + " has " + std::to_string(x.rank()) + " axes but " +
+                     std::to_string(named) + " indices are given");
   SmallVector<int64_t> offsets, sizes, strides, shape;
   SmallVector<DimOrigin> origins;
   auto keep = [&](int64_t axis, int64_t start, int64_t size, int64_t step) {
@@ -92,14 +103,18 @@ FailureOr<Value> Evaluator::indexTensor(const Tensor &x, ArrayRef<Value> items, 
       int64_t step = slice->step.value_or(1);
       auto [start, stop] = clampSlice(*slice, x.dim(axis));
       if (step < 1 || stop == start)
-        return fault(FaultKind::ShapeMismatch, loc, "the slice of axis " + std::to_string(axis) + " of " + formatType(x.type()) + " is empty");
+        return fault(FaultKind::ShapeMismatch, loc,
+                     "the slice of axis " + std::to_string(axis) + " of " + formatType(x.type()) +
+                         " is empty");
       keep(axis, start, (stop - start + step - 1) / step, step);
     } else {
       auto i = integer(item, "an index of a tensor", loc);
       if (failed(i))
         return failure();
       if (*i < -x.dim(axis) || *i >= x.dim(axis))
-        return fault(FaultKind::IndexOutOfRange, loc, "index " + std::to_string(*i) + " is outside axis " + std::to_string(axis) + " of " + formatType(x.type()))
+        return fault(FaultKind::IndexOutOfRange, loc,
+                     "index " + std::to_string(*i) + " is outside axis " + std::to_string(axis) +
+                         " of " + formatType(x.type()))
             .note(x.origins[axis].loc, describeOrigin(x.origins[axis], x.dim(axis)));
       offsets.push_back(*i < 0 ? *i + x.dim(axis) : *i);
       sizes.push_back(1);

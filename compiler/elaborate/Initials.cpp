@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `@init`: first values of every weight that may start from `init`, and zero moments. A draw depends on the seed and the weight's path only.
+// `@init`: first values of every weight that may start from `init`, and zero moments. A draw
+// depends on the seed and the weight's path only.
 #include "compiler/elaborate/Stage.h"
 
 #include <cmath>
@@ -24,7 +25,9 @@ static FailureOr<Initializer> initializerOf(Evaluator &evaluator, const Weight &
     return *initializer;
   if (auto number = value.asNumber())
     return Initializer{Initializer::Kind::Constant, *number};
-  return evaluator.fault(FaultKind::TypeMismatch, weight.loc, "`" + weight.path() + "` needs an initialiser but gets " + value.describe());
+  return evaluator.fault(FaultKind::TypeMismatch, weight.loc,
+                         "`" + weight.path() + "` needs an initialiser but gets " +
+                             value.describe());
 }
 
 /// Uniform or normal draws for all elements: one sample whose inner index is the element's place.
@@ -32,11 +35,13 @@ template <typename Op>
 static mlir::Value draw(FunctionBuilder &f, const Weight &weight) {
   GraphBuilder &g = f.graph;
   auto type = mlir::RankedTensorType::get({1, weight.elements()}, g.ops.getF32Type());
-  return g.ops.create<Op>(g.loc, type, f.rng(), tg::SiteAttr::get(g.ops.getContext(), weight.path()));
+  return g.ops.create<Op>(g.loc, type, f.rng(),
+                          tg::SiteAttr::get(g.ops.getContext(), weight.path()));
 }
 
 /// draws * scale + shift, in the weight's shape.
-static Tensor scaled(FunctionBuilder &f, const Weight &weight, mlir::Value draws, double scale, double shift) {
+static Tensor scaled(FunctionBuilder &f, const Weight &weight, mlir::Value draws, double scale,
+                     double shift) {
   GraphBuilder &g = f.graph;
   auto shape = llvm::cast<mlir::RankedTensorType>(draws.getType()).getShape();
   mlir::Type f32 = g.ops.getF32Type();
@@ -44,7 +49,8 @@ static Tensor scaled(FunctionBuilder &f, const Weight &weight, mlir::Value draws
     draws = g.ops.create<tg::MulOp>(g.loc, draws, g.splat(scale, f32, shape).value);
   if (shift != 0)
     draws = g.ops.create<tg::AddOp>(g.loc, draws, g.splat(shift, f32, shape).value);
-  return g.wrap(g.ops.create<tg::ReshapeOp>(g.loc, mlir::RankedTensorType::get(weight.shape, f32), draws));
+  return g.wrap(
+      g.ops.create<tg::ReshapeOp>(g.loc, mlir::RankedTensorType::get(weight.shape, f32), draws));
 }
 
 FailureOr<Tensor> Stage::initial(FunctionBuilder &f, Weight &weight) {
@@ -61,20 +67,27 @@ FailureOr<Tensor> Stage::initial(FunctionBuilder &f, Weight &weight) {
   case Initializer::Kind::Constant:
     return g.splat(initializer->first, f32, weight.shape);
   case Initializer::Kind::Normal:
-    return scaled(f, weight, draw<tg::RandomNormalOp>(f, weight), initializer->second, initializer->first);
+    return scaled(f, weight, draw<tg::RandomNormalOp>(f, weight), initializer->second,
+                  initializer->first);
   case Initializer::Kind::Uniform:
-    return scaled(f, weight, draw<tg::RandomUniformOp>(f, weight), initializer->second - initializer->first, initializer->first);
+    return scaled(f, weight, draw<tg::RandomUniformOp>(f, weight),
+                  initializer->second - initializer->first, initializer->first);
   case Initializer::Kind::XavierUniform: {
     if (weight.shape.size() < 2)
-      return fault(FaultKind::BadValue, weight.loc, "`xavier_uniform` is for matrices, but `" + weight.path() + "` is " + formatShape(weight.shape));
+      return fault(FaultKind::BadValue, weight.loc,
+                   "`xavier_uniform` is for matrices, but `" + weight.path() + "` is " +
+                       formatShape(weight.shape));
     double fanIn = static_cast<double>(weight.elements()) / weight.shape[0];
     double bound = std::sqrt(6.0 / (fanIn + weight.shape[0]));
     return scaled(f, weight, draw<tg::RandomUniformOp>(f, weight), 2 * bound, -bound);
   }
   case Initializer::Kind::Table: {
     if (ArrayRef<int64_t>(initializer->tableShape) != ArrayRef<int64_t>(weight.shape))
-      return fault(FaultKind::ShapeMismatch, weight.loc, "the table is " + formatShape(initializer->tableShape) + " but `" + weight.path() + "` is " + formatShape(weight.shape));
-    auto elements = mlir::DenseElementsAttr::get(mlir::RankedTensorType::get(weight.shape, f32), ArrayRef<float>(*initializer->table));
+      return fault(FaultKind::ShapeMismatch, weight.loc,
+                   "the table is " + formatShape(initializer->tableShape) + " but `" +
+                       weight.path() + "` is " + formatShape(weight.shape));
+    auto elements = mlir::DenseElementsAttr::get(mlir::RankedTensorType::get(weight.shape, f32),
+                                                 ArrayRef<float>(*initializer->table));
     return g.wrap(g.ops.create<tg::ConstantOp>(g.loc, elements).getResult());
   }
   }
@@ -88,13 +101,17 @@ LogicalResult Stage::initials() {
   GraphBuilder &g = f.graph;
   bool good = true;
   auto write = [&](const std::string &path, mlir::Value value) {
-    g.ops.create<tg::WriteOp>(g.loc, mlir::FlatSymbolRefAttr::get(g.ops.getContext(), path), value, mlir::UnitAttr());
+    g.ops.create<tg::WriteOp>(g.loc, mlir::FlatSymbolRefAttr::get(g.ops.getContext(), path), value,
+                              mlir::UnitAttr());
   };
   for (Weight *weight : used) {
     auto sources = starts.find(weight);
-    if (sources == starts.end() || llvm::none_of(sources->second, [](const StartSource &s) { return s.kind == StartSource::Kind::Init; }))
+    if (sources == starts.end() || llvm::none_of(sources->second, [](const StartSource &s) {
+          return s.kind == StartSource::Kind::Init;
+        }))
       continue;
-    g.loc = mlir::NameLoc::get(mlir::StringAttr::get(evaluator.context(), weight->path()), weight->loc);
+    g.loc =
+        mlir::NameLoc::get(mlir::StringAttr::get(evaluator.context(), weight->path()), weight->loc);
     auto value = initial(f, *weight);
     good &= succeeded(value);
     if (succeeded(value))

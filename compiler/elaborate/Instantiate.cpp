@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Instances of layers: fields in order (or earlier, when another field asks for one), weights with their shapes, and the place of every part.
+// Instances of layers: fields in order (or earlier, when another field asks for one), weights with
+// their shapes, and the place of every part.
 #include "compiler/elaborate/Evaluator.h"
 
 namespace vcc::elaborate {
@@ -11,10 +12,13 @@ using llvm::success;
 
 static constexpr size_t kMostParts = 1'000'000;
 
-FailureOr<Part *> Evaluator::instantiate(mlir::Operation *declaration, const CallArguments &arguments, mlir::Location loc) {
+FailureOr<Part *> Evaluator::instantiate(mlir::Operation *declaration,
+                                         const CallArguments &arguments, mlir::Location loc) {
   if (stack.size() >= 200 || arena.parts.size() >= kMostParts)
-    return fault(FaultKind::TooDeep, loc, "`" + symbolName(declaration) + "` holds itself without end, or the model has more than " +
-                                              std::to_string(kMostParts) + " parts");
+    return fault(FaultKind::TooDeep, loc,
+                 "`" + symbolName(declaration) +
+                     "` holds itself without end, or the model has more than " +
+                     std::to_string(kMostParts) + " parts");
   Frame frame;
   std::string name = symbolName(declaration);
   mlir::Block &body = declaration->getRegion(0).front();
@@ -67,7 +71,8 @@ LogicalResult Evaluator::declareFields(Part &part, mlir::Block &block, Frame &fr
       continue;
     Field &field = part.fields[name];
     if (field.op)
-      return fault(FaultKind::BadValue, op.getLoc(), "`" + name.str() + "` is declared twice").note(field.op->getLoc(), "first here");
+      return fault(FaultKind::BadValue, op.getLoc(), "`" + name.str() + "` is declared twice")
+          .note(field.op->getLoc(), "first here");
     field.op = &op;
   }
   return success();
@@ -79,7 +84,8 @@ FailureOr<Value> Evaluator::field(Part &part, Field &field) {
   if (field.state == Field::State::Failed)
     return failure();
   if (field.state == Field::State::Running)
-    return fault(FaultKind::TooDeep, field.op->getLoc(), "this field of `" + part.layerName() + "` is defined by itself");
+    return fault(FaultKind::TooDeep, field.op->getLoc(),
+                 "this field of `" + part.layerName() + "` is defined by itself");
   field.state = Field::State::Running;
   Frame frame;
   frame.self = &part;
@@ -116,7 +122,8 @@ FailureOr<Value> Evaluator::weight(Part &part, vcs::WeightOp op, Frame &frame) {
   weight.name = op.getName().str();
   weight.init = init->front();
   if (op.getDtype() != vcs::Dtype::F32 && op.getDtype() != vcs::Dtype::Any)
-    return fault(FaultKind::NotSupported, op.getLoc(), "weights other than f32 are not supported yet");
+    return fault(FaultKind::NotSupported, op.getLoc(),
+                 "weights other than f32 are not supported yet");
   int64_t elements = 1;
   // Sizes of a library layer were decided where the recipe made the part.
   mlir::Location decided = op.getLoc();
@@ -129,21 +136,27 @@ FailureOr<Value> Evaluator::weight(Part &part, vcs::WeightOp op, Frame &frame) {
     auto extent = integer(size, "a size of `" + weight.name + "`", op.getLoc());
     if (failed(extent))
       return failure();
-    if (*extent <= 0 || __builtin_mul_overflow(elements, *extent, &elements) || elements > (int64_t(1) << 40))
-      return fault(FaultKind::BadValue, op.getLoc(), "`" + weight.name + "` cannot have an axis of " + std::to_string(*extent) + " elements");
+    if (*extent <= 0 || __builtin_mul_overflow(elements, *extent, &elements) ||
+        elements > (int64_t(1) << 40))
+      return fault(FaultKind::BadValue, op.getLoc(),
+                   "`" + weight.name + "` cannot have an axis of " + std::to_string(*extent) +
+                       " elements");
     weight.shape.push_back(*extent);
-    std::string what = "axis " + std::to_string(weight.shape.size() - 1) + " of `" + part.layerName() + "." + weight.name + "`";
+    std::string what = "axis " + std::to_string(weight.shape.size() - 1) + " of `" +
+                       part.layerName() + "." + weight.name + "`";
     weight.origins.push_back({decided, mlir::StringAttr::get(context(), what)});
   }
   if (!op.getWithin().empty()) {
     auto bounds = run(op.getWithin(), frame);
     if (failed(bounds))
       return failure();
-    auto low = number((*bounds)[0], "a bound", op.getLoc()), high = number((*bounds)[1], "a bound", op.getLoc());
+    auto low = number((*bounds)[0], "a bound", op.getLoc()),
+         high = number((*bounds)[1], "a bound", op.getLoc());
     if (failed(low) || failed(high))
       return failure();
     if (!(*low <= *high))
-      return fault(FaultKind::BadValue, op.getLoc(), "the bounds of `" + weight.name + "` are the wrong way round");
+      return fault(FaultKind::BadValue, op.getLoc(),
+                   "the bounds of `" + weight.name + "` are the wrong way round");
     weight.bounds = {*low, *high};
   }
   return Value(&arena.weights.emplace_back(std::move(weight)));
@@ -165,7 +178,8 @@ void Evaluator::place(const Value &value, Part *parent, StringRef name) {
 
 FailureOr<Value> Evaluator::repeat(const Value &value, int64_t count, mlir::Location loc) {
   if (count < 0 || count > 100'000)
-    return fault(FaultKind::BadValue, loc, "cannot repeat something " + std::to_string(count) + " times");
+    return fault(FaultKind::BadValue, loc,
+                 "cannot repeat something " + std::to_string(count) + " times");
   std::vector<Value> items;
   Part *part = value.asPart();
   if (auto *list = value.asSequence()) {
@@ -182,7 +196,8 @@ FailureOr<Value> Evaluator::repeat(const Value &value, int64_t count, mlir::Loca
     arguments.values.push_back(argument);
   }
   for (int64_t i = 0; i < count; ++i) {
-    auto copy = i == 0 && !part->placed ? FailureOr<Part *>(part) : instantiate(part->layer, arguments, loc);
+    auto copy = i == 0 && !part->placed ? FailureOr<Part *>(part)
+                                        : instantiate(part->layer, arguments, loc);
     if (failed(copy))
       return failure();
     items.push_back(Value(*copy));

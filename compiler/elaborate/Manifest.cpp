@@ -38,16 +38,23 @@ void Writer::tokenizer(vcs::TokenizerOp op) {
     return;
   auto value = evaluator.evaluate(op.getSource());
   const StructValue *source = failed(value) ? nullptr : value->asStruct();
-  const Value *file = source ? source->find("file") : nullptr, *vocab = source ? source->find("vocab") : nullptr;
+  const Value *file = source ? source->find("file") : nullptr,
+              *vocab = source ? source->find("vocab") : nullptr;
   if (!file || !file->asString() || !vocab || !vocab->asInt() || *vocab->asInt() < 1) {
     good = false;
     if (succeeded(value))
-      (void)LogicalResult(evaluator.fault(FaultKind::MissingKey, op.getLoc(), "the tokenizer `" + name + "` needs a file and `vocab`")
-                              .help("write `sentencepiece(\"lm.model\", vocab: 32000)` or `wordpiece(\"vocab.txt\", vocab: 30522)`"));
+      (void)LogicalResult(evaluator
+                              .fault(FaultKind::MissingKey, op.getLoc(),
+                                     "the tokenizer `" + name + "` needs a file and `vocab`")
+                              .help("write `sentencepiece(\"lm.model\", vocab: 32000)` or "
+                                    "`wordpiece(\"vocab.txt\", vocab: 30522)`"));
     return;
   }
   const Value *lower = source->find("lowercase");
-  tokenizers[name] = {{"kind", *source->find("kind")->asString()}, {"file", *file->asString()}, {"vocab", *vocab->asInt()}, {"lowercase", lower && lower->asBool() && *lower->asBool()}};
+  tokenizers[name] = {{"kind", *source->find("kind")->asString()},
+                      {"file", *file->asString()},
+                      {"vocab", *vocab->asInt()},
+                      {"lowercase", lower && lower->asBool() && *lower->asBool()}};
 }
 
 Json Writer::record(vcs::DatasetFormatOp format) {
@@ -61,7 +68,8 @@ Json Writer::record(vcs::DatasetFormatOp format) {
     } else if (field.getName() == "turns") {
       Json turn = Json::object();
       for (auto inner : field.getFields().front().getOps<vcs::RecordFieldOp>())
-        turn[inner.getName().str()] = llvm::cast<mlir::StringAttr>(inner.getKeys()[0]).getValue().str();
+        turn[inner.getName().str()] =
+            llvm::cast<mlir::StringAttr>(inner.getKeys()[0]).getValue().str();
       record["turns"] = {{"key", keys.front()}, {"fields", turn}};
     } else {
       fields[field.getName().str()] = keys.front();
@@ -76,25 +84,35 @@ void Writer::dataset(vcs::DatasetOp op) {
   if (datasets.contains(name))
     return;
   auto value = evaluator.evaluate(op.getSource());
-  auto options = Options::read(evaluator, op.getOptions(), "the dataset `" + name + "`", {"on_error"});
+  auto options =
+      Options::read(evaluator, op.getOptions(), "the dataset `" + name + "`", {"on_error"});
   if (failed(value) || failed(options)) {
     good = false;
     return;
   }
   const StructValue *source = value->asStruct();
-  auto format = source && source->declaration ? llvm::dyn_cast<vcs::DatasetFormatOp>(source->declaration) : vcs::DatasetFormatOp();
-  const Value *file = source ? source->find("file") : nullptr, *media = source ? source->find("media") : nullptr;
+  auto format = source && source->declaration
+                    ? llvm::dyn_cast<vcs::DatasetFormatOp>(source->declaration)
+                    : vcs::DatasetFormatOp();
+  const Value *file = source ? source->find("file") : nullptr,
+              *media = source ? source->find("media") : nullptr;
   if (!format || !file || !file->asString()) {
     good = false;
-    (void)LogicalResult(evaluator.fault(FaultKind::TypeMismatch, op.getLoc(), "a dataset is a call of a dataset format with a file"));
+    (void)LogicalResult(evaluator.fault(FaultKind::TypeMismatch, op.getLoc(),
+                                        "a dataset is a call of a dataset format with a file"));
     return;
   }
-  Json made = {{"file", *file->asString()}, {"media", media && media->asString() ? *media->asString() : ""}, {"record", record(format)}};
+  Json made = {{"file", *file->asString()},
+               {"media", media && media->asString() ? *media->asString() : ""},
+               {"record", record(format)}};
   if (const Value *skip = options->find("on_error")) {
-    double share = skip->asQuantity() && skip->asQuantity()->unit == vcs::Unit::Percent ? skip->asQuantity()->amount / 100 : skip->asNumber().value_or(-1);
+    double share = skip->asQuantity() && skip->asQuantity()->unit == vcs::Unit::Percent
+                       ? skip->asQuantity()->amount / 100
+                       : skip->asNumber().value_or(-1);
     if (!(share >= 0 && share <= 1)) {
       good = false;
-      (void)LogicalResult(evaluator.fault(FaultKind::BadValue, options->loc("on_error"), "`on_error` says `skip up to` a share, such as `1%`"));
+      (void)LogicalResult(evaluator.fault(FaultKind::BadValue, options->loc("on_error"),
+                                          "`on_error` says `skip up to` a share, such as `1%`"));
     }
     made["on_error"] = {{"skip", share}};
   }
@@ -107,7 +125,8 @@ void Writer::templ(vcs::TemplateOp op) {
     return;
   Json segments = Json::array(), prompts = Json::array();
   for (auto segment : op.getBody()->getOps<vcs::SegmentOp>())
-    segments.push_back({{"role", vcs::stringifySegmentRole(segment.getRole()).str()}, {"text", segment.getText().str()}});
+    segments.push_back({{"role", vcs::stringifySegmentRole(segment.getRole()).str()},
+                        {"text", segment.getText().str()}});
   for (auto prompt : op.getBody()->getOps<vcs::PromptsOp>())
     for (auto text : prompt.getTexts().getAsValueRange<mlir::StringAttr>())
       prompts.push_back(text.str());
@@ -117,7 +136,9 @@ void Writer::templ(vcs::TemplateOp op) {
 Json Writer::text(const TextSpec &text) {
   tokenizer(llvm::cast<vcs::TokenizerOp>(text.tokenizer));
   int64_t visual = text.source && text.source->visual ? *text.source->visual : 0;
-  Json field = {{"name", text.name}, {"kind", text.templ ? "template" : "text"}, {"tokenizer", symbolName(text.tokenizer)}};
+  Json field = {{"name", text.name},
+                {"kind", text.templ ? "template" : "text"},
+                {"tokenizer", symbolName(text.tokenizer)}};
   if (text.templ) {
     templ(llvm::cast<vcs::TemplateOp>(text.templ));
     field["template"] = symbolName(text.templ);
@@ -142,8 +163,14 @@ Json Writer::batch(const BatchSpec &batch, bool onlyRead) {
   made["turn"] = batch.turn;
   if (batch.media && (batch.mediaRead || !onlyRead)) {
     const MediaSpec &media = *batch.media;
-    made["media"] = {{"name", "clip"}, {"frames", media.frames}, {"sample", media.sample}, {"height", media.height}, {"width", media.width}, {"flip", media.flip},
-                     {"crop", media.crop.empty() ? Json(nullptr) : Json(media.crop)}, {"cache_bytes", static_cast<int64_t>(media.cacheBytes)}};
+    made["media"] = {{"name", "clip"},
+                     {"frames", media.frames},
+                     {"sample", media.sample},
+                     {"height", media.height},
+                     {"width", media.width},
+                     {"flip", media.flip},
+                     {"crop", media.crop.empty() ? Json(nullptr) : Json(media.crop)},
+                     {"cache_bytes", static_cast<int64_t>(media.cacheBytes)}};
     if (media.crop.empty())
       made["media"].erase("crop");
   }
@@ -153,16 +180,19 @@ Json Writer::batch(const BatchSpec &batch, bool onlyRead) {
       made["fields"].push_back(text(field));
   for (const LabelSpec &label : batch.labels)
     if (label.read || !onlyRead)
-      made["fields"].push_back({{"name", label.name}, {"kind", "label"}, {"from", label.from}, {"of", label.of}});
+      made["fields"].push_back(
+          {{"name", label.name}, {"kind", "label"}, {"from", label.from}, {"of", label.of}});
   return made;
 }
 
 Json Writer::when(vcs::MomentAttr moment, mlir::Location loc) {
   if (moment.getKind() == vcs::MomentKind::End)
     return "end";
-  if (moment.getUnit() != vcs::Unit::Steps || !(moment.getAmount() >= 1) || moment.getAmount() != std::floor(moment.getAmount())) {
+  if (moment.getUnit() != vcs::Unit::Steps || !(moment.getAmount() >= 1) ||
+      moment.getAmount() != std::floor(moment.getAmount())) {
     good = false;
-    (void)LogicalResult(evaluator.fault(FaultKind::NotSupported, loc, "`every` with anything but a whole number of steps"));
+    (void)LogicalResult(evaluator.fault(FaultKind::NotSupported, loc,
+                                        "`every` with anything but a whole number of steps"));
     return "end";
   }
   return {{"steps", static_cast<int64_t>(moment.getAmount())}};
@@ -170,8 +200,13 @@ Json Writer::when(vcs::MomentAttr moment, mlir::Location loc) {
 
 Json Writer::evaluation(const Evaluation &evaluation, mlir::Location loc) {
   dataset(evaluation.dataset);
-  Json made = {{"name", evaluation.name}, {"function", "evaluate_" + evaluation.name}, {"when", when(evaluation.when, loc)}, {"dataset", symbolName(evaluation.dataset)},
-               {"metric", evaluation.metric}, {"choices", evaluation.choices}, {"answer", evaluation.answer}};
+  Json made = {{"name", evaluation.name},
+               {"function", "evaluate_" + evaluation.name},
+               {"when", when(evaluation.when, loc)},
+               {"dataset", symbolName(evaluation.dataset)},
+               {"metric", evaluation.metric},
+               {"choices", evaluation.choices},
+               {"answer", evaluation.answer}};
   if (!evaluation.group.empty())
     made["group"] = evaluation.group;
   made["media"] = evaluation.media;
@@ -190,7 +225,10 @@ Json Writer::components(Stage &stage) {
       trainable += stage.trainable.contains(weight) ? weight->elements() : 0;
     }
     if (parameters)
-      list.push_back({{"name", name.str()}, {"role", component.role}, {"parameters", parameters}, {"trainable", trainable}});
+      list.push_back({{"name", name.str()},
+                      {"role", component.role},
+                      {"parameters", parameters},
+                      {"trainable", trainable}});
   }
   return list;
 }
@@ -212,17 +250,33 @@ Json Writer::states(Stage &stage) {
   Json list = Json::array();
   llvm::DenseMap<Weight *, size_t> groupOf;
   for (auto [i, group] : llvm::enumerate(stage.groups)) {
-    list.push_back({{"path", groupState(i, "weight")}, {"kind", "weight"}, {"shape", {group.size}}, {"dtype", "f32"}, {"group", i}});
-    list.push_back({{"path", groupState(i, "gradient")}, {"kind", "gradient"}, {"shape", {group.size}}, {"dtype", "f32"}, {"group", i}});
+    list.push_back({{"path", groupState(i, "weight")},
+                    {"kind", "weight"},
+                    {"shape", {group.size}},
+                    {"dtype", "f32"},
+                    {"group", i}});
+    list.push_back({{"path", groupState(i, "gradient")},
+                    {"kind", "gradient"},
+                    {"shape", {group.size}},
+                    {"dtype", "f32"},
+                    {"group", i}});
     for (const std::string &moment : stage.moments)
-      list.push_back({{"path", groupState(i, moment)}, {"kind", "moment"}, {"shape", {group.size}}, {"dtype", "f32"}, {"group", i}});
+      list.push_back({{"path", groupState(i, moment)},
+                      {"kind", "moment"},
+                      {"shape", {group.size}},
+                      {"dtype", "f32"},
+                      {"group", i}});
     for (auto &[weight, offset] : group.members)
       groupOf[weight] = i;
   }
   for (Weight *weight : stage.used) {
     auto group = groupOf.find(weight);
     bool trains = group != groupOf.end();
-    Json state = {{"path", weight->path()}, {"kind", "weight"}, {"shape", std::vector<int64_t>(weight->shape.begin(), weight->shape.end())}, {"dtype", "f32"}, {"trainable", trains}};
+    Json state = {{"path", weight->path()},
+                  {"kind", "weight"},
+                  {"shape", std::vector<int64_t>(weight->shape.begin(), weight->shape.end())},
+                  {"dtype", "f32"},
+                  {"trainable", trains}};
     if (trains)
       state["group"] = group->second;
     state["start"] = startList(stage.starts.lookup(weight));
@@ -233,9 +287,18 @@ Json Writer::states(Stage &stage) {
 
 Json Writer::stage(Stage &stage) {
   vcs::StageOp op = stage.op;
-  Json made = {{"number", op.getNumber() ? Json(*op.getNumber()) : Json(nullptr)}, {"name", op.getName().str()}, {"model", symbolName(stage.model.op)}, {"components", components(stage)}, {"precision", "f32"},
-               {"steps", stage.steps ? Json(*stage.steps) : Json(nullptr)}, {"epochs", stage.epochs ? Json(*stage.epochs) : Json(nullptr)}, {"accumulate", stage.batch->accumulate}, {"seed", 0},
-               {"regions", Json::object()}, {"states", states(stage)}, {"functions", Json::array()}};
+  Json made = {{"number", op.getNumber() ? Json(*op.getNumber()) : Json(nullptr)},
+               {"name", op.getName().str()},
+               {"model", symbolName(stage.model.op)},
+               {"components", components(stage)},
+               {"precision", "f32"},
+               {"steps", stage.steps ? Json(*stage.steps) : Json(nullptr)},
+               {"epochs", stage.epochs ? Json(*stage.epochs) : Json(nullptr)},
+               {"accumulate", stage.batch->accumulate},
+               {"seed", 0},
+               {"regions", Json::object()},
+               {"states", states(stage)},
+               {"functions", Json::array()}};
   made["batch"] = {{"main", batch(*stage.batch, true)}};
   made["evaluate"] = Json::array();
   for (const Evaluation &entry : stage.evaluations)
@@ -246,8 +309,10 @@ Json Writer::stage(Stage &stage) {
     auto keep = failed(options) ? FailureOr<int64_t>(failure()) : options->integer("keep", 2);
     good &= succeeded(keep);
     if (succeeded(keep) && *keep < 1)
-      good = succeeded(LogicalResult(evaluator.fault(FaultKind::BadValue, clause.getLoc(), "`keep` must be at least 1")));
-    save = {{"when", when(clause.getWhen(), clause.getLoc())}, {"keep", succeeded(keep) ? *keep : 2}};
+      good = succeeded(LogicalResult(
+          evaluator.fault(FaultKind::BadValue, clause.getLoc(), "`keep` must be at least 1")));
+    save = {{"when", when(clause.getWhen(), clause.getLoc())},
+            {"keep", succeeded(keep) ? *keep : 2}};
   }
   made["save"] = std::move(save);
   Json log = {{"steps", 10}};
@@ -260,14 +325,24 @@ Json Writer::stage(Stage &stage) {
   return made;
 }
 
-llvm::FailureOr<Json> writeManifest(Evaluator &evaluator, llvm::StringRef recipe, llvm::ArrayRef<std::unique_ptr<Stage>> stages) {
+llvm::FailureOr<Json> writeManifest(Evaluator &evaluator, llvm::StringRef recipe,
+                                    llvm::ArrayRef<std::unique_ptr<Stage>> stages) {
   Writer writer{evaluator};
   Json list = Json::array();
   for (const auto &stage : stages)
     list.push_back(writer.stage(*stage));
   if (!writer.good)
     return failure();
-  return Json{{"format", 1}, {"recipe", recipe.str()}, {"vcc", "0.1.0"}, {"cpu", ""}, {"target", "cpu"}, {"features", Json::array()}, {"tokenizers", writer.tokenizers}, {"datasets", writer.datasets}, {"templates", writer.templates}, {"stages", list}};
+  return Json{{"format", 1},
+              {"recipe", recipe.str()},
+              {"vcc", "0.1.0"},
+              {"cpu", ""},
+              {"target", "cpu"},
+              {"features", Json::array()},
+              {"tokenizers", writer.tokenizers},
+              {"datasets", writer.datasets},
+              {"templates", writer.templates},
+              {"stages", list}};
 }
 
 } // namespace vcc::elaborate

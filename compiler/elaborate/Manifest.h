@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The manifest that a program carries (runtime/program/MANIFEST.md), as far as elaboration knows it. Offsets of buffers are put in after
-// the schedule step by `placeStage`.
+// The manifest that a program carries (runtime/program/MANIFEST.md), as far as elaboration knows
+// it. Offsets of buffers are put in after the schedule step by `placeStage`.
 #ifndef VCC_COMPILER_ELABORATE_MANIFEST_H
 #define VCC_COMPILER_ELABORATE_MANIFEST_H
 
@@ -38,8 +38,10 @@ struct StagePlacement {
   std::map<std::string, int64_t> regions;
 };
 
-/// Everything above the stages: tokenizers, datasets, templates that any of `stages` uses. Fails with a fault where a declaration is incomplete.
-llvm::FailureOr<Json> writeManifest(Evaluator &evaluator, llvm::StringRef recipe, llvm::ArrayRef<std::unique_ptr<Stage>> stages);
+/// Everything above the stages: tokenizers, datasets, templates that any of `stages` uses. Fails
+/// with a fault where a declaration is incomplete.
+llvm::FailureOr<Json> writeManifest(Evaluator &evaluator, llvm::StringRef recipe,
+                                    llvm::ArrayRef<std::unique_ptr<Stage>> stages);
 
 /// What a function takes in and gives out.
 struct FunctionPorts {
@@ -51,12 +53,15 @@ struct FunctionPorts {
 };
 using StagePorts = std::map<std::string, FunctionPorts>;
 
-/// The ports of every function of a stage's module of the training graph, to be read after differentiation.
+/// The ports of every function of a stage's module of the training graph, to be read after
+/// differentiation.
 StagePorts readPorts(mlir::ModuleOp stage);
 
-/// Fills offsets, regions and the table of functions of `stage` (one element of "stages"). An input that the plan has no buffer for is one
-/// that nothing reads. False, with a reason, where `placement` lacks a state, an output or a function.
-bool placeStage(Json &stage, const StagePorts &ports, const StagePlacement &placement, std::string &reason);
+/// Fills offsets, regions and the table of functions of `stage` (one element of "stages"). An input
+/// that the plan has no buffer for is one that nothing reads. False, with a reason, where
+/// `placement` lacks a state, an output or a function.
+bool placeStage(Json &stage, const StagePorts &ports, const StagePlacement &placement,
+                std::string &reason);
 
 } // namespace vcc::elaborate
 

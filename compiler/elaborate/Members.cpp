@@ -18,7 +18,8 @@ FailureOr<Value> Evaluator::get(const Value &object, StringRef name, mlir::Locat
     std::vector<std::string> known;
     for (auto &[key, value] : record->fields)
       known.push_back(key.str());
-    return fault(FaultKind::UnknownField, loc, object.describe() + " has no `" + name.str() + "`").help(suggest(name, known));
+    return fault(FaultKind::UnknownField, loc, object.describe() + " has no `" + name.str() + "`")
+        .help(suggest(name, known));
   }
   if (auto field = object.asTextField())
     return textMember(*field, name, loc);
@@ -28,7 +29,8 @@ FailureOr<Value> Evaluator::get(const Value &object, StringRef name, mlir::Locat
     return Value(function->input("batch.samples", {}, function->graph.ops.getF32Type(), {}));
   }
   if (object.asTensor() || object.asWeight()) {
-    ArrayRef<int64_t> shape = object.asTensor() ? object.asTensor()->type().getShape() : ArrayRef<int64_t>(object.asWeight()->shape);
+    ArrayRef<int64_t> shape = object.asTensor() ? object.asTensor()->type().getShape()
+                                                : ArrayRef<int64_t>(object.asWeight()->shape);
     if (name == "shape") {
       std::vector<Value> sizes;
       for (int64_t size : shape)
@@ -66,12 +68,14 @@ FailureOr<Value> Evaluator::partMember(Part &part, StringRef name, mlir::Locatio
   if (found != part.fields.end()) {
     auto value = field(part, found->second);
     Weight *weight = succeeded(value) ? value->asWeight() : nullptr;
-    bool leftOut = weight && function && function->uses && !function->uses(*weight) && part.mayLack(name);
+    bool leftOut =
+        weight && function && function->uses && !function->uses(*weight) && part.mayLack(name);
     return leftOut ? FailureOr<Value>(Value()) : value;
   }
   std::vector<std::string> known;
   declaredNames(part.layer->getRegion(0).front(), known);
-  // An optional field that this instance does not have. A parameter of that name does not stand in for it.
+  // An optional field that this instance does not have. A parameter of that name does not stand in
+  // for it.
   if (llvm::is_contained(known, name))
     return Value();
   auto argument = part.arguments.find(key);
@@ -83,7 +87,8 @@ FailureOr<Value> Evaluator::partMember(Part &part, StringRef name, mlir::Locatio
     known.push_back(entry.first.str());
   for (auto method : part.layer->getRegion(0).front().getOps<vcs::FnOp>())
     known.push_back(method.getSymName().str());
-  return fault(FaultKind::UnknownField, loc, "`" + part.layerName() + "` has no `" + name.str() + "`")
+  return fault(FaultKind::UnknownField, loc,
+               "`" + part.layerName() + "` has no `" + name.str() + "`")
       .note(part.layer->getLoc(), "`" + part.layerName() + "` is declared here")
       .help(suggest(name, known));
 }
@@ -92,16 +97,20 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
   TextFieldSource &source = *field.source;
   if (name == "visual")
     return field.visual ? Value(*field.visual) : Value();
-  static const std::vector<std::string> known = {"ids", "length", "labels", "supervised", "at", "visual", "max_tokens"};
+  static const std::vector<std::string> known = {"ids", "length", "labels",    "supervised",
+                                                 "at",  "visual", "max_tokens"};
   if (name == "max_tokens")
     return Value(field.length());
   if (!llvm::is_contained(known, name.str()))
-    return fault(FaultKind::UnknownField, loc, "a text field has no `" + name.str() + "`").help(suggest(name, known));
+    return fault(FaultKind::UnknownField, loc, "a text field has no `" + name.str() + "`")
+        .help(suggest(name, known));
   if (!function)
-    return fault(FaultKind::BadValue, loc, "the tokens of `" + source.name + "` are known only in a loss or a score");
+    return fault(FaultKind::BadValue, loc,
+                 "the tokens of `" + source.name + "` are known only in a loss or a score");
   if (source.visual && *source.visual != field.visualRows())
-    return fault(FaultKind::ShapeMismatch, loc, "`" + source.name + "` is read with " + std::to_string(field.visualRows()) +
-                                                    " visual rows here but with " + std::to_string(*source.visual) + " elsewhere")
+    return fault(FaultKind::ShapeMismatch, loc,
+                 "`" + source.name + "` is read with " + std::to_string(field.visualRows()) +
+                     " visual rows here but with " + std::to_string(*source.visual) + " elsewhere")
         .note(*source.readAt, "first read here")
         .help("declare a second text field");
   source.visual = field.visualRows();
@@ -112,13 +121,17 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
   GraphBuilder &g = function->graph;
   std::string input = source.name + "." + name.str();
   DimOrigin rows{source.loc, mlir::StringAttr::get(context(), "the number of rows")};
-  DimOrigin length{source.loc, mlir::StringAttr::get(context(), field.visual ? "the length of `" + source.name + "` with visual rows"
-                                                                           : "`max_tokens` of `" + source.name + "`")};
+  DimOrigin length{
+      source.loc,
+      mlir::StringAttr::get(context(), field.visual
+                                           ? "the length of `" + source.name + "` with visual rows"
+                                           : "`max_tokens` of `" + source.name + "`")};
   if (name == "supervised")
     return Value(function->input(input, {}, g.ops.getF32Type(), {}));
   if (name == "length")
     return Value(function->input(input, {source.rows}, g.ops.getI32Type(), {rows}));
-  return Value(function->input(input, {source.rows, field.length()}, g.ops.getI32Type(), {rows, length}));
+  return Value(
+      function->input(input, {source.rows, field.length()}, g.ops.getI32Type(), {rows, length}));
 }
 
 } // namespace vcc::elaborate

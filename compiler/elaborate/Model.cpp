@@ -14,7 +14,8 @@ LogicalResult Model::build() {
   bool good = true;
   for (mlir::Operation &entry : *op.getBody())
     if (auto component = llvm::dyn_cast<vcs::ComponentOp>(entry))
-      components[component.getNameAttr()] = {&entry, vcs::stringifyRole(component.getRole()).str(), {&entry}};
+      components[component.getNameAttr()] = {
+          &entry, vcs::stringifyRole(component.getRole()).str(), {&entry}};
   llvm::SmallVector<mlir::StringAttr> names;
   for (auto &entry : components)
     names.push_back(entry.first);
@@ -42,15 +43,20 @@ FailureOr<Value> Model::force(StringRef name, Component &component) {
   if (field.state == Field::State::Failed)
     return failure();
   if (field.state == Field::State::Running)
-    return evaluator.fault(FaultKind::TooDeep, component.op->getLoc(), "the component `" + name.str() + "` is defined by itself");
+    return evaluator.fault(FaultKind::TooDeep, component.op->getLoc(),
+                           "the component `" + name.str() + "` is defined by itself");
   field.state = Field::State::Running;
   FunctionBuilder *function = std::exchange(evaluator.function, nullptr);
   auto value = evaluator.evaluate(llvm::cast<vcs::ComponentOp>(component.op).getValue());
   evaluator.function = function;
-  bool isPart = succeeded(value) && (value->asPart() || (value->asSequence() && !value->asSequence()->empty() &&
-                                                         llvm::all_of(*value->asSequence(), [](const Value &v) { return v.asPart(); })));
+  bool isPart = succeeded(value) &&
+                (value->asPart() ||
+                 (value->asSequence() && !value->asSequence()->empty() &&
+                  llvm::all_of(*value->asSequence(), [](const Value &v) { return v.asPart(); })));
   if (succeeded(value) && !isPart)
-    value = evaluator.fault(FaultKind::TypeMismatch, component.op->getLoc(), "a component must be a part but `" + name.str() + "` is " + value->describe());
+    value = evaluator.fault(FaultKind::TypeMismatch, component.op->getLoc(),
+                            "a component must be a part but `" + name.str() + "` is " +
+                                value->describe());
   field.state = failed(value) ? Field::State::Failed : Field::State::Done;
   if (failed(value))
     return failure();
@@ -66,11 +72,14 @@ FailureOr<Value> Model::part(StringRef name, mlir::Location loc) {
   std::vector<std::string> known;
   for (auto &entry : components)
     known.push_back(entry.first.str());
-  return evaluator.fault(FaultKind::UnknownField, loc, "the model has no component `" + name.str() + "`").help(suggest(name, known));
+  return evaluator
+      .fault(FaultKind::UnknownField, loc, "the model has no component `" + name.str() + "`")
+      .help(suggest(name, known));
 }
 
 FailureOr<Value> Model::input(StringRef name, mlir::Location loc) {
-  return evaluator.fault(FaultKind::UnknownField, loc, "`" + name.str() + "` belongs to a stage's batch, not to the model");
+  return evaluator.fault(FaultKind::UnknownField, loc,
+                         "`" + name.str() + "` belongs to a stage's batch, not to the model");
 }
 
 StringRef Model::componentOf(const Weight &weight) const {
@@ -86,7 +95,8 @@ bool Model::isAdapter(StringRef component) const {
 LogicalResult Model::wrap(vcs::LoraOp lora) {
   mlir::Operation *layer = evaluator.lookup("adapters.lora", "LoRA");
   if (!layer)
-    return evaluator.fault(FaultKind::NotSupported, lora.getLoc(), "the module `adapters.lora` of the standard library");
+    return evaluator.fault(FaultKind::NotSupported, lora.getLoc(),
+                           "the module `adapters.lora` of the standard library");
   CallArguments options;
   for (auto option : lora.getOptions().front().getOps<vcs::OptionOp>()) {
     auto value = evaluator.evaluate(option.getValue());
@@ -97,7 +107,8 @@ LogicalResult Model::wrap(vcs::LoraOp lora) {
   }
   std::vector<PartNode *> sites;
   for (auto selector : lora.getSelectors().getAsRange<vcs::SelectorAttr>()) {
-    auto nodes = resolveNodes(selector, tree, lora.getLoc(), FaultKind::LoraSiteMatchesNothing, evaluator.faults());
+    auto nodes = resolveNodes(selector, tree, lora.getLoc(), FaultKind::LoraSiteMatchesNothing,
+                              evaluator.faults());
     if (failed(nodes))
       return failure();
     sites.insert(sites.end(), nodes->begin(), nodes->end());
@@ -117,19 +128,26 @@ LogicalResult Model::wrap(vcs::LoraOp lora) {
   return success();
 }
 
-LogicalResult Model::wrapSite(vcs::LoraOp lora, Part &root, PartNode &site, const CallArguments &options, mlir::Operation *layer) {
+LogicalResult Model::wrapSite(vcs::LoraOp lora, Part &root, PartNode &site,
+                              const CallArguments &options, mlir::Operation *layer) {
   std::string path = site.path();
   if (!site.part)
-    return evaluator.fault(FaultKind::LoraSiteMatchesNothing, lora.getLoc(), "LoRA site matches no weight").label("`" + path + "` is not a part");
+    return evaluator
+        .fault(FaultKind::LoraSiteMatchesNothing, lora.getLoc(), "LoRA site matches no weight")
+        .label("`" + path + "` is not a part");
   if (site.part->adapter)
-    return evaluator.fault(FaultKind::BadValue, lora.getLoc(), "`" + path + "` has an adapter already")
+    return evaluator
+        .fault(FaultKind::BadValue, lora.getLoc(), "`" + path + "` has an adapter already")
         .note(site.part->adapter->created, "the first is named here");
   CallArguments arguments = options;
   for (const char *name : {"width_in", "width_out"}) {
     auto size = site.part->arguments.find(mlir::StringAttr::get(evaluator.context(), name));
     if (size == site.part->arguments.end())
-      return evaluator.fault(FaultKind::LoraSiteMatchesNothing, lora.getLoc(), "LoRA site matches no linear layer")
-          .label("`" + path + "` is a `" + site.part->layerName() + "`, which has no `" + name + "`")
+      return evaluator
+          .fault(FaultKind::LoraSiteMatchesNothing, lora.getLoc(),
+                 "LoRA site matches no linear layer")
+          .label("`" + path + "` is a `" + site.part->layerName() + "`, which has no `" + name +
+                 "`")
           .note(site.part->layer->getLoc(), "`" + site.part->layerName() + "` is declared here");
     arguments.names.push_back(name);
     arguments.values.push_back(size->second);
@@ -143,7 +161,8 @@ LogicalResult Model::wrapSite(vcs::LoraOp lora, Part &root, PartNode &site, cons
   adapter->name = path;
   site.part->adapter = adapter;
 
-  // The adapter hangs in the tree under the same segments as its site, so that selectors can name a part of it.
+  // The adapter hangs in the tree under the same segments as its site, so that selectors can name a
+  // part of it.
   llvm::SmallVector<PartNode *> chain;
   for (PartNode *node = &site; node->parent; node = node->parent)
     chain.push_back(node);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One model of a recipe, instantiated once for all of its stages: components, adapters, and the tree of weights by path.
+// One model of a recipe, instantiated once for all of its stages: components, adapters, and the
+// tree of weights by path.
 #ifndef VCC_COMPILER_ELABORATE_MODEL_H
 #define VCC_COMPILER_ELABORATE_MODEL_H
 
@@ -39,7 +40,8 @@ private:
 
   FailureOr<Value> force(StringRef name, Component &component);
   LogicalResult wrap(vcs::LoraOp lora);
-  LogicalResult wrapSite(vcs::LoraOp lora, Part &root, PartNode &site, const CallArguments &options, mlir::Operation *layer);
+  LogicalResult wrapSite(vcs::LoraOp lora, Part &root, PartNode &site, const CallArguments &options,
+                         mlir::Operation *layer);
 };
 
 } // namespace vcc::elaborate

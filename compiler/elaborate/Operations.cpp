@@ -12,7 +12,8 @@ using llvm::success;
 const Operation *findOperation(StringRef name) {
   static const llvm::StringMap<Operation> table = [] {
     llvm::StringMap<Operation> all;
-    for (ArrayRef<Operation> part : {elementwiseOperations(), tensorOperations(), compileTimeOperations()})
+    for (ArrayRef<Operation> part :
+         {elementwiseOperations(), tensorOperations(), compileTimeOperations()})
       for (const Operation &operation : part)
         all.insert({operation.name, operation});
     return all;
@@ -24,7 +25,9 @@ const Operation *findOperation(StringRef name) {
 LogicalResult OperationCall::needGraph() const {
   if (evaluator.function)
     return success();
-  return fault(FaultKind::BadValue, "`" + name.str() + "` makes a tensor, which has no place here: the model is being put together, not run")
+  return fault(FaultKind::BadValue, "`" + name.str() +
+                                        "` makes a tensor, which has no place here: the model is "
+                                        "being put together, not run")
       .help("move it into `forward` or into the stage's `loss`");
 }
 
@@ -47,7 +50,8 @@ FailureOr<double> OperationCall::number(StringRef argument) const {
 FailureOr<bool> OperationCall::flag(StringRef argument) const {
   if (auto *b = at(argument).asBool())
     return *b;
-  return fault(FaultKind::TypeMismatch, subject(*this, argument) + " must be a bool but is " + at(argument).describe());
+  return fault(FaultKind::TypeMismatch,
+               subject(*this, argument) + " must be a bool but is " + at(argument).describe());
 }
 
 FailureOr<std::vector<int64_t>> OperationCall::integers(StringRef argument) const {
@@ -60,7 +64,8 @@ FailureOr<std::vector<int64_t>> OperationCall::shape(StringRef argument) const {
     return failure();
   int64_t elements = 1;
   for (int64_t size : *sizes)
-    if (size < 1 || __builtin_mul_overflow(elements, size, &elements) || elements > (int64_t(1) << 40))
+    if (size < 1 || __builtin_mul_overflow(elements, size, &elements) ||
+        elements > (int64_t(1) << 40))
       return fault(FaultKind::ShapeMismatch, formatShape(*sizes) + " is not a shape");
   return sizes;
 }

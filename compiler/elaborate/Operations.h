@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of prelude operations: name -> what builds it. The signatures stand in stdlib/prelude.vcs; this is their meaning.
+// The table of prelude operations: name -> what builds it. The signatures stand in
+// stdlib/prelude.vcs; this is their meaning.
 #ifndef VCC_COMPILER_ELABORATE_OPERATIONS_H
 #define VCC_COMPILER_ELABORATE_OPERATIONS_H
 
@@ -25,7 +26,9 @@ struct OperationCall {
   /// A shape: a list of sizes above zero.
   FailureOr<std::vector<int64_t>> shape(StringRef argument) const;
   GraphBuilder &graph() const { return evaluator.function->graph; }
-  Fault fault(FaultKind kind, std::string message) const { return evaluator.fault(kind, loc, std::move(message)); }
+  Fault fault(FaultKind kind, std::string message) const {
+    return evaluator.fault(kind, loc, std::move(message));
+  }
   /// Success where tensor operations may be built.
   LogicalResult needGraph() const;
 };

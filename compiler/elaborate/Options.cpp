@@ -8,7 +8,8 @@ namespace vcc::elaborate {
 using llvm::failed;
 using llvm::failure;
 
-FailureOr<Options> Options::read(Evaluator &evaluator, mlir::Region &region, StringRef owner, const std::vector<std::string> &known,
+FailureOr<Options> Options::read(Evaluator &evaluator, mlir::Region &region, StringRef owner,
+                                 const std::vector<std::string> &known,
                                  const std::vector<std::string> &lazy) {
   Options options;
   options.evaluator = &evaluator;
@@ -20,7 +21,9 @@ FailureOr<Options> Options::read(Evaluator &evaluator, mlir::Region &region, Str
     if (llvm::is_contained(lazy, name))
       continue;
     if (!known.empty() && !llvm::is_contained(known, name))
-      return evaluator.fault(FaultKind::UnknownKey, option.getLoc(), owner.str() + " has no key `" + name + "`").help(suggest(name, known));
+      return evaluator
+          .fault(FaultKind::UnknownKey, option.getLoc(), owner.str() + " has no key `" + name + "`")
+          .help(suggest(name, known));
     auto value = evaluator.evaluate(option.getValue());
     if (failed(value))
       return failure();
@@ -44,12 +47,14 @@ mlir::Location Options::loc(StringRef name) const {
 
 FailureOr<int64_t> Options::integer(StringRef name, int64_t otherwise) const {
   const Value *value = find(name);
-  return value ? evaluator->integer(*value, ("`" + name + "`").str(), loc(name)) : FailureOr<int64_t>(otherwise);
+  return value ? evaluator->integer(*value, ("`" + name + "`").str(), loc(name))
+               : FailureOr<int64_t>(otherwise);
 }
 
 FailureOr<double> Options::number(StringRef name, double otherwise) const {
   const Value *value = find(name);
-  return value ? evaluator->number(*value, ("`" + name + "`").str(), loc(name)) : FailureOr<double>(otherwise);
+  return value ? evaluator->number(*value, ("`" + name + "`").str(), loc(name))
+               : FailureOr<double>(otherwise);
 }
 
 FailureOr<bool> Options::flag(StringRef name, bool otherwise) const {
@@ -58,7 +63,8 @@ FailureOr<bool> Options::flag(StringRef name, bool otherwise) const {
     return otherwise;
   if (auto *b = value->asBool())
     return *b;
-  return evaluator->fault(FaultKind::TypeMismatch, loc(name), "`" + name.str() + "` must be a bool but is " + value->describe());
+  return evaluator->fault(FaultKind::TypeMismatch, loc(name),
+                          "`" + name.str() + "` must be a bool but is " + value->describe());
 }
 
 FailureOr<std::string> Options::word(StringRef name, std::string otherwise) const {
@@ -73,7 +79,8 @@ FailureOr<std::string> Options::word(StringRef name, std::string otherwise) cons
     return std::string("none");
   if (auto *builtin = value->asBuiltin())
     return builtin->name.str();
-  return evaluator->fault(FaultKind::TypeMismatch, loc(name), "`" + name.str() + "` must be a word but is " + value->describe());
+  return evaluator->fault(FaultKind::TypeMismatch, loc(name),
+                          "`" + name.str() + "` must be a word but is " + value->describe());
 }
 
 } // namespace vcc::elaborate

@@ -43,7 +43,8 @@ static bool declares(mlir::Block &fields, llvm::StringRef name, bool optional) {
 }
 
 bool Part::mayLack(llvm::StringRef wanted) const {
-  return layer->getNumRegions() > 0 && llvm::isa<vcs::LayerOp>(layer) && declares(layer->getRegion(0).front(), wanted, false);
+  return layer->getNumRegions() > 0 && llvm::isa<vcs::LayerOp>(layer) &&
+         declares(layer->getRegion(0).front(), wanted, false);
 }
 
 std::string Weight::path() const {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The instantiated model: parts (instances of layers) and weights, each knowing the part that owns it and its name there.
-// A path is read off by walking up, so that a part may be made before it is known where it will live.
+// The instantiated model: parts (instances of layers) and weights, each knowing the part that owns
+// it and its name there. A path is read off by walking up, so that a part may be made before it is
+// known where it will live.
 #ifndef VCC_COMPILER_ELABORATE_PARTS_H
 #define VCC_COMPILER_ELABORATE_PARTS_H
 
@@ -60,10 +61,10 @@ struct Part {
 
 /// The weights and parts of one model by path segment: what selectors are matched against.
 struct PartNode {
-  std::string name;                 // "blocks"; empty for an element of a list
-  std::optional<int64_t> index;     // the place in the list
-  Part *part = nullptr;             // set when the node is a part
-  Weight *weight = nullptr;         // set when the node is a weight
+  std::string name;             // "blocks"; empty for an element of a list
+  std::optional<int64_t> index; // the place in the list
+  Part *part = nullptr;         // set when the node is a part
+  Weight *weight = nullptr;     // set when the node is a weight
   PartNode *parent = nullptr;
   std::vector<std::unique_ptr<PartNode>> children;
 
@@ -73,7 +74,8 @@ struct PartNode {
   std::string path() const;
   /// Appends every weight under this node, in order of declaration.
   void collect(llvm::SmallVectorImpl<Weight *> &into) const;
-  /// Hangs `value` (part, weight or list of these) under this node. What another part owns is left out: it has its place there.
+  /// Hangs `value` (part, weight or list of these) under this node. What another part owns is left
+  /// out: it has its place there.
   void add(llvm::StringRef name, const Value &value, const Part *owner);
 };
 

@@ -41,7 +41,8 @@ StagePorts readPorts(mlir::ModuleOp stage) {
 }
 
 static Json describe(const FunctionPorts::Port &port, const Placement &place) {
-  return {{"name", port.name}, {"dtype", port.dtype}, {"shape", port.shape}, {"offset", place.offset}};
+  return {
+      {"name", port.name}, {"dtype", port.dtype}, {"shape", port.shape}, {"offset", place.offset}};
 }
 
 static Json roleOf(llvm::StringRef name) {
@@ -52,7 +53,8 @@ static Json roleOf(llvm::StringRef name) {
   return {{"role", name.str()}};
 }
 
-static bool placeFunction(Json &functions, const StagePorts &ports, const StagePlacement::Function &placed, std::string &reason) {
+static bool placeFunction(Json &functions, const StagePorts &ports,
+                          const StagePlacement::Function &placed, std::string &reason) {
   auto found = ports.find(placed.name);
   if (found == ports.end()) {
     reason = "the plan has a function `" + placed.name + "` that the stage does not have";
@@ -78,7 +80,8 @@ static bool placeFunction(Json &functions, const StagePorts &ports, const StageP
   return true;
 }
 
-bool placeStage(Json &stage, const StagePorts &ports, const StagePlacement &placement, std::string &reason) {
+bool placeStage(Json &stage, const StagePorts &ports, const StagePlacement &placement,
+                std::string &reason) {
   for (const char *region : {"weights", "state", "arena", "io"}) {
     auto bytes = placement.regions.find(region);
     stage["regions"][region] = bytes == placement.regions.end() ? 0 : bytes->second;
@@ -95,7 +98,8 @@ bool placeStage(Json &stage, const StagePorts &ports, const StagePlacement &plac
     state["bytes"] = place->second.bytes;
     auto gradient = placement.states.find("gradient:" + path);
     if (gradient != placement.states.end())
-      state["gradient"] = {{"region", gradient->second.region}, {"offset", gradient->second.offset}};
+      state["gradient"] = {{"region", gradient->second.region},
+                           {"offset", gradient->second.offset}};
   }
   stage["functions"] = Json::array();
   for (const StagePlacement::Function &function : placement.functions)

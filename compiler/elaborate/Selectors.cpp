@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A selector walks the tree of parts segment by segment. `*` is any named child; where that child is a list, also each of its elements, so that
-// `*.attention` reaches `layers[3].attention`. A name may be a group that the part's layer declares.
+// A selector walks the tree of parts segment by segment. `*` is any named child; where that child
+// is a list, also each of its elements, so that
+// `*.attention` reaches `layers[3].attention`. A name may be a group that the part's layer
+// declares.
 #include "compiler/elaborate/Selectors.h"
 
 namespace vcc::elaborate {
@@ -12,7 +14,8 @@ using llvm::success;
 
 using Frontier = llvm::SetVector<PartNode *>;
 
-static Frontier walk(llvm::ArrayRef<vcs::SegmentAttr> segments, const Frontier &from, size_t *reached);
+static Frontier walk(llvm::ArrayRef<vcs::SegmentAttr> segments, const Frontier &from,
+                     size_t *reached);
 
 static vcs::GroupOp findGroup(const PartNode &node, llvm::StringRef name) {
   if (!node.part || node.part->layer->getNumRegions() == 0)
@@ -58,7 +61,8 @@ static void stepInto(vcs::SegmentAttr segment, PartNode *node, Frontier &into) {
     break;
   case vcs::SegmentKind::Range: {
     int64_t first = segment.getFirst() < 0 ? segment.getFirst() + count : segment.getFirst();
-    int64_t last = segment.getLast() < 0 ? segment.getLast() + count : std::min(segment.getLast(), count);
+    int64_t last =
+        segment.getLast() < 0 ? segment.getLast() + count : std::min(segment.getLast(), count);
     for (int64_t i = std::max<int64_t>(first, 0); i < last; ++i)
       add(node->element(i));
     break;
@@ -71,7 +75,8 @@ static void stepInto(vcs::SegmentAttr segment, PartNode *node, Frontier &into) {
 }
 
 /// `reached` gets the number of segments that led somewhere.
-static Frontier walk(llvm::ArrayRef<vcs::SegmentAttr> segments, const Frontier &from, size_t *reached) {
+static Frontier walk(llvm::ArrayRef<vcs::SegmentAttr> segments, const Frontier &from,
+                     size_t *reached) {
   Frontier frontier = from;
   for (auto [i, segment] : llvm::enumerate(segments)) {
     Frontier next;
@@ -95,7 +100,8 @@ static std::string segmentText(vcs::SegmentAttr segment) {
   case vcs::SegmentKind::Index:
     return "[" + std::to_string(segment.getFirst()) + "]";
   case vcs::SegmentKind::Range:
-    return "[" + std::to_string(segment.getFirst()) + ".." + (segment.getLast() == INT64_MAX ? "" : std::to_string(segment.getLast())) + "]";
+    return "[" + std::to_string(segment.getFirst()) + ".." +
+           (segment.getLast() == INT64_MAX ? "" : std::to_string(segment.getLast())) + "]";
   case vcs::SegmentKind::AllIndices:
     return "[*]";
   }
@@ -140,71 +146,58 @@ static std::string describeNode(const PartNode &node) {
   return node.parent ? "`" + node.path() + "`" : "the model";
 }
 
-static void reportDeadEnd(vcs::PathAttr path, const Frontier &from, size_t reached, mlir::Location loc, FaultKind kind, FaultSink &faults) {
+static void reportDeadEnd(vcs::PathAttr path, const Frontier &from, size_t reached,
+                          mlir::Location loc, FaultKind kind, FaultSink &faults) {
   vcs::SegmentAttr segment = path.getSegments()[reached];
   Frontier before = walk(path.getSegments().take_front(reached), from, nullptr);
   const PartNode &node = **before.begin();
   std::string text = segmentText(segment), label;
   if (segment.getKind() == vcs::SegmentKind::Name)
-    label = describeNode(node) + (node.isList() ? " needs an index, such as `[*]`, before `" : " has no `") + text + "`";
+    label = describeNode(node) +
+            (node.isList() ? " needs an index, such as `[*]`, before `" : " has no `") + text + "`";
   else if (node.isList())
     label = describeNode(node) + " has " + std::to_string(node.children.size()) + " elements";
   else
     label = describeNode(node) + " is not a list";
-  std::string message = kind == FaultKind::LoraSiteMatchesNothing ? "LoRA site matches no weight" : "selector `" + path.str() + "` matches no weight";
+  std::string message = kind == FaultKind::LoraSiteMatchesNothing
+                            ? "LoRA site matches no weight"
+                            : "selector `" + path.str() + "` matches no weight";
   FaultRecord record{kind, segmentLoc(segment, loc), std::move(message), std::move(label), {}, ""};
   if (node.part && node.part->layer->hasAttr("sym_name"))
-    record.notes.push_back({node.part->layer->getLoc(), "`" + node.part->layerName() + "` is declared here"});
+    record.notes.push_back(
+        {node.part->layer->getLoc(), "`" + node.part->layerName() + "` is declared here"});
   if (segment.getKind() == vcs::SegmentKind::Name && !node.isList())
     record.help = suggest(text, choices(before));
   faults.report(std::move(record));
 }
 
-static bool declares(mlir::Block &block, llvm::StringRef name) {
-  for (mlir::Operation &op : block) {
-    if (auto choice = llvm::dyn_cast<vcs::StaticIfOp>(op))
-      for (mlir::Region *region : {&choice.getThen(), &choice.getOtherwise()})
-        if (!region->empty() && declares(region->front(), name))
-          return true;
-    auto weight = llvm::dyn_cast<vcs::WeightOp>(op);
-    auto field = llvm::dyn_cast<vcs::FieldOp>(op);
-    if ((weight && weight.getName() == name) || (field && field.getName() == name))
-      return true;
-  }
-  return false;
-}
-
-/// Whether the path stops at a field that the layer has under a condition which does not hold here: then it names nothing, rightly.
-static bool stopsAtAbsentField(vcs::PathAttr path, const Frontier &from, size_t reached) {
-  vcs::SegmentAttr segment = path.getSegments()[reached];
-  if (segment.getKind() != vcs::SegmentKind::Name)
-    return false;
-  return llvm::any_of(walk(path.getSegments().take_front(reached), from, nullptr), [&](PartNode *node) {
-    return node->part && node->part->layer->getNumRegions() > 0 && declares(node->part->layer->getRegion(0).front(), segment.getName());
-  });
-}
-
-/// Whether the segment that led nowhere names a field that the part before it may lack: then there is nothing to find, and no mistake.
+/// Whether the segment that led nowhere names a field that the part before it may lack: then there
+/// is nothing to find, and no mistake.
 static bool isOptional(vcs::PathAttr path, const Frontier &from, size_t reached) {
   vcs::SegmentAttr segment = path.getSegments()[reached];
   return segment.getKind() == vcs::SegmentKind::Name &&
          llvm::any_of(walk(path.getSegments().take_front(reached), from, nullptr),
-                      [&](PartNode *node) { return node->part && node->part->mayLack(segment.getName().getValue()); });
+                      [&](PartNode *node) {
+                        return node->part && node->part->mayLack(segment.getName().getValue());
+                      });
 }
 
-static llvm::FailureOr<Frontier> resolvePath(vcs::PathAttr path, const Frontier &from, mlir::Location loc, FaultKind kind, FaultSink &faults) {
+static llvm::FailureOr<Frontier> resolvePath(vcs::PathAttr path, const Frontier &from,
+                                             mlir::Location loc, FaultKind kind,
+                                             FaultSink &faults) {
   size_t reached = 0;
   Frontier found = walk(path.getSegments(), from, &reached);
   if (!found.empty())
     return found;
   reached = std::min(reached, path.getSegments().size() - 1);
-  if (stopsAtAbsentField(path, from, reached))
+  if (isOptional(path, from, reached))
     return found;
   reportDeadEnd(path, from, reached, loc, kind, faults);
   return failure();
 }
 
-llvm::FailureOr<std::vector<PartNode *>> resolveNodes(vcs::SelectorAttr selector, PartNode &root, mlir::Location loc, FaultKind kind,
+llvm::FailureOr<std::vector<PartNode *>> resolveNodes(vcs::SelectorAttr selector, PartNode &root,
+                                                      mlir::Location loc, FaultKind kind,
                                                       FaultSink &faults) {
   Frontier start, all;
   start.insert(&root);
@@ -220,8 +213,8 @@ llvm::FailureOr<std::vector<PartNode *>> resolveNodes(vcs::SelectorAttr selector
   return std::vector<PartNode *>(all.begin(), all.end());
 }
 
-llvm::LogicalResult takeOut(llvm::ArrayRef<vcs::PathAttr> except, llvm::ArrayRef<PartNode *> nodes, WeightSet &weights, mlir::Location loc,
-                            FaultSink &faults) {
+llvm::LogicalResult takeOut(llvm::ArrayRef<vcs::PathAttr> except, llvm::ArrayRef<PartNode *> nodes,
+                            WeightSet &weights, mlir::Location loc, FaultSink &faults) {
   Frontier from(nodes.begin(), nodes.end());
   for (vcs::PathAttr path : except) {
     auto found = resolvePath(path, from, loc, FaultKind::SelectorMatchesNothing, faults);
@@ -236,7 +229,8 @@ llvm::LogicalResult takeOut(llvm::ArrayRef<vcs::PathAttr> except, llvm::ArrayRef
   return success();
 }
 
-llvm::FailureOr<WeightSet> resolveWeights(vcs::SelectorAttr selector, PartNode &root, mlir::Location loc, FaultSink &faults) {
+llvm::FailureOr<WeightSet> resolveWeights(vcs::SelectorAttr selector, PartNode &root,
+                                          mlir::Location loc, FaultSink &faults) {
   auto nodes = resolveNodes(selector, root, loc, FaultKind::SelectorMatchesNothing, faults);
   if (failed(nodes))
     return failure();
@@ -245,7 +239,8 @@ llvm::FailureOr<WeightSet> resolveWeights(vcs::SelectorAttr selector, PartNode &
     node->collect(collected);
   WeightSet weights(collected.begin(), collected.end());
   if (weights.empty() && !nodes->empty())
-    return Fault(faults, FaultKind::SelectorMatchesNothing, loc, "selector `" + selector.str() + "` matches no weight")
+    return Fault(faults, FaultKind::SelectorMatchesNothing, loc,
+                 "selector `" + selector.str() + "` matches no weight")
         .label("what it names has no weights");
   if (failed(takeOut(selector.getExcept(), *nodes, weights, loc, faults)))
     return failure();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Binding of arguments to parameters, and the check of types and shapes: symbolic sizes are bound by the first tensor that has them and must
-// agree after that.
+// Binding of arguments to parameters, and the check of types and shapes: symbolic sizes are bound
+// by the first tensor that has them and must agree after that.
 #include "compiler/elaborate/Evaluator.h"
 
 namespace vcc::elaborate {
@@ -10,7 +10,8 @@ using llvm::failed;
 using llvm::failure;
 using llvm::success;
 
-LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments, Frame &frame, StringRef callee, mlir::Location loc) {
+LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments, Frame &frame,
+                              StringRef callee, mlir::Location loc) {
   llvm::SmallVector<vcs::ParamOp> params(block.getOps<vcs::ParamOp>());
   std::vector<std::string> names;
   for (auto param : params)
@@ -19,20 +20,25 @@ LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments
     std::string name = arguments.names[i];
     if (name.empty()) {
       if (i >= params.size())
-        return fault(FaultKind::UnknownArgument, loc, "`" + callee.str() + "` takes " + std::to_string(params.size()) +
-                                                          " arguments but gets " + std::to_string(arguments.values.size()));
+        return fault(FaultKind::TooManyArguments, loc,
+                     "`" + callee.str() + "` takes " + std::to_string(params.size()) +
+                         " arguments but gets " + std::to_string(arguments.values.size()));
       name = names[i];
     } else if (!llvm::is_contained(names, name)) {
-      return fault(FaultKind::UnknownArgument, loc, "`" + callee.str() + "` has no parameter `" + name + "`").help(suggest(name, names));
+      return fault(FaultKind::UnknownArgument, loc,
+                   "`" + callee.str() + "` has no parameter `" + name + "`")
+          .help(suggest(name, names));
     }
     if (!frame.arguments.try_emplace(name, value).second)
-      return fault(FaultKind::UnknownArgument, loc, "`" + name + "` is given twice to `" + callee.str() + "`");
+      return fault(FaultKind::DuplicateArgument, loc,
+                   "`" + name + "` is given twice to `" + callee.str() + "`");
   }
   for (auto param : params) {
     if (frame.arguments.contains(param.getName()))
       continue;
     if (param.getDefault().empty())
-      return fault(FaultKind::MissingArgument, loc, "`" + callee.str() + "` needs `" + param.getName().str() + "`")
+      return fault(FaultKind::MissingArgument, loc,
+                   "`" + callee.str() + "` needs `" + param.getName().str() + "`")
           .note(param.getLoc(), "declared here");
     auto value = run(param.getDefault(), frame);
     if (failed(value))
@@ -45,9 +51,11 @@ LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments
   return success();
 }
 
-LogicalResult Evaluator::checkParam(vcs::ParamOp param, Frame &frame, StringRef callee, mlir::Location loc) {
-  auto value = conform(param.getType(), param.getDims(), frame.arguments.lookup(param.getName()), frame,
-                       "`" + param.getName().str() + "` of `" + callee.str() + "`", param.getLoc(), loc);
+LogicalResult Evaluator::checkParam(vcs::ParamOp param, Frame &frame, StringRef callee,
+                                    mlir::Location loc) {
+  auto value =
+      conform(param.getType(), param.getDims(), frame.arguments.lookup(param.getName()), frame,
+              "`" + param.getName().str() + "` of `" + callee.str() + "`", param.getLoc(), loc);
   if (failed(value))
     return failure();
   frame.arguments[param.getName()] = std::move(*value);
@@ -75,20 +83,23 @@ static bool conformNamed(vcs::BuiltinType type, Value &value) {
   case vcs::BuiltinType::Media:
     return value.asTensor();
   case vcs::BuiltinType::Duration:
-    return value.asQuantity() && (value.asQuantity()->unit == vcs::Unit::Steps || value.asQuantity()->unit == vcs::Unit::Epochs);
+    return value.asQuantity() && (value.asQuantity()->unit == vcs::Unit::Steps ||
+                                  value.asQuantity()->unit == vcs::Unit::Epochs);
   case vcs::BuiltinType::Param:
     return value.asWeight();
   }
   return false;
 }
 
-FailureOr<Value> Evaluator::conform(mlir::Attribute type, mlir::Region &dims, Value value, Frame &frame, const std::string &subject,
+FailureOr<Value> Evaluator::conform(mlir::Attribute type, mlir::Region &dims, Value value,
+                                    Frame &frame, const std::string &subject,
                                     mlir::Location declared, mlir::Location loc) {
   if (auto named = llvm::dyn_cast<vcs::NamedTypeAttr>(type)) {
     if (conformNamed(named.getValue(), value))
       return value;
-    return fault(FaultKind::TypeMismatch, loc, subject + " is " + value.describe() + " but must be a `" +
-                                                   vcs::stringifyBuiltinType(named.getValue()).str() + "`")
+    return fault(FaultKind::TypeMismatch, loc,
+                 subject + " is " + value.describe() + " but must be a `" +
+                     vcs::stringifyBuiltinType(named.getValue()).str() + "`")
         .note(declared, "declared here");
   }
   if (auto shape = llvm::dyn_cast<vcs::TensorTypeAttr>(type))
@@ -99,8 +110,9 @@ FailureOr<Value> Evaluator::conform(mlir::Attribute type, mlir::Region &dims, Va
     auto *record = value.asStruct();
     if ((part && part->layer == wanted) || (record && record->declaration == wanted))
       return value;
-    return fault(FaultKind::TypeMismatch, loc, subject + " is " + value.describe() + " but must be a `" +
-                                                   named.getSymbol().getLeafReference().str() + "`")
+    return fault(FaultKind::TypeMismatch, loc,
+                 subject + " is " + value.describe() + " but must be a `" +
+                     named.getSymbol().getLeafReference().str() + "`")
         .note(declared, "declared here");
   }
   return value;
@@ -141,13 +153,16 @@ static std::string printDims(ArrayRef<vcs::DimAttr> dims, ArrayRef<Value> expres
   return text + "]";
 }
 
-LogicalResult Evaluator::unify(const Tensor &tensor, int64_t axis, vcs::DimAttr dim, ArrayRef<Value> expressions, Frame &frame,
-                               const std::string &subject, mlir::Location declared, mlir::Location loc) {
+LogicalResult Evaluator::unify(const Tensor &tensor, int64_t axis, vcs::DimAttr dim,
+                               ArrayRef<Value> expressions, Frame &frame,
+                               const std::string &subject, mlir::Location declared,
+                               mlir::Location loc) {
   int64_t size = tensor.dim(axis), wanted = dim.getNumber();
   DimOrigin origin{declared, nullptr};
   if (dim.getKind() == vcs::DimKind::Symbol) {
     if (frame.self && frame.self->arguments.count(dim.getSymbol()))
-      frame.arguments.try_emplace(dim.getSymbol().getValue(), frame.self->arguments.lookup(dim.getSymbol()));
+      frame.arguments.try_emplace(dim.getSymbol().getValue(),
+                                  frame.self->arguments.lookup(dim.getSymbol()));
     auto [entry, isNew] = frame.arguments.try_emplace(dim.getSymbol().getValue(), Value(size));
     if (isNew) {
       frame.bound.insert({dim.getSymbol().getValue(), tensor.origins[axis]});
@@ -155,7 +170,9 @@ LogicalResult Evaluator::unify(const Tensor &tensor, int64_t axis, vcs::DimAttr 
     }
     auto *known = entry->second.asInt();
     if (!known)
-      return fault(FaultKind::TypeMismatch, loc, "`" + dim.getSymbol().str() + "` is a size here but is " + entry->second.describe());
+      return fault(FaultKind::TypeMismatch, loc,
+                   "`" + dim.getSymbol().str() + "` is a size here but is " +
+                       entry->second.describe());
     wanted = *known;
     auto bound = frame.bound.find(dim.getSymbol().getValue());
     origin = bound != frame.bound.end() ? bound->second : origin;
@@ -169,15 +186,19 @@ LogicalResult Evaluator::unify(const Tensor &tensor, int64_t axis, vcs::DimAttr 
   }
   if (size == wanted)
     return success();
-  return fault(FaultKind::ShapeMismatch, loc, "axis " + std::to_string(axis) + " of " + subject + " is " + std::to_string(size) +
-                                                  " but must be " + std::to_string(wanted))
+  return fault(FaultKind::ShapeMismatch, loc,
+               "axis " + std::to_string(axis) + " of " + subject + " is " + std::to_string(size) +
+                   " but must be " + std::to_string(wanted))
       .label(formatType(tensor.type()) + " goes in")
       .note(tensor.origins[axis].loc, describeOrigin(tensor.origins[axis], size))
-      .note(origin.loc, origin.what ? describeOrigin(origin, wanted) : std::to_string(wanted) + " is asked for here");
+      .note(origin.loc, origin.what ? describeOrigin(origin, wanted)
+                                    : std::to_string(wanted) + " is asked for here");
 }
 
-FailureOr<Value> Evaluator::conformTensor(vcs::TensorTypeAttr type, mlir::Region &dims, const Value &value, Frame &frame,
-                                          const std::string &subject, mlir::Location declared, mlir::Location loc) {
+FailureOr<Value> Evaluator::conformTensor(vcs::TensorTypeAttr type, mlir::Region &dims,
+                                          const Value &value, Frame &frame,
+                                          const std::string &subject, mlir::Location declared,
+                                          mlir::Location loc) {
   std::vector<Value> expressions;
   if (type.getNumExpressions() > 0) {
     auto results = run(dims, frame);
@@ -189,9 +210,12 @@ FailureOr<Value> Evaluator::conformTensor(vcs::TensorTypeAttr type, mlir::Region
   }
   auto expected = [&] { return printDims(type.getDims(), expressions); };
   if (type.getParam() && !value.asWeight())
-    return fault(FaultKind::TypeMismatch, loc, subject + " is " + value.describe() + " but must be a weight").note(declared, "declared here");
+    return fault(FaultKind::TypeMismatch, loc,
+                 subject + " is " + value.describe() + " but must be a weight")
+        .note(declared, "declared here");
   if (!value.asTensor() && !value.asWeight() && !value.isNumber())
-    return fault(FaultKind::TypeMismatch, loc, subject + " is " + value.describe() + " but must be a tensor " + expected())
+    return fault(FaultKind::TypeMismatch, loc,
+                 subject + " is " + value.describe() + " but must be a tensor " + expected())
         .note(declared, "declared here");
   if (value.isNumber() && !function)
     return value;
@@ -200,12 +224,17 @@ FailureOr<Value> Evaluator::conformTensor(vcs::TensorTypeAttr type, mlir::Region
   if (Weight *weight = value.asWeight(); weight && type.getParam()) {
     // Shared weights are checked by their declared shape; nothing is read.
     if (weight->shape.size() != type.getDims().size() &&
-        llvm::none_of(type.getDims(), [](vcs::DimAttr d) { return d.getKind() == vcs::DimKind::Ellipsis; }))
-      return fault(FaultKind::ShapeMismatch, loc, subject + " is " + formatShape(weight->shape) + " but must be " + expected()).note(declared, "declared here");
+        llvm::none_of(type.getDims(),
+                      [](vcs::DimAttr d) { return d.getKind() == vcs::DimKind::Ellipsis; }))
+      return fault(FaultKind::ShapeMismatch, loc,
+                   subject + " is " + formatShape(weight->shape) + " but must be " + expected())
+          .note(declared, "declared here");
     return value;
   }
-  // A number keeps being a number where any tensor will do: the operation makes it a constant of the right type.
-  bool anyShape = type.getDims().size() == 1 && type.getDims()[0].getKind() == vcs::DimKind::Ellipsis;
+  // A number keeps being a number where any tensor will do: the operation makes it a constant of
+  // the right type.
+  bool anyShape =
+      type.getDims().size() == 1 && type.getDims()[0].getKind() == vcs::DimKind::Ellipsis;
   if (value.isNumber() && anyShape)
     return value;
   auto made = toTensor(value, loc, element);
@@ -213,7 +242,9 @@ FailureOr<Value> Evaluator::conformTensor(vcs::TensorTypeAttr type, mlir::Region
     return failure();
   tensor = std::move(*made);
   if (element && tensor.element() != element)
-    return fault(FaultKind::TypeMismatch, loc, subject + " is " + formatType(tensor.type()) + " but must be " + formatElement(element) + expected())
+    return fault(FaultKind::TypeMismatch, loc,
+                 subject + " is " + formatType(tensor.type()) + " but must be " +
+                     formatElement(element) + expected())
         .note(declared, "declared here")
         .help("write `cast(x, " + formatElement(element) + ")`");
   int64_t count = type.getDims().size(), ellipsis = -1;
@@ -221,13 +252,15 @@ FailureOr<Value> Evaluator::conformTensor(vcs::TensorTypeAttr type, mlir::Region
     if (dim.getKind() == vcs::DimKind::Ellipsis)
       ellipsis = i;
   if (ellipsis < 0 ? tensor.rank() != count : tensor.rank() < count - 1)
-    return fault(FaultKind::ShapeMismatch, loc, subject + " is " + formatType(tensor.type()) + " but must be " + expected())
+    return fault(FaultKind::ShapeMismatch, loc,
+                 subject + " is " + formatType(tensor.type()) + " but must be " + expected())
         .label(formatType(tensor.type()) + " goes in")
         .note(declared, "declared here");
   for (auto [i, dim] : llvm::enumerate(type.getDims())) {
     if (dim.getKind() == vcs::DimKind::Ellipsis)
       continue;
-    int64_t axis = ellipsis >= 0 && static_cast<int64_t>(i) > ellipsis ? tensor.rank() - (count - i) : i;
+    int64_t axis =
+        ellipsis >= 0 && static_cast<int64_t>(i) > ellipsis ? tensor.rank() - (count - i) : i;
     if (failed(unify(tensor, axis, dim, expressions, frame, subject, declared, loc)))
       return failure();
   }

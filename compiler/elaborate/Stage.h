@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Puts one stage together: what it uses, trains and freezes, where its weights start, and its module of the training graph: states, the
-// forward function, the update, the initial values, the evaluations. See README.md for the order of steps and what each checks.
+// Puts one stage together: what it uses, trains and freezes, where its weights start, and its
+// module of the training graph: states, the forward function, the update, the initial values, the
+// evaluations. See README.md for the order of steps and what each checks.
 #ifndef VCC_COMPILER_ELABORATE_STAGE_H
 #define VCC_COMPILER_ELABORATE_STAGE_H
 
@@ -36,7 +37,8 @@ struct Evaluation {
 
 class Stage : public Environment {
 public:
-  Stage(Evaluator &evaluator, Model &model, vcs::StageOp op, llvm::ArrayRef<std::unique_ptr<Stage>> earlier)
+  Stage(Evaluator &evaluator, Model &model, vcs::StageOp op,
+        llvm::ArrayRef<std::unique_ptr<Stage>> earlier)
       : op(op), model(model), evaluator(evaluator), earlier(earlier) {}
 
   vcs::StageOp op;
@@ -91,14 +93,17 @@ private:
   LogicalResult update();
   FailureOr<Part *> optimizer(vcs::OptimizeOp optimize, Options &options);
   FailureOr<Value> scheduleFactor(FunctionBuilder &f);
-  LogicalResult updateGroup(FunctionBuilder &f, Part &rule, size_t index, const Tensor &gradient, const Tensor &factor);
+  LogicalResult updateGroup(FunctionBuilder &f, Part &rule, size_t index, const Tensor &gradient,
+                            const Tensor &factor);
   double baseRate = 0;
 
   // Initials.cpp
   LogicalResult initials();
   FailureOr<Tensor> initial(FunctionBuilder &f, Weight &weight);
 
-  Fault fault(FaultKind kind, mlir::Location loc, std::string message) { return evaluator.fault(kind, loc, std::move(message)); }
+  Fault fault(FaultKind kind, mlir::Location loc, std::string message) {
+    return evaluator.fault(kind, loc, std::move(message));
+  }
 };
 
 /// "group0:weight", "gradient:lm.head.weight".

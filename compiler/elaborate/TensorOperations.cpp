@@ -63,7 +63,8 @@ static FailureOr<Value> extreme(OperationCall &call) {
   Value best = numbers.front();
   for (const Value &value : numbers) {
     if (!value.isNumber())
-      return call.fault(FaultKind::TypeMismatch, "`" + call.name.str() + "` of " + value.describe());
+      return call.fault(FaultKind::TypeMismatch,
+                        "`" + call.name.str() + "` of " + value.describe());
     bool larger = *value.asNumber() > *best.asNumber();
     bool smaller = *value.asNumber() < *best.asNumber();
     if (kind == tg::ReduceKind::Max ? larger : smaller)
@@ -156,7 +157,8 @@ static FailureOr<Value> full(OperationCall &call) {
   if (failed(shape) || failed(value) || failed(call.needGraph()))
     return failure();
   GraphBuilder &g = call.graph();
-  mlir::Type element = call.at("value").asInt() ? mlir::Type(g.ops.getI32Type()) : g.ops.getF32Type();
+  mlir::Type element =
+      call.at("value").asInt() ? mlir::Type(g.ops.getI32Type()) : g.ops.getF32Type();
   return Value(g.splat(*value, element, *shape));
 }
 
@@ -185,7 +187,8 @@ static FailureOr<Value> uniform(OperationCall &call) {
   GraphBuilder &g = call.graph();
   FunctionBuilder &f = *call.evaluator.function;
   auto type = mlir::RankedTensorType::get(*shape, g.ops.getF32Type());
-  return Value(g.wrap(g.ops.create<tg::RandomUniformOp>(g.loc, type, f.rng(), f.site(sitePath(call, "uniform")))));
+  return Value(g.wrap(
+      g.ops.create<tg::RandomUniformOp>(g.loc, type, f.rng(), f.site(sitePath(call, "uniform")))));
 }
 
 static FailureOr<Value> matmul(OperationCall &call) {
@@ -223,7 +226,9 @@ static FailureOr<Value> attention(OperationCall &call) {
     return failure();
   GraphBuilder &g = call.graph();
   if (q->dim(2) % k->dim(2) != 0)
-    return g.mismatch(std::to_string(k->dim(2)) + " key heads do not divide " + std::to_string(q->dim(2)) + " query heads", *q, 2, *k, 2);
+    return g.mismatch(std::to_string(k->dim(2)) + " key heads do not divide " +
+                          std::to_string(q->dim(2)) + " query heads",
+                      *q, 2, *k, 2);
   double scale = 1 / std::sqrt(static_cast<double>(q->dim(3)));
   if (!call.at("scale").isNone()) {
     auto given = call.number("scale");
@@ -232,14 +237,17 @@ static FailureOr<Value> attention(OperationCall &call) {
     scale = *given;
   }
   if (!(*dropout >= 0 && *dropout < 1))
-    return call.fault(FaultKind::BadValue, "the rate of dropout must be in [0, 1) but is " + call.at("dropout").print());
+    return call.fault(FaultKind::BadValue,
+                      "the rate of dropout must be in [0, 1) but is " + call.at("dropout").print());
   mlir::Value lengths, rng;
   if (!call.at("lengths").isNone()) {
     auto given = call.tensor("lengths");
     if (failed(given) || failed(g.requireInt(*given, "`lengths` of `attention`")))
       return failure();
     if (given->rank() != 1 || given->dim(0) != q->dim(0))
-      return call.fault(FaultKind::ShapeMismatch, "`lengths` of `attention` is " + formatType(given->type()) + " but must be i32[" + std::to_string(q->dim(0)) + "]");
+      return call.fault(FaultKind::ShapeMismatch,
+                        "`lengths` of `attention` is " + formatType(given->type()) +
+                            " but must be i32[" + std::to_string(q->dim(0)) + "]");
     lengths = given->value;
   }
   FunctionBuilder &f = *call.evaluator.function;
@@ -250,9 +258,10 @@ static FailureOr<Value> attention(OperationCall &call) {
     site = f.site(sitePath(call, "attention"));
   }
   auto stats = mlir::RankedTensorType::get({q->dim(0), q->dim(2), q->dim(1)}, g.ops.getF32Type());
-  auto op = g.ops.create<tg::AttentionOp>(g.loc, q->type(), stats, q->value, k->value, v->value, lengths, rng,
-                                          *causal ? g.ops.getUnitAttr() : mlir::UnitAttr(), g.ops.getF64FloatAttr(scale),
-                                          g.ops.getF64FloatAttr(rate), site);
+  auto op = g.ops.create<tg::AttentionOp>(
+      g.loc, q->type(), stats, q->value, k->value, v->value, lengths, rng,
+      *causal ? g.ops.getUnitAttr() : mlir::UnitAttr(), g.ops.getF64FloatAttr(scale),
+      g.ops.getF64FloatAttr(rate), site);
   return Value(g.wrap(op.getOut(), q->origins));
 }
 
@@ -264,7 +273,8 @@ static FailureOr<Value> crossEntropy(OperationCall &call) {
     return failure();
   GraphBuilder &g = call.graph();
   auto type = mlir::RankedTensorType::get({logits->dim(0)}, g.ops.getF32Type());
-  auto op = g.ops.create<tg::CrossEntropyOp>(g.loc, type, type, logits->value, labels->value, g.ops.getF64FloatAttr(*smoothing),
+  auto op = g.ops.create<tg::CrossEntropyOp>(g.loc, type, type, logits->value, labels->value,
+                                             g.ops.getF64FloatAttr(*smoothing),
                                              g.ops.getI64IntegerAttr(*ignore));
   return Value(g.wrap(op.getLoss(), logits->origins[0]));
 }
@@ -287,10 +297,15 @@ static FailureOr<Value> splice(OperationCall &call) {
   if (field->visual)
     return call.fault(FaultKind::BadValue, "`" + field->source->name + "` is spliced twice");
   if (!field->source->hasVisualPlace)
-    return call.fault(FaultKind::BadValue, "`" + field->source->name + "` has no place for visual rows: its template does not name `{visual}`")
+    return call
+        .fault(FaultKind::BadValue,
+               "`" + field->source->name +
+                   "` has no place for visual rows: its template does not name `{visual}`")
         .note(field->source->loc, "the field is declared here");
   if (visual->dim(0) != field->source->rows)
-    return call.fault(FaultKind::ShapeMismatch, "the visual rows are for " + std::to_string(visual->dim(0)) + " samples but the field has " + std::to_string(field->source->rows));
+    return call.fault(FaultKind::ShapeMismatch,
+                      "the visual rows are for " + std::to_string(visual->dim(0)) +
+                          " samples but the field has " + std::to_string(field->source->rows));
   auto spliced = std::make_shared<TextField>(*field);
   spliced->visual = *visual;
   return Value(std::move(spliced));

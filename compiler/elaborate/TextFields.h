@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A text field of a batch as the loss sees it. Its tensors become inputs of the function when they are first read, because only then
-// is it known whether visual rows are spliced into it.
+// A text field of a batch as the loss sees it. Its tensors become inputs of the function when they
+// are first read, because only then is it known whether visual rows are spliced into it.
 #ifndef VCC_COMPILER_ELABORATE_TEXTFIELDS_H
 #define VCC_COMPILER_ELABORATE_TEXTFIELDS_H
 

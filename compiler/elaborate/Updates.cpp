@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The update of a stage as a graph: schedule, gradient hook, the optimizer's rule on each group's flat tensors, bounds, and zeroed gradients where
-// several micro-batches add up.
+// The update of a stage as a graph: schedule, gradient hook, the optimizer's rule on each group's
+// flat tensors, bounds, and zeroed gradients where several micro-batches add up.
 #include "compiler/elaborate/Stage.h"
 
 namespace vcc::elaborate {
@@ -13,25 +13,35 @@ using llvm::success;
 static Tensor readState(FunctionBuilder &f, const std::string &path, int64_t size) {
   GraphBuilder &g = f.graph;
   auto type = mlir::RankedTensorType::get({size}, g.ops.getF32Type());
-  return g.wrap(g.ops.create<tg::ReadOp>(g.loc, type, mlir::FlatSymbolRefAttr::get(g.ops.getContext(), path)));
+  return g.wrap(g.ops.create<tg::ReadOp>(g.loc, type,
+                                         mlir::FlatSymbolRefAttr::get(g.ops.getContext(), path)));
 }
 
 static void writeState(FunctionBuilder &f, const std::string &path, mlir::Value value) {
   GraphBuilder &g = f.graph;
-  g.ops.create<tg::WriteOp>(g.loc, mlir::FlatSymbolRefAttr::get(g.ops.getContext(), path), value, mlir::UnitAttr());
+  g.ops.create<tg::WriteOp>(g.loc, mlir::FlatSymbolRefAttr::get(g.ops.getContext(), path), value,
+                            mlir::UnitAttr());
 }
 
-static Tensor scalarInput(FunctionBuilder &f, StringRef name) { return f.input(name, {}, f.graph.ops.getF32Type(), {}); }
+static Tensor scalarInput(FunctionBuilder &f, StringRef name) {
+  return f.input(name, {}, f.graph.ops.getF32Type(), {});
+}
 
-static vcs::FnOp requireMethod(Evaluator &evaluator, Part &rule, StringRef name, mlir::Location loc) {
+static vcs::FnOp requireMethod(Evaluator &evaluator, Part &rule, StringRef name,
+                               mlir::Location loc) {
   vcs::FnOp method = Evaluator::findMethod(rule, name);
   if (!method)
-    Fault(evaluator.faults(), FaultKind::UnknownField, loc, "`" + rule.layerName() + "` has no `" + name.str() + "`").note(rule.layer->getLoc(), "declared here");
+    Fault(evaluator.faults(), FaultKind::UnknownField, loc,
+          "`" + rule.layerName() + "` has no `" + name.str() + "`")
+        .note(rule.layer->getLoc(), "declared here");
   return method;
 }
 
-/// The parameters of `declaration` filled from `options`, less the keys that are the language's own.
-static FailureOr<Part *> makeRule(Evaluator &evaluator, mlir::Operation *declaration, const Options &options, const std::vector<std::string> &own, mlir::Location loc) {
+/// The parameters of `declaration` filled from `options`, less the keys that are the language's
+/// own.
+static FailureOr<Part *> makeRule(Evaluator &evaluator, mlir::Operation *declaration,
+                                  const Options &options, const std::vector<std::string> &own,
+                                  mlir::Location loc) {
   CallArguments arguments;
   std::vector<std::string> known = own;
   for (vcs::ParamOp param : vcs::paramsOf(declaration))
@@ -40,7 +50,10 @@ static FailureOr<Part *> makeRule(Evaluator &evaluator, mlir::Operation *declara
     if (llvm::is_contained(own, name))
       continue;
     if (!llvm::is_contained(known, name))
-      return evaluator.fault(FaultKind::UnknownKey, options.loc(name), "`" + symbolName(declaration) + "` has no key `" + name + "`").help(suggest(name, known));
+      return evaluator
+          .fault(FaultKind::UnknownKey, options.loc(name),
+                 "`" + symbolName(declaration) + "` has no key `" + name + "`")
+          .help(suggest(name, known));
     arguments.names.push_back(name);
     arguments.values.push_back(value);
   }
@@ -53,8 +66,10 @@ FailureOr<Part *> Stage::optimizer(vcs::OptimizeOp optimize, Options &options) {
     return failure();
   auto *callable = callee->asCallable();
   if (!callable || !llvm::isa<vcs::OptimizerOp>(callable->declaration))
-    return fault(FaultKind::TypeMismatch, optimize.getLoc(), "an optimizer is needed here but this is " + callee->describe());
-  auto rule = makeRule(evaluator, callable->declaration, options, {"lr", "decay"}, optimize.getLoc());
+    return fault(FaultKind::TypeMismatch, optimize.getLoc(),
+                 "an optimizer is needed here but this is " + callee->describe());
+  auto rule =
+      makeRule(evaluator, callable->declaration, options, {"lr", "decay"}, optimize.getLoc());
   if (failed(rule))
     return failure();
   for (auto state : callable->declaration->getRegion(0).front().getOps<vcs::StateOp>())
@@ -63,21 +78,26 @@ FailureOr<Part *> Stage::optimizer(vcs::OptimizeOp optimize, Options &options) {
 }
 
 /// A duration in steps as a scalar of the graph.
-static FailureOr<Tensor> durationSteps(Evaluator &evaluator, FunctionBuilder &f, const Value &value, StringRef name, mlir::Location loc) {
+static FailureOr<Tensor> durationSteps(Evaluator &evaluator, FunctionBuilder &f, const Value &value,
+                                       StringRef name, mlir::Location loc) {
   GraphBuilder &g = f.graph;
   auto *quantity = value.asQuantity();
   if (!quantity || (quantity->unit != vcs::Unit::Steps && quantity->unit != vcs::Unit::Epochs))
-    return evaluator.fault(FaultKind::UnitMismatch, loc, "`" + name.str() + "` needs steps or epochs but is " + value.describe());
+    return evaluator.fault(FaultKind::UnitMismatch, loc,
+                           "`" + name.str() + "` needs steps or epochs but is " + value.describe());
   Tensor amount = g.splat(quantity->amount, g.ops.getF32Type(), {});
   if (quantity->unit == vcs::Unit::Steps)
     return amount;
-  return g.wrap(g.ops.create<tg::MulOp>(g.loc, amount.value, scalarInput(f, "step.per_epoch").value));
+  return g.wrap(
+      g.ops.create<tg::MulOp>(g.loc, amount.value, scalarInput(f, "step.per_epoch").value));
 }
 
 FailureOr<Value> Stage::scheduleFactor(FunctionBuilder &f) {
   auto clauses = op.getBody()->getOps<vcs::ScheduleOp>();
   if (clauses.empty())
-    return fault(FaultKind::MissingKey, op.getLoc(), "stage `" + name().str() + "` says no `schedule`").help("write `schedule constant { steps: 1000 }`");
+    return fault(FaultKind::MissingKey, op.getLoc(),
+                 "stage `" + name().str() + "` says no `schedule`")
+        .help("write `schedule constant { steps: 1000 }`");
   vcs::ScheduleOp clause = *clauses.begin();
   auto callee = evaluator.evaluate(clause.getSchedule());
   auto options = Options::read(evaluator, clause.getOptions(), "`schedule`", {});
@@ -85,21 +105,26 @@ FailureOr<Value> Stage::scheduleFactor(FunctionBuilder &f) {
     return failure();
   auto *callable = callee->asCallable();
   if (!callable || !llvm::isa<vcs::ScheduleDeclOp>(callable->declaration))
-    return fault(FaultKind::TypeMismatch, clause.getLoc(), "a schedule is needed here but this is " + callee->describe());
+    return fault(FaultKind::TypeMismatch, clause.getLoc(),
+                 "a schedule is needed here but this is " + callee->describe());
   auto length = options->integer("steps", 0);
   auto passes = options->number("epochs", 0);
   if (failed(length) || failed(passes))
     return failure();
   bool hasSteps = options->find("steps"), hasEpochs = options->find("epochs");
   if (hasSteps == hasEpochs)
-    return fault(FaultKind::MissingKey, clause.getLoc(), hasSteps ? "`schedule` says both `steps` and `epochs`" : "`schedule` says neither `steps` nor `epochs`");
+    return fault(FaultKind::MissingKey, clause.getLoc(),
+                 hasSteps ? "`schedule` says both `steps` and `epochs`"
+                          : "`schedule` says neither `steps` nor `epochs`");
   if (hasSteps ? *length < 1 : !(*passes > 0))
-    return fault(FaultKind::BadValue, options->loc(hasSteps ? "steps" : "epochs"), "a stage needs at least one step");
+    return fault(FaultKind::BadValue, options->loc(hasSteps ? "steps" : "epochs"),
+                 "a stage needs at least one step");
   if (hasSteps)
     steps = *length;
   else
     epochs = *passes;
-  auto rule = makeRule(evaluator, callable->declaration, *options, {"steps", "epochs"}, clause.getLoc());
+  auto rule =
+      makeRule(evaluator, callable->declaration, *options, {"steps", "epochs"}, clause.getLoc());
   if (failed(rule))
     return failure();
   vcs::FnOp method = requireMethod(evaluator, **rule, "factor", clause.getLoc());
@@ -111,12 +136,15 @@ FailureOr<Value> Stage::scheduleFactor(FunctionBuilder &f) {
     StringRef key = param.getName();
     arguments.names.push_back(key.str());
     if (key == "step" || key == "total") {
-      arguments.values.push_back(Value(scalarInput(f, key == "step" ? "step.index" : "step.total")));
+      arguments.values.push_back(
+          Value(scalarInput(f, key == "step" ? "step.index" : "step.total")));
       continue;
     }
     auto given = (*rule)->arguments.find(param.getNameAttr());
     if (given == (*rule)->arguments.end())
-      return fault(FaultKind::UnknownArgument, method.getLoc(), "`factor` asks for `" + key.str() + "`, which is neither `step`, `total` nor a parameter of the schedule");
+      return fault(FaultKind::UnknownArgument, method.getLoc(),
+                   "`factor` asks for `" + key.str() +
+                       "`, which is neither `step`, `total` nor a parameter of the schedule");
     auto steps = durationSteps(evaluator, f, given->second, key, options->loc(key));
     if (failed(steps))
       return failure();
@@ -126,7 +154,9 @@ FailureOr<Value> Stage::scheduleFactor(FunctionBuilder &f) {
 }
 
 /// The gradients of all groups after the optimizer's hook, if it has one.
-static FailureOr<std::vector<Tensor>> hookedGradients(Evaluator &evaluator, Part &rule, std::vector<Value> gradients, mlir::Location loc) {
+static FailureOr<std::vector<Tensor>> hookedGradients(Evaluator &evaluator, Part &rule,
+                                                      std::vector<Value> gradients,
+                                                      mlir::Location loc) {
   size_t count = gradients.size();
   Value list = Value::list(std::move(gradients));
   if (Evaluator::findMethod(rule, "gradients")) {
@@ -139,7 +169,10 @@ static FailureOr<std::vector<Tensor>> hookedGradients(Evaluator &evaluator, Part
   if (failed(items))
     return failure();
   if (items->size() != count)
-    return evaluator.fault(FaultKind::BadValue, loc, "`gradients` of `" + rule.layerName() + "` gives " + std::to_string(items->size()) + " tensors for " + std::to_string(count) + " groups");
+    return evaluator.fault(FaultKind::BadValue, loc,
+                           "`gradients` of `" + rule.layerName() + "` gives " +
+                               std::to_string(items->size()) + " tensors for " +
+                               std::to_string(count) + " groups");
   std::vector<Tensor> tensors;
   for (const Value &item : *items) {
     auto tensor = evaluator.toTensor(item, loc);
@@ -150,18 +183,22 @@ static FailureOr<std::vector<Tensor>> hookedGradients(Evaluator &evaluator, Part
   return tensors;
 }
 
-LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index, const Tensor &gradient, const Tensor &factor) {
+LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index,
+                                 const Tensor &gradient, const Tensor &factor) {
   Group &group = groups[index];
   GraphBuilder &g = f.graph;
   mlir::Location loc = (*op.getBody()->getOps<vcs::OptimizeOp>().begin()).getLoc();
-  g.loc = mlir::NameLoc::get(mlir::StringAttr::get(evaluator.context(), "group" + std::to_string(index)), loc);
+  g.loc = mlir::NameLoc::get(
+      mlir::StringAttr::get(evaluator.context(), "group" + std::to_string(index)), loc);
   mlir::Location here = g.loc;
   vcs::FnOp method = requireMethod(evaluator, rule, "update", loc);
   if (!method)
     return failure();
   Tensor one = g.splat(1, g.ops.getF32Type(), {});
-  Tensor step = g.wrap(g.ops.create<tg::AddOp>(g.loc, scalarInput(f, "step.index").value, one.value));
-  Tensor rate = g.wrap(g.ops.create<tg::MulOp>(g.loc, g.splat(group.lr, g.ops.getF32Type(), {}).value, factor.value));
+  Tensor step =
+      g.wrap(g.ops.create<tg::AddOp>(g.loc, scalarInput(f, "step.index").value, one.value));
+  Tensor rate = g.wrap(g.ops.create<tg::MulOp>(
+      g.loc, g.splat(group.lr, g.ops.getF32Type(), {}).value, factor.value));
   CallArguments arguments;
   for (vcs::ParamOp param : vcs::paramsOf(method)) {
     StringRef key = param.getName();
@@ -179,38 +216,49 @@ LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index, c
     else if (llvm::is_contained(moments, key.str()))
       arguments.values.push_back(Value(readState(f, groupState(index, key), group.size)));
     else
-      return fault(FaultKind::UnknownArgument, method.getLoc(), "`update` asks for `" + key.str() + "`, which is neither `w`, `g`, `step`, `lr`, `decay` nor a state");
+      return fault(FaultKind::UnknownArgument, method.getLoc(),
+                   "`update` asks for `" + key.str() +
+                       "`, which is neither `w`, `g`, `step`, `lr`, `decay` nor a state");
   }
   auto result = evaluator.callMethod(rule, "update", arguments, loc);
   if (failed(result))
     return failure();
-  std::vector<Value> values = result->asSequence() ? *result->asSequence() : std::vector<Value>{*result};
+  std::vector<Value> values =
+      result->asSequence() ? *result->asSequence() : std::vector<Value>{*result};
   if (values.size() != 1 + moments.size())
-    return fault(FaultKind::BadValue, method.getLoc(), "`update` gives " + std::to_string(values.size()) + " values but the weights and " + std::to_string(moments.size()) + " states are needed");
+    return fault(FaultKind::BadValue, method.getLoc(),
+                 "`update` gives " + std::to_string(values.size()) +
+                     " values but the weights and " + std::to_string(moments.size()) +
+                     " states are needed");
   g.loc = here;
   for (auto [i, value] : llvm::enumerate(values)) {
     auto tensor = evaluator.toTensor(value, method.getLoc());
     if (failed(tensor))
       return failure();
     if (tensor->rank() != 1 || tensor->dim(0) != group.size || !tensor->element().isF32())
-      return fault(FaultKind::ShapeMismatch, method.getLoc(), "`update` gives " + formatType(tensor->type()) + " for a group of f32[" + std::to_string(group.size) + "]");
+      return fault(FaultKind::ShapeMismatch, method.getLoc(),
+                   "`update` gives " + formatType(tensor->type()) + " for a group of f32[" +
+                       std::to_string(group.size) + "]");
     mlir::Value stored = tensor->value;
     if (i == 0 && group.bounds) {
       mlir::Value low = g.splat(group.bounds->first, g.ops.getF32Type(), {group.size}).value;
       mlir::Value high = g.splat(group.bounds->second, g.ops.getF32Type(), {group.size}).value;
-      stored = g.ops.create<tg::MinOp>(g.loc, g.ops.create<tg::MaxOp>(g.loc, stored, low).getResult(), high);
+      stored = g.ops.create<tg::MinOp>(
+          g.loc, g.ops.create<tg::MaxOp>(g.loc, stored, low).getResult(), high);
     }
     writeState(f, groupState(index, i == 0 ? "weight" : moments[i - 1]), stored);
   }
   if (batch->accumulate > 1)
-    writeState(f, groupState(index, "gradient"), g.splat(0, g.ops.getF32Type(), {group.size}).value);
+    writeState(f, groupState(index, "gradient"),
+               g.splat(0, g.ops.getF32Type(), {group.size}).value);
   return success();
 }
 
 LogicalResult Stage::update() {
   auto clauses = op.getBody()->getOps<vcs::OptimizeOp>();
   if (clauses.empty())
-    return fault(FaultKind::MissingKey, op.getLoc(), "stage `" + name().str() + "` says no `optimize`");
+    return fault(FaultKind::MissingKey, op.getLoc(),
+                 "stage `" + name().str() + "` says no `optimize`");
   vcs::OptimizeOp clause = *clauses.begin();
   auto options = Options::read(evaluator, clause.getOptions(), "`optimize`", {});
   if (failed(options))
@@ -228,14 +276,18 @@ LogicalResult Stage::update() {
     return llvm::success(good);
   };
   auto factor = scheduleFactor(f);
-  auto scalar = failed(factor) ? FailureOr<Tensor>(failure()) : evaluator.toTensor(*factor, clause.getLoc());
+  auto scalar =
+      failed(factor) ? FailureOr<Tensor>(failure()) : evaluator.toTensor(*factor, clause.getLoc());
   if (failed(scalar))
     return leave(false);
   GraphBuilder &g = f.graph;
   g.loc = clause.getLoc();
   if (scalar->rank() != 0 || !scalar->element().isF32())
-    return leave(succeeded(LogicalResult(fault(FaultKind::ShapeMismatch, clause.getLoc(), "the schedule's factor is " + formatType(scalar->type()) + " but must be one number"))));
-  Tensor rate = g.wrap(g.ops.create<tg::MulOp>(g.loc, g.splat(baseRate, g.ops.getF32Type(), {}).value, scalar->value));
+    return leave(succeeded(LogicalResult(fault(
+        FaultKind::ShapeMismatch, clause.getLoc(),
+        "the schedule's factor is " + formatType(scalar->type()) + " but must be one number"))));
+  Tensor rate = g.wrap(g.ops.create<tg::MulOp>(
+      g.loc, g.splat(baseRate, g.ops.getF32Type(), {}).value, scalar->value));
   if (failed(f.output("lr", rate)))
     return leave(false);
   std::vector<Value> gradients;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an expression of the language evaluates to: a compile-time value (number, string, list, part, function, ...) or a
-// tensor, which is a value of the training graph together with the place where each of its sizes was decided. Values are
-// cheap to copy: whatever is large is shared and immutable.
+// What an expression of the language evaluates to: a compile-time value (number, string, list,
+// part, function, ...) or a tensor, which is a value of the training graph together with the place
+// where each of its sizes was decided. Values are cheap to copy: whatever is large is shared and
+// immutable.
 #ifndef VCC_COMPILER_ELABORATE_VALUES_H
 #define VCC_COMPILER_ELABORATE_VALUES_H
 
@@ -57,7 +58,8 @@ struct RangeValue {
   int64_t begin, end;
 };
 
-/// How a weight starts: `normal(0.0, 0.02)`. `parameters` are numbers; `table` holds explicit elements in row-major order.
+/// How a weight starts: `normal(0.0, 0.02)`. `parameters` are numbers; `table` holds explicit
+/// elements in row-major order.
 struct Initializer {
   enum class Kind { Zeros, Ones, Constant, Normal, Uniform, XavierUniform, Table };
   Kind kind;
@@ -168,8 +170,8 @@ private:
   std::variant<NoneValue, bool, int64_t, double, std::shared_ptr<const std::string>,
                std::shared_ptr<const Tensor>, Quantity, RangeValue,
                std::shared_ptr<const Initializer>, std::shared_ptr<const StructValue>, Callable,
-               Part *, Weight *, std::shared_ptr<TextField>, BatchValue, List,
-               TupleTag, BuiltinName, Word, EllipsisValue, SliceValue>
+               Part *, Weight *, std::shared_ptr<TextField>, BatchValue, List, TupleTag,
+               BuiltinName, Word, EllipsisValue, SliceValue>
       storage;
 };
 

@@ -26,8 +26,9 @@ namespace vcc::opt {
 
 void registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<vcs::VcsDialect, tg::TgDialect, exec::ExecDialect>();
-  registry.insert<mlir::func::FuncDialect, mlir::arith::ArithDialect, mlir::scf::SCFDialect, mlir::cf::ControlFlowDialect,
-                  mlir::vector::VectorDialect, mlir::math::MathDialect, mlir::memref::MemRefDialect, mlir::LLVM::LLVMDialect>();
+  registry.insert<mlir::func::FuncDialect, mlir::arith::ArithDialect, mlir::scf::SCFDialect,
+                  mlir::cf::ControlFlowDialect, mlir::vector::VectorDialect,
+                  mlir::math::MathDialect, mlir::memref::MemRefDialect, mlir::LLVM::LLVMDialect>();
 }
 
 void registerPasses() {
