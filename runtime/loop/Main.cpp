@@ -8,6 +8,7 @@
 #include "runtime/program/Failure.h"
 #include "runtime/program/Suggest.h"
 #include "runtime/report/History.h"
+#include "runtime/weights/Files.h"
 #include "runtime/weights/Hash.h"
 
 #include <fmt/format.h>
@@ -25,6 +26,12 @@ static void checkProgram(const VccProgram &program) {
   if (program.magic != VCC_ABI_MAGIC || program.version != VCC_ABI_VERSION)
     throw Failure(Exit::Internal, fmt::format("the program has ABI {:#x} version {}, but this runtime {:#x} version {}",
                                               program.magic, program.version, VCC_ABI_MAGIC, VCC_ABI_VERSION));
+}
+
+/// What a run can only be taken up by: this manifest with these kernels, tables and this runtime.
+static std::string fingerprintOf(std::string_view manifest) {
+  MappedFile image("/proc/self/exe");
+  return hexOf(Hash().update(manifest.data(), manifest.size()).update(image.data(), image.size()).digest());
 }
 
 static int usableThreads() {
@@ -131,7 +138,7 @@ static Exit act(const std::vector<std::string> &arguments, const VccProgram &pro
   if (options.threads == 0)
     options.threads = usableThreads();
   auto world = makeSingleWorld();
-  RunContext context{manifest, program, options, sources, *world, hexOf(hashOf(json.data(), json.size()))};
+  RunContext context{manifest, program, options, sources, *world, fingerprintOf(json)};
   return options.action == Options::Action::Evaluate ? evaluateStages(context) : trainStages(context);
 }
 

@@ -22,7 +22,7 @@ struct Progress {
   int64_t step = 0;       // optimizer steps done
   uint64_t seed = 0;
   int64_t logBytes = 0;   // length of the log when the checkpoint was made
-  std::string program;    // fingerprint of the manifest
+  std::string program;    // fingerprint of manifest, kernels and runtime
   std::string frozen;     // fingerprint of the frozen weights
   std::map<std::string, std::string> stages; // identity of the weights that the stage started from
 };
