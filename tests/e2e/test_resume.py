@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that is killed at any moment and started again gives the same steps bit for bit as one that was not, dropout on; the log holds
+every step once. What differs between programs (kernels, seed) is refused, what does not differ (threads) is not."""
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+import programs
+
+STAGE = "pretrain"
+STEPS = 40
+
+
+def setUpModule():
+    global FOLDER, DATA, PROGRAM, WHOLE
+    FOLDER = programs.fresh_folder()
+    DATA = programs.words_data(pathlib.Path(FOLDER.name) / "data")
+    PROGRAM = programs.compiled("words")
+    WHOLE = pathlib.Path(FOLDER.name) / "whole"
+    programs.succeed(*command(WHOLE, 2))
+
+
+def tearDownModule():
+    FOLDER.cleanup()
+
+
+def command(out, threads, *options, program=None):
+    return [program or PROGRAM, "--stage", STAGE, "--data", DATA, "--out", out, "--threads", threads, *options]
+
+
+def lines_in(log):
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+class Resume(unittest.TestCase):
+    maxDiff = None
+
+    def out(self, name):
+        return pathlib.Path(FOLDER.name) / name
+
+    def kill_at(self, out, lines, threads=2):
+        """Starts the run and kills it once its log has grown to `lines`; whether it was killed before it ended."""
+        process = subprocess.Popen([str(word) for word in command(out, threads)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.time() + programs.SECONDS
+        while process.poll() is None and lines_in(out / STAGE / "log.jsonl") < lines:
+            self.assertLess(time.time(), deadline, "the run does not move on")
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        return process.wait() == -signal.SIGKILL
+
+    def same(self, out, other=None):
+        expected = [programs.numbers_of(step) for step in programs.steps_of(other or WHOLE, STAGE)]
+        found = [programs.numbers_of(step) for step in programs.steps_of(out, STAGE)]
+        self.assertEqual([step["step"] for step in found], list(range(STEPS)))
+        self.assertEqual(found, expected)
+        self.assertEqual(programs.read_tensors(out / STAGE / "weights.safetensors")[0],
+                         programs.read_tensors((other or WHOLE) / STAGE / "weights.safetensors")[0])
+
+    def test_killed_at_random_steps(self):
+        seed = programs.chosen_seed()
+        generator, killed = random.Random(seed), 0
+        with self.subTest(seed=seed):
+            for number in range(3):
+                out = self.out(f"killed{number}")
+                for lines in sorted(generator.sample(range(2, STEPS), 3)):
+                    killed += self.kill_at(out, lines)
+                programs.succeed(*command(out, 2))
+                self.same(out)
+            self.assertGreater(killed, 2, "the runs ended before they were killed")
+
+    def test_killed_while_saving(self):
+        """The kill falls between the writes of a checkpoint: what stands half there is passed over and cleared away."""
+        out = self.out("saving")
+        programs.succeed(*command(out, 2, "--max-steps", 10))
+        checkpoints = out / STAGE / "checkpoints"
+        newest = max(checkpoints.iterdir())
+        partial = checkpoints / "step-00000012.partial"
+        shutil.copytree(newest, partial)
+        (partial / "DONE").unlink()
+        undone = checkpoints / "step-00000011"
+        shutil.copytree(newest, undone)
+        content = (undone / "state.safetensors").read_bytes()
+        (undone / "state.safetensors").write_bytes(content[:len(content) // 2])
+        with open(out / STAGE / "log.jsonl", "a") as log:
+            log.write('{"step":10,"lo')
+        ended = programs.run(*command(out, 2))
+        self.assertEqual(ended.code, 0, ended)
+        self.assertIn("step-00000011", ended.out + ended.err)
+        self.assertFalse(partial.exists())
+        self.same(out)
+
+    def test_stopped_by_signal(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(signal=number):
+                out = self.out(f"signal{int(number)}")
+                process = subprocess.Popen([str(word) for word in command(out, 2)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                while process.poll() is None and lines_in(out / STAGE / "log.jsonl") < 8:
+                    time.sleep(0.001)
+                process.send_signal(number)
+                text, _ = process.communicate(timeout=programs.SECONDS)
+                self.assertEqual(process.returncode, 75, text)
+                self.assertIn("run again to go on", text)
+                done = len(programs.steps_of(out, STAGE))
+                self.assertTrue((out / STAGE / "checkpoints" / f"step-{done:08}" / "DONE").exists(), text)
+                programs.succeed(*command(out, 2))
+                self.same(out)
+
+    def test_max_steps_then_on(self):
+        out = self.out("max")
+        programs.succeed(*command(out, 2, "--max-steps", 7))
+        self.assertEqual(len(programs.steps_of(out, STAGE)), 7)
+        programs.succeed(*command(out, 2))
+        self.same(out)
+        again = programs.succeed(*command(out, 2))
+        self.assertIn("done before", again)
+
+    def test_threads(self):
+        """One thread and two give the same numbers: kernels do not depend on threads, and neither do the products at these sizes."""
+        out = self.out("single")
+        programs.succeed(*command(out, 1))
+        self.same(out)
+
+    def test_same_bytes_when_compiled_again(self):
+        again = self.out("again.bin")
+        programs.succeed(programs.VCC, "compile", programs.RECIPES / "words.vcs", "-o", again, seconds=300)
+        self.assertEqual(again.read_bytes(), PROGRAM.read_bytes())
+
+    def test_other_kernels_are_refused(self):
+        other = programs.compiled("words", "-D", "rate=0.3")
+        manifests = [json.loads(programs.succeed(program, "--manifest")) for program in (PROGRAM, other)]
+        self.assertEqual(manifests[0], manifests[1])  # the rate of dropout is in the kernels only
+        out = self.out("kernels")
+        programs.succeed(*command(out, 2, "--max-steps", 5))
+        before = sorted((path, path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file() and path.name != ".lock")
+        ended = programs.run(*command(out, 2, program=other))
+        self.assertEqual(ended.code, 3, ended)
+        self.assertIn("another compilation", ended.err)
+        self.assertEqual(before, sorted((path, path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file() and path.name != ".lock"))
+        programs.succeed(*command(out, 2, "--resume", "never", program=other))
+        self.assertNotEqual([step["loss"] for step in programs.steps_of(out, STAGE)], [step["loss"] for step in programs.steps_of(WHOLE, STAGE)])
+
+    def test_other_seed_is_refused(self):
+        out = self.out("seed")
+        programs.succeed(*command(out, 2, "--max-steps", 5))
+        ended = programs.run(*command(out, 2, "--seed", 7))
+        self.assertEqual(ended.code, 1, ended)
+        self.assertIn("has seed 0, but this run has 7", ended.err)
+
+    def test_two_runs_in_one_folder(self):
+        out = self.out("two")
+        first = subprocess.Popen([str(word) for word in command(out, 2)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while first.poll() is None and lines_in(out / STAGE / "log.jsonl") < 3:
+            time.sleep(0.001)
+        os.kill(first.pid, signal.SIGSTOP)
+        second = programs.run(*command(out, 2))
+        os.kill(first.pid, signal.SIGCONT)
+        self.assertEqual(first.wait(timeout=programs.SECONDS), 0)
+        self.assertEqual(second.code, 1, second)
+        self.assertIn("another run", second.err)
+        self.same(out)
+
+
+class Dump(unittest.TestCase):
+    """A dump changes no number, and holds what a step read, wrote and was told."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.out = pathlib.Path(FOLDER.name) / "dumped"
+        programs.succeed(*command(cls.out, 2, "--dump", "0,1,17"))
+        cls.tensors = {step: programs.read_tensors(cls.out / STAGE / "dump" / f"step-{step:06}.safetensors")[0] for step in (0, 1, 17)}
+        manifest = json.loads(programs.succeed(PROGRAM, "--manifest"))
+        cls.stage = next(stage for stage in manifest["stages"] if stage["name"] == STAGE)
+
+    def test_numbers_are_those_without(self):
+        self.assertEqual([programs.numbers_of(step) for step in programs.steps_of(self.out, STAGE)],
+                         [programs.numbers_of(step) for step in programs.steps_of(WHOLE, STAGE)])
+        self.assertEqual(programs.read_tensors(self.out / STAGE / "weights.safetensors")[0], programs.read_tensors(WHOLE / STAGE / "weights.safetensors")[0])
+
+    def test_only_the_named_steps(self):
+        self.assertEqual(sorted(path.name for path in (self.out / STAGE / "dump").iterdir()),
+                         ["step-000000.safetensors", "step-000001.safetensors", "step-000017.safetensors"])
+
+    def test_what_it_holds(self):
+        weights = {state["path"]: tuple(state["shape"]) for state in self.stage["states"]
+                   if state["kind"] == "weight" and ":" not in state["path"]}
+        self.assertGreater(len(weights), 10)
+        for step, tensors in self.tensors.items():
+            for path, shape in weights.items():
+                for part in ("before", "gradient", "after"):
+                    self.assertEqual(tensors[f"{part}/{path}"][:2], ("F32", shape), (step, part, path))
+            for micro in (0, 1):
+                for name, dtype in (("line.ids", "I32"), ("line.labels", "I32"), ("line.length", "I32"), ("line.supervised", "F32"), ("rng", "I32")):
+                    self.assertEqual(tensors[f"input/{micro}/{name}"][0], dtype)
+            self.assertNotEqual(tensors["input/0/line.ids"][2], tensors["input/1/line.ids"][2])
+            self.assertTrue(any(name.startswith("moment/") for name in tensors))
+
+    def test_one_step_follows_from_the_other(self):
+        first, second = self.tensors[0], self.tensors[1]
+        after = {name[6:]: content for name, content in first.items() if name.startswith("after/")}
+        self.assertEqual(after, {name[7:]: content for name, content in second.items() if name.startswith("before/")})
+        trained = [name for name, content in second.items() if name.startswith("after/") and content != second["before/" + name[6:]]]
+        self.assertEqual(len(trained), len(after), "some weights did not move in step 1")
+
+    def test_losses_are_those_of_the_log(self):
+        import struct
+        for step, tensors in self.tensors.items():
+            logged = programs.steps_of(self.out, STAGE)[step]
+            for name in ("loss", "loss.lm", "lr", "grad_norm"):
+                value = struct.unpack("<f", tensors[f"output/{name}"][2])[0]
+                self.assertEqual(value, struct.unpack("<f", struct.pack("<f", logged[name]))[0], (step, name))
+
+    def test_steps_out_of_range(self):
+        ended = programs.run(*command(pathlib.Path(FOLDER.name) / "beyond", 2, "--dump", "40"))
+        self.assertEqual(ended.code, 1, ended)
+        self.assertIn("steps 0 to 39", ended.err)
+
+
+if __name__ == "__main__":
+    unittest.main()
