@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <random>
@@ -59,6 +60,8 @@ void scoreGradRow(void *const *buffers, const int64_t *ints, int64_t begin, int6
       dp[j] = scale * p[j] * (dp[j] - delta);
   }
 }
+
+constexpr unsigned char Untouched = 0xa5;
 
 int64_t Width = 0;
 
@@ -134,6 +137,8 @@ struct Fixture {
     int64_t q = S.b * S.sq * S.h * S.d, k = S.b * S.sk * S.g * S.d;
     return i == K || i == V || i == DK || i == DV ? k : i == Lse ? S.b * S.h * S.sq : q;
   }
+  /// Room of the workspace in the arena: more than the launch is told of.
+  int64_t workspaceBytes() const { return int64_t(Bytes - Offset[Work]); }
   std::vector<float> copy(int i) { return {floats(i), floats(i) + elements(i)}; }
 };
 
@@ -213,9 +218,36 @@ TEST(Attention, ThreadsDoNotChangeABit) {
 }
 
 TEST(Attention, ScratchDoesNotGrowWithQueries) {
-  Fixture fixture(Sizes{1, 500, 16, 1, 1, 8, false, false}, 2, 1);
-  Reference reference = naive(fixture);
-  expectNear(fixture.copy(Fixture::DK), reference.dk, "dk");
+  // The workspace has room for two rows; all behind what the ABI gives the launch stays as it was.
+  for (int64_t queries : {2, 500}) {
+    Fixture fixture(Sizes{1, queries, 16, 1, 1, 8, false, false}, 2, 1);
+    EXPECT_LE(fixture.Ints[VCC_ATTENTION_WORKSPACE_BYTES_PER_THREAD], 2 * (2 * 16 + 2) * 4 + 64);
+    auto *work = reinterpret_cast<unsigned char *>(fixture.floats(Fixture::Work));
+    int64_t given = fixture.Ints[VCC_ATTENTION_WORKSPACE_BYTES_PER_THREAD] / 64 * 64;
+    int64_t reserved = fixture.workspaceBytes();
+    ASSERT_GT(reserved, given);
+    std::fill(work, work + reserved, Untouched);
+    fixture.Device->run(0);
+    EXPECT_FALSE(std::all_of(work, work + given, [](unsigned char byte) { return byte == Untouched; }));
+    EXPECT_TRUE(std::all_of(work + given, work + reserved, [](unsigned char byte) { return byte == Untouched; }))
+        << queries << " queries wrote behind their scratch";
+    Reference reference = naive(fixture);
+    expectNear(fixture.copy(Fixture::Out), reference.out, "out");
+    expectNear(fixture.copy(Fixture::DK), reference.dk, "dk");
+  }
+}
+
+TEST(Attention, ARowThatDoesNotFitItsScratchIsRefused) {
+  Fixture fixture(Sizes{1, 4, 16, 1, 1, 8, false, false}, 2, 1);
+  fixture.Ints[VCC_ATTENTION_WORKSPACE_BYTES_PER_THREAD] = 64;
+  Executor fresh(fixture.Stage, 1);
+  try {
+    fresh.run(0);
+    FAIL() << "ran";
+  } catch (const Failure &failure) {
+    EXPECT_EQ(failure.code(), Exit::Internal);
+    EXPECT_NE(std::string(failure.what()).find("64 bytes of scratch per thread"), std::string::npos) << failure.what();
+  }
 }
 
 } // namespace

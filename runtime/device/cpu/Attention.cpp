@@ -11,16 +11,35 @@
 #include <oneapi/dnnl/dnnl.h>
 
 #include <algorithm>
+#include <atomic>
 
 namespace vcc::runtime {
 
 namespace {
 
-/// C (m x n, leading dimension ldc) = op(A) op(B) + beta C, row-major.
-void product(char transA, char transB, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
-             const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
-  dnnl_sgemm(transA, transB, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
-}
+/// The products of one launch. A body that runs on threads must not throw, so the first refusal is kept and thrown after.
+class Products {
+public:
+  explicit Products(const VccLaunch &launch) : Of(launch) {}
+
+  /// C (m x n, leading dimension ldc) = op(A) op(B) + beta C, row-major.
+  void operator()(char transA, char transB, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                  const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+    dnnl_status_t status = dnnl_sgemm(transA, transB, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
+    if (status != dnnl_success)
+      Status.store(status, std::memory_order_relaxed);
+  }
+
+  /// To be called after the threads have joined.
+  void check() {
+    if (dnnl_status_t status = Status.exchange(dnnl_success); status != dnnl_success)
+      failLaunch(Of, fmt::format("has a product that oneDNN could not compute (status {})", int(status)));
+  }
+
+private:
+  const VccLaunch &Of;
+  std::atomic<dnnl_status_t> Status{dnnl_success};
+};
 
 struct Sizes {
   int64_t b, sq, sk, h, g, d;
@@ -63,7 +82,7 @@ struct Sizes {
 class AttentionLaunch final : public Launch {
 public:
   AttentionLaunch(const VccLaunch &launch, const StageMemory &memory, int threads)
-      : S(launch, threads), Softmax(launch.kernel) {
+      : S(launch, threads), Product(launch), Softmax(launch.kernel) {
     checkCounts(launch, 7, VCC_ATTENTION_INTS);
     auto resolve = [&](int i) { return memory.resolve(launch.buffers[i]); };
     Q = reinterpret_cast<const float *>(resolve(0));
@@ -87,6 +106,7 @@ public:
         runBlock(item / (S.h * Blocks), item / Blocks % S.h, item % Blocks,
                  Workspace + thread * S.bytesPerThread);
     });
+    Product.check();
   }
 
 private:
@@ -99,15 +119,16 @@ private:
     auto *visible = reinterpret_cast<int32_t *>(scores + S.blockRows * S.sk);
     for (int64_t i = 0; i < rows; ++i)
       visible[i] = S.visible(Lengths, b, first + i);
-    product('N', 'T', rows, S.sk, S.d, q, strideQ, k, strideK, 0, scores, S.sk);
+    Product('N', 'T', rows, S.sk, S.d, q, strideQ, k, strideK, 0, scores, S.sk);
     void *buffers[] = {scores, visible, Lse + (b * S.h + h) * S.sq + first};
     int64_t ints[] = {1, rows, 0, S.sk, 0, 1, 0, 1, S.scaleBits};
     Softmax(buffers, ints, 0, rows);
-    product('N', 'N', rows, S.d, S.sk, scores, S.sk, v, strideK, 0,
+    Product('N', 'N', rows, S.d, S.sk, scores, S.sk, v, strideK, 0,
             Out + ((b * S.sq + first) * S.h + h) * S.d, strideQ);
   }
 
   Sizes S;
+  Products Product;
   VccKernel Softmax;
   const float *Q, *K, *V;
   float *Out, *Lse;
@@ -119,8 +140,8 @@ private:
 class AttentionGradLaunch final : public Launch {
 public:
   AttentionGradLaunch(const VccLaunch &launch, const StageMemory &memory, int threads)
-      : S(launch, threads), Probabilities(launch.kernel), ScoreGrad(launch.kernel2),
-        Delta(launch.kernel3) {
+      : S(launch, threads), Product(launch), Probabilities(launch.kernel),
+        ScoreGrad(launch.kernel2), Delta(launch.kernel3) {
     checkCounts(launch, 11, VCC_ATTENTION_INTS);
     std::byte *at[11];
     for (int i = 0; i < 11; ++i)
@@ -144,6 +165,7 @@ public:
       for (int64_t item = begin; item < end; ++item)
         runKeyHead(item / S.g, item % S.g, Workspace + thread * S.bytesPerThread);
     });
+    Product.check();
   }
 
 private:
@@ -167,12 +189,12 @@ private:
     for (int64_t i = 0; i < rows; ++i)
       visible[i] = S.visible(Lengths, b, first + i);
 
-    product('N', 'T', rows, S.sk, S.d, Q + atQ, strideQ, K + atK, strideK, 0, p, S.sk);
+    Product('N', 'T', rows, S.sk, S.d, Q + atQ, strideQ, K + atK, strideK, 0, p, S.sk);
     void *scores[] = {p, visible, Lse + (b * S.h + h) * S.sq + first};
     int64_t scoreInts[] = {1, rows, 0, S.sk, 0, 1, 0, 1, S.scaleBits};
     Probabilities(scores, scoreInts, 0, rows);
 
-    product('N', 'T', rows, S.sk, S.d, DOut + atQ, strideQ, V + atK, strideK, 0, ds, S.sk);
+    Product('N', 'T', rows, S.sk, S.d, DOut + atQ, strideQ, V + atK, strideK, 0, ds, S.sk);
     void *deltas[] = {Out + atQ, DOut + atQ, delta};
     int64_t deltaInts[] = {1, rows, 0, strideQ, 0, strideQ, 0, 1};
     Delta(deltas, deltaInts, 0, rows);
@@ -180,12 +202,13 @@ private:
     int64_t gradInts[] = {1, rows, 0, S.sk, 0, S.sk, 0, 1, S.scaleBits};
     ScoreGrad(grads, gradInts, 0, rows);
 
-    product('N', 'N', rows, S.d, S.sk, ds, S.sk, K + atK, strideK, 0, DQ + atQ, strideQ);
-    product('T', 'N', S.sk, S.d, rows, ds, S.sk, Q + atQ, strideQ, beta, DK + atK, strideK);
-    product('T', 'N', S.sk, S.d, rows, p, S.sk, DOut + atQ, strideQ, beta, DV + atK, strideK);
+    Product('N', 'N', rows, S.d, S.sk, ds, S.sk, K + atK, strideK, 0, DQ + atQ, strideQ);
+    Product('T', 'N', S.sk, S.d, rows, ds, S.sk, Q + atQ, strideQ, beta, DK + atK, strideK);
+    Product('T', 'N', S.sk, S.d, rows, p, S.sk, DOut + atQ, strideQ, beta, DV + atK, strideK);
   }
 
   Sizes S;
+  Products Product;
   VccKernel Probabilities, ScoreGrad, Delta;
   float *Q, *K, *V, *Out, *Lse, *DOut, *DQ, *DK, *DV;
   const int32_t *Lengths;
