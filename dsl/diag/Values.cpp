@@ -32,6 +32,11 @@ std::string plural(int64_t Value, llvm::StringRef Noun) {
   return std::to_string(Value) + " " + Noun.str() + (Value == 1 ? "" : "s");
 }
 
+std::string withArticle(llvm::StringRef Noun) {
+  bool Vowel = !Noun.empty() && llvm::StringRef("aeiou").contains(Noun.front());
+  return (Vowel ? "an " : "a ") + Noun.str();
+}
+
 std::string list(const std::vector<std::string> &Names, size_t Most) {
   std::string Text;
   size_t Shown = std::min(Most, Names.size());

@@ -62,6 +62,9 @@ std::string format(const Shape &);
 /// `1 step`, `3 steps`.
 std::string plural(int64_t Value, llvm::StringRef Noun);
 
+/// `a layer`, `an optimizer`.
+std::string withArticle(llvm::StringRef Noun);
+
 /// "`a`, `b` and `c`"; of more than `Most` only the first ones, followed by how many there are besides.
 std::string list(const std::vector<std::string> &Names, size_t Most = 5);
 

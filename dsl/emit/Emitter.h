@@ -87,6 +87,8 @@ private:
   mlir::Value tail(std::vector<Remaining> Rest, const syntax::FnDecl &Fn);
   mlir::Value tailIf(const syntax::IfStmt &If, const std::vector<Remaining> &Rest, const syntax::FnDecl &Fn);
   void statement(const syntax::Stmt &S);
+  /// Counts a statement; true, with a diagnostic once, where a function has grown beyond reason.
+  bool tooManyStatements(const diag::SourceRange &Range);
   void statements(const syntax::Body &Body);
   void let(const std::vector<syntax::Ident> &Names, mlir::Value Value, bool Assign, const diag::SourceRange &Range);
   void ifStatement(const syntax::IfStmt &S);

@@ -111,7 +111,7 @@ mlir::Value Emitter::entryValue(const Entry &Found, const std::string &Name, mli
 mlir::Value Emitter::bindingValue(const names::Binding &Found, const Expr &E) {
   if (Found.Declaration)
     return Builder.create<vcs::RefOp>(loc(E.Range), symbol(*Found.Module, Found.Declaration->Name.Text));
-  Engine.report(diag::kinds::WrongDeclaration, E.Range, Found.Module->Name, "module", "value")
+  Engine.report(diag::kinds::WrongDeclaration, E.Range, Found.Module->Name, "a module", "a value")
       .help("name one of its declarations, as in `" + Found.Module->Name + ".name`");
   return none(loc(E.Range));
 }

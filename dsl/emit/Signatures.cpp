@@ -66,7 +66,7 @@ mlir::Attribute Emitter::namedType(const TypeRef &Type) {
       (Found->Declaration->Kind == DeclKind::Layer || Found->Declaration->Kind == DeclKind::Struct))
     return vcs::DeclaredTypeAttr::get(&Context, symbol(*Found->Module, Found->Declaration->Name.Text));
   if (Found && Found->Declaration)
-    Engine.report(diag::kinds::WrongDeclaration, Type.Range, Name, names::describe(Found->Declaration->Kind), "type");
+    Engine.report(diag::kinds::WrongDeclaration, Type.Range, Name, diag::withArticle(names::describe(Found->Declaration->Kind)), "a type");
   else
     Engine.report(diag::kinds::UnknownName, Type.Range, "type", Name)
         .note("types are `int`, `float`, `bool`, `string`, `any`, `text`, `media`, `path`, `duration`, shapes, layers and structs")

@@ -13,7 +13,8 @@ void Emitter::needKind(const Expr &E, std::initializer_list<DeclKind> Kinds, con
   const Decl *Found = declarationOf(E);
   if (!Found || llvm::is_contained(Kinds, Found->Kind))
     return;
-  Engine.report(diag::kinds::WrongDeclaration, E.Range, Found->Name.Text, names::describe(Found->Kind), Wanted)
+  Engine.report(diag::kinds::WrongDeclaration, E.Range, Found->Name.Text, diag::withArticle(names::describe(Found->Kind)),
+                diag::withArticle(Wanted))
       .label(Found->Name.Range, "declared here");
 }
 
@@ -52,6 +53,8 @@ Scope Emitter::inputsOf(const StageDecl &D) {
   std::map<std::string, diag::SourceRange> Seen;
   for (const BatchClause &Batch : D.Batches)
     for (const BatchEntry &Entry_ : Batch.Entries) {
+      if (Entry_.Kind == BatchEntry::Mixture)
+        Inputs["clip"] = {Entry::Input, {}}; // not lowered yet; one error is enough
       if (Entry_.Kind == BatchEntry::Accumulate || Entry_.Kind == BatchEntry::Mixture)
         continue;
       auto [Old, New] = Seen.try_emplace(Entry_.Name.Text, Entry_.Name.Range);

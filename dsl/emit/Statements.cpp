@@ -28,8 +28,16 @@ void Emitter::functionBody(const FnDecl &Fn) {
   Builder.create<vcs::ReturnOp>(Result.getLoc(), Result);
 }
 
+bool Emitter::tooManyStatements(const diag::SourceRange &Range) {
+  if (++EmittedStatements == MostStatements)
+    Engine.report(diag::kinds::EvaluationTooLong, Range, "this function", std::to_string(MostStatements) + " statements");
+  return EmittedStatements >= MostStatements;
+}
+
 mlir::Value Emitter::tail(std::vector<Remaining> Rest, const FnDecl &Fn) {
   while (!Rest.empty()) {
+    if (tooManyStatements(Fn.Name.Range))
+      return none(loc(Fn.Name.Range));
     Remaining &Here = Rest.back();
     if (Scopes.size() > Here.ScopeDepth)
       Scopes.resize(Here.ScopeDepth);
@@ -71,11 +79,8 @@ void Emitter::statements(const Body &Statements) {
 }
 
 void Emitter::statement(const Stmt &S) {
-  if (++EmittedStatements > MostStatements) {
-    if (EmittedStatements == MostStatements + 1)
-      Engine.report(diag::kinds::EvaluationTooLong, S.Range, "this function", std::to_string(MostStatements) + " statements");
+  if (tooManyStatements(S.Range))
     return;
-  }
   switch (S.Kind) {
   case StmtKind::Let: {
     auto &Let = llvm::cast<LetStmt>(S);

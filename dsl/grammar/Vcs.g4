@@ -14,7 +14,7 @@ grammar Vcs;
 
 //---------------------------------------------------------------- modules
 
-file: moduleLine importLine* declaration* EOF;
+file: moduleLine (importLine | declaration)* EOF;
 moduleLine: 'module' dotted sep?;
 importLine: 'import' dotted ('.' '{' ident (',' ident)* ','? '}')? sep?;
 expressionOnly: expr EOF;

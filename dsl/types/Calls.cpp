@@ -106,8 +106,8 @@ void checkCall(const CallExpr &Call, const Decl &Callee, diag::Engine &Engine) {
     return;
   }
   Engine
-      .report(diag::kinds::WrongDeclaration, Call.Callee->Range, Callee.Name.Text, names::describe(Callee.Kind),
-              "function, layer or struct")
+      .report(diag::kinds::WrongDeclaration, Call.Callee->Range, Callee.Name.Text,
+              diag::withArticle(names::describe(Callee.Kind)), "a function, layer or struct")
       .label(Callee.Name.Range, "declared here");
 }
 

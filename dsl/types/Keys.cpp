@@ -12,12 +12,13 @@ static Key field(std::string Name) { return {std::move(Name), KeyKind::Field}; }
 static Key word(std::string Name, std::vector<std::string> Words) {
   return {std::move(Name), KeyKind::Word, std::move(Words)};
 }
+static Key amount(std::string Name, Unit In) { return {std::move(Name), KeyKind::Value, {}, false, true, In}; }
 static Key later(std::string Name) { return {std::move(Name), KeyKind::Value, {}, false, false}; }
 
 const std::vector<Key> &keysOf(BlockKind Block) {
-  static const std::vector<Key> Rows = {value("frames"), word("sample", {"random", "middle", "random_exclusive"}),
+  static const std::vector<Key> Rows = {value("frames"), word("sample", {"random", "middle", "random_exclusive", "still"}),
                                         value("size"), value("mean"), value("std"), value("flip"),
-                                        word("crop", {"none", "center", "random"}), value("cache"),
+                                        word("crop", {"none", "center", "random"}), amount("cache", Unit::Bytes),
                                         word("turn", {"all", "random"})};
   static const std::vector<Key> Text = {value("tokenizer"), value("max_tokens"), field("from"),
                                         word("supervise", {"assistant", "all", "none"}), value("bos"),
@@ -31,7 +32,7 @@ const std::vector<Key> &keysOf(BlockKind Block) {
   static const std::vector<Key> Optimize = {{"lr", KeyKind::Value, {}, true},
                                             {"decay", KeyKind::Word, {"matrices", "all", "none"}, true}};
   static const std::vector<Key> Schedule = {value("steps"), value("epochs")};
-  static const std::vector<Key> Dataset = {value("on_error")};
+  static const std::vector<Key> Dataset = {amount("on_error", Unit::Percent)};
   static const std::vector<Key> Lora = {};
   switch (Block) {
   case BlockKind::Rows: return Rows;
@@ -96,6 +97,32 @@ static void checkWord(const Option &O, const Key &K, diag::Engine &Engine) {
         .didYouMean(Word, K.Words);
 }
 
+static std::string unitName(std::optional<Unit> In) {
+  if (!In)
+    return "no unit";
+  switch (*In) {
+  case Unit::Steps: return "steps";
+  case Unit::Epochs: return "epochs";
+  case Unit::Percent: return "percent";
+  case Unit::Bytes: return "bytes (`1 GB`)";
+  case Unit::Seconds: return "seconds";
+  }
+  return "a unit";
+}
+
+/// The unit of a number written at one of the language's own keys.
+static void checkUnit(const std::string &Name, const Expr *Value, const Key &K, diag::Engine &Engine) {
+  std::optional<Unit> Given;
+  if (auto *Whole = llvm::dyn_cast_if_present<IntExpr>(Value))
+    Given = Whole->In;
+  else if (auto *Number = llvm::dyn_cast_if_present<FloatExpr>(Value))
+    Given = Number->In;
+  else
+    return;
+  if (Given != K.In)
+    Engine.report(diag::kinds::UnitMismatch, Value->Range, "`" + Name + "`", unitName(Given), unitName(K.In));
+}
+
 void checkKeys(const Options &Given, BlockKind Block, const std::vector<Key> &Extra, const std::string &Owner,
                diag::Engine &Engine) {
   const std::vector<Key> &Own = keysOf(Block);
@@ -119,6 +146,11 @@ void checkKeys(const Options &Given, BlockKind Block, const std::vector<Key> &Ex
       Engine.report(diag::kinds::WrongType, O.Key.Range, "`" + K->Name + "`", "a block", "one value");
     else
       checkWord(O, *K, Engine);
+    if (K->Supported && find(Own, O.Key.Text)) {
+      checkUnit(K->Name, O.Value.get(), *K, Engine);
+      for (const Option::PerSelector &Inner : O.Inner)
+        checkUnit(K->Name, Inner.Value.get(), *K, Engine);
+    }
   }
 }
 

@@ -7,6 +7,7 @@
 #include "dsl/diag/Engine.h"
 #include "dsl/syntax/Declarations.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct Key {
   std::vector<std::string> Words;
   bool PerWeight = false; // may also be `key { selector: value, else: value }`
   bool Supported = true;  // of the language, but not lowered yet
+  std::optional<syntax::Unit> In = std::nullopt; // the unit of a number given here
 };
 
 enum class BlockKind { Rows, Text, Labels, Evaluate, Save, Start, Optimize, Schedule, Dataset, Lora };
