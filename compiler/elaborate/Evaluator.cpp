@@ -14,7 +14,14 @@ using llvm::failure;
 using llvm::success;
 
 /// What a whole program may evaluate before it is taken to be endless.
-static constexpr int64_t kFuel = 100'000'000;
+static constexpr int64_t kFuel = 10'000'000;
+/// Elements of all lists, letters of all strings and nesting of values, beyond which memory or
+/// stack would run out.
+static constexpr int64_t kMostElements = 50'000'000;
+static constexpr size_t kLongestString = 1'000'000;
+static constexpr unsigned kDeepestValue = 200;
+/// Elements of one tensor; sizes in bytes stay far from overflow.
+static constexpr int64_t kLargestTensor = int64_t(1) << 40;
 static constexpr int64_t kLongestRange = 1'000'000;
 
 std::string symbolName(mlir::Operation *declaration) {
@@ -23,7 +30,7 @@ std::string symbolName(mlir::Operation *declaration) {
 }
 
 Evaluator::Evaluator(mlir::ModuleOp recipe, FaultSink &faults)
-    : recipe(recipe), sink(faults), fuel(kFuel) {}
+    : recipe(recipe), sink(faults), fuel(kFuel), elementsLeft(kMostElements) {}
 
 FailureOr<std::vector<Value>> Evaluator::run(mlir::Region &region, Frame &frame,
                                              ArrayRef<Value> arguments) {
@@ -71,9 +78,31 @@ LogicalResult Evaluator::step(mlir::Operation &op, Frame &frame) {
     return success();
   }
   auto value = expression(op, frame);
-  if (failed(value))
+  if (failed(value) || failed(checkSize(*value, op.getLoc())))
     return failure();
   frame.values[op.getResult(0)] = std::move(*value);
+  return success();
+}
+
+LogicalResult Evaluator::checkSize(const Value &value, mlir::Location loc) {
+  if (auto *items = value.asSequence())
+    elementsLeft -= items->size();
+  if (elementsLeft < 0)
+    return fault(FaultKind::EvaluationTooLong, loc,
+                 "the lists of the recipe take more than " + std::to_string(kMostElements) +
+                     " elements");
+  if (value.nesting() > kDeepestValue)
+    return fault(FaultKind::TooDeep, loc,
+                 "lists nested more than " + std::to_string(kDeepestValue) + " deep");
+  if (auto *text = value.asString(); text && text->size() > kLongestString)
+    return fault(FaultKind::EvaluationTooLong, loc,
+                 "a string of more than " + std::to_string(kLongestString) + " letters");
+  const Tensor *tensor = value.asTensor();
+  int64_t elements = 1;
+  for (int64_t size : tensor ? tensor->type().getShape() : ArrayRef<int64_t>())
+    if (__builtin_mul_overflow(elements, size, &elements) || elements > kLargestTensor)
+      return fault(FaultKind::ShapeMismatch, loc,
+                   "a tensor " + formatType(tensor->type()) + " is more than any machine holds");
   return success();
 }
 

@@ -105,11 +105,13 @@ private:
   std::vector<mlir::StringAttr> pathStack;
   llvm::DenseMap<mlir::Operation *, Value> constants;
   llvm::DenseSet<mlir::Operation *> running;
-  int64_t fuel;
+  int64_t fuel, elementsLeft;
 
   struct CallScope;
 
   LogicalResult step(mlir::Operation &op, Frame &frame);
+  /// Guards against values that grow without bound.
+  LogicalResult checkSize(const Value &value, mlir::Location loc);
   FailureOr<Value> expression(mlir::Operation &op, Frame &frame);
   FailureOr<Value> literal(vcs::LiteralOp op);
   FailureOr<Value> argument(vcs::ArgumentOp op, Frame &frame);

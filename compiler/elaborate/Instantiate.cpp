@@ -10,7 +10,7 @@ using llvm::failed;
 using llvm::failure;
 using llvm::success;
 
-static constexpr size_t kMostParts = 1'000'000;
+static constexpr size_t kMostParts = 200'000;
 
 FailureOr<Part *> Evaluator::instantiate(mlir::Operation *declaration,
                                          const CallArguments &arguments, mlir::Location loc) {

@@ -24,14 +24,30 @@ const Value *StructValue::find(llvm::StringRef name) const {
   return nullptr;
 }
 
+static unsigned deepest(const std::vector<Value> &items) {
+  unsigned depth = 0;
+  for (const Value &item : items)
+    depth = std::max(depth, item.nesting());
+  return depth;
+}
+
+Value::Value(StructValue v) {
+  for (const auto &[name, field] : v.fields)
+    depth = std::max(depth, field.nesting());
+  ++depth;
+  storage = std::make_shared<const StructValue>(std::move(v));
+}
+
 Value Value::list(std::vector<Value> items) {
   Value v;
+  v.depth = 1 + deepest(items);
   v.storage = List(std::make_shared<const std::vector<Value>>(std::move(items)));
   return v;
 }
 
 Value Value::tuple(std::vector<Value> items) {
   Value v;
+  v.depth = 1 + deepest(items);
   v.storage = TupleTag{std::make_shared<const std::vector<Value>>(std::move(items))};
   return v;
 }

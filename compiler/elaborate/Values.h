@@ -115,7 +115,7 @@ public:
   Value(Quantity v) : storage(v) {}
   Value(RangeValue v) : storage(v) {}
   Value(Initializer v) : storage(std::make_shared<const Initializer>(std::move(v))) {}
-  Value(StructValue v) : storage(std::make_shared<const StructValue>(std::move(v))) {}
+  Value(StructValue v);
   Value(Callable v) : storage(v) {}
   Value(Part *v) : storage(v) {}
   Value(Weight *v) : storage(v) {}
@@ -159,6 +159,9 @@ public:
   std::optional<double> asNumber() const;
   bool isNumber() const { return asNumber().has_value(); }
 
+  /// How many lists, tuples and structs stand inside each other in this value.
+  unsigned nesting() const { return depth; }
+
   /// What kind of value this is, for messages: "a list", "a tensor f32[2, 3]".
   std::string describe() const;
   /// The value as it would be written in the language, for `str(...)` and messages.
@@ -167,6 +170,7 @@ public:
   bool equals(const Value &other) const;
 
 private:
+  unsigned depth = 0;
   std::variant<NoneValue, bool, int64_t, double, std::shared_ptr<const std::string>,
                std::shared_ptr<const Tensor>, Quantity, RangeValue,
                std::shared_ptr<const Initializer>, std::shared_ptr<const StructValue>, Callable,
