@@ -171,6 +171,38 @@ TEST_F(Media, noFileReadsAnother) {
               HasSubstr("is not a video"));
 }
 
+// Damage inside the frames is not concealed: nearly every flipped byte is seen by the decoder, and what it sees is an error.
+TEST_F(Media, damagedFramesAreNotConcealed) {
+  std::string whole = bytesOf(Files.clip("f.mp4", 16, 0, 96, 64));
+  size_t frames = whole.find("mdat");
+  ASSERT_NE(frames, std::string::npos);
+  frames += 4;
+  size_t count = 0;
+  for (int i = 0; i < 4; ++i)
+    count = count << 8 | static_cast<unsigned char>(whole[frames - 8 + i]);
+  count -= 8;
+  Draws draws(9, Purpose::Order, 0, 0);
+  int named = 0;
+  constexpr int Rounds = 50;
+  for (int round = 0; round < Rounds; ++round) {
+    std::string damaged = whole;
+    for (int i = 0; i < 4; ++i)
+      damaged[frames + draws.below(count)] ^= static_cast<char>(1 + draws.below(255));
+    std::string path = Files.write("flipped" + std::to_string(round) + ".mp4", damaged);
+    try {
+      read(path);
+    } catch (const SampleError &error) {
+      EXPECT_THAT(error.what(), HasSubstr("flipped" + std::to_string(round) + ".mp4: "));
+      ++named;
+    }
+  }
+  EXPECT_GE(named, Rounds * 4 / 5);
+  // The same clip with a slice that is overwritten from its middle on.
+  std::string damaged = whole;
+  damaged.replace(frames + count / 2, count / 4, count / 4, '\x5a');
+  EXPECT_THAT(failure([&] { read(Files.write("overwritten.mp4", damaged)); }), HasSubstr("overwritten.mp4: "));
+}
+
 // Damaged bytes anywhere give a clip or an error, never a crash.
 TEST_F(Media, damagedBytes) {
   Spec.CacheBytes = 0;

@@ -131,6 +131,8 @@ void MediaFile::openDecoder() {
     fail(fmt::format("its stream header is broken: {}", Av.error(code)));
   Codec->thread_count = 1;
   Codec->max_pixels = LargestFrame;
+  // Decoders conceal damage unless they are told to stop; a concealed frame would be trained on as if it were the clip.
+  Codec->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE;
   if (int code = Av.avcodec_open2(Codec, decoder, nullptr); code < 0)
     fail(fmt::format("its decoder does not open: {}", Av.error(code)));
 }
@@ -187,6 +189,8 @@ bool MediaFile::next() {
   for (;;) {
     int code = Av.avcodec_receive_frame(Codec, Frame);
     if (code == 0) {
+      if (Frame->decode_error_flags || Frame->flags & AV_FRAME_FLAG_CORRUPT)
+        fail("is damaged: a frame of its video stream was made up by the decoder");
       if (Frame->width <= 0 || Frame->height <= 0)
         fail("a frame has no size");
       return true;
