@@ -11,7 +11,7 @@
 //   vcs.dataset_format @f { param*, vcs.record_field "turns" keys ["QA"] record [list] { record_field* } }
 //   vcs.dataset @d {yield call} options { option* }      vcs.tokenizer @t {yield call}
 //   vcs.template @t { vcs.segment user "{q}" ...  vcs.prompts ["..."] }
-//   vcs.optimizer @adamw { param*, vcs.state "m" {yield}, fn* }    vcs.schedule_decl @cosine { param*, fn* }
+//   vcs.optimizer @rule { param*, vcs.state "m" {yield}, fn* }    vcs.schedule_decl @curve { param*, fn* }
 //   vcs.option "key" {yield}
 #ifndef VCC_DIALECTS_VCS_DECLARATIONS
 #define VCC_DIALECTS_VCS_DECLARATIONS
