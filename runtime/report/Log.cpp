@@ -68,7 +68,10 @@ void Log::open(const std::string &path, int64_t keep) {
   if (File < 0)
     failLog(path);
   off_t length = lseek(File, 0, SEEK_END);
-  Length = length < keep ? length : keep;
+  if (length < keep)
+    throw Failure(Exit::Data, fmt::format("the log `{}` has {} bytes, but {} when the checkpoint was saved", path, length, keep),
+                  "put the log back, or train anew with `--resume never`");
+  Length = keep;
   if (ftruncate(File, Length) != 0 || lseek(File, Length, SEEK_SET) < 0)
     failLog(path);
 }

@@ -23,7 +23,8 @@ namespace vcc::runtime {
 }
 
 MappedFile::MappedFile(const std::string &path) {
-  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: opening a named pipe must not wait for a writer.
+  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0)
     fail("open", path);
   struct stat status;
@@ -121,6 +122,11 @@ void makeFolders(const std::string &path) {
   std::filesystem::create_directories(path, error);
   if (error)
     throw Failure(Exit::Data, fmt::format("cannot make folder `{}`: {}", path, error.message()));
+}
+
+void removeFile(const std::string &path) {
+  if (unlink(path.c_str()) != 0 && errno != ENOENT)
+    fail("remove", path);
 }
 
 bool exists(const std::string &path) {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 #include <limits>
+#include <simdjson.h>
 
 namespace vcc::runtime::data {
 namespace {
@@ -44,6 +45,8 @@ WordPiece::WordPiece(const std::string &path, bool lowercase) : Lowercase(lowerc
       line.remove_suffix(1);
     if (Lines == std::numeric_limits<int32_t>::max())
       throw Failure(Exit::Data, fmt::format("{}: has more lines than ids can number", path));
+    if (!simdjson::validate_utf8(line.data(), line.size()))
+      throw Failure(Exit::Data, fmt::format("{}: line {} is not UTF-8", path, Lines + 1));
     auto [at, fresh] = Ids.emplace(std::string(line), static_cast<int32_t>(Lines));
     if (!fresh)
       throw Failure(Exit::Data,
