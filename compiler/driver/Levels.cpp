@@ -63,6 +63,7 @@ public:
   Run(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err)
       : options(options), out(out), err(err) {}
 
+  bool canWriteProgram();
   int toElaborated();
   int lower();
 
@@ -161,6 +162,22 @@ int Run::internal(llvm::StringRef what) {
   err << "internal error: " << what << "\n";
   err << "this is a fault of vcc, not of the recipe\n";
   return kInternal;
+}
+
+/// Asked first: nobody wants to compile for minutes to learn that the folder is missing.
+bool Run::canWriteProgram() {
+  if (options.last != Level::Program)
+    return true;
+  std::string path = options.output.empty() ? "train.bin" : options.output;
+  llvm::StringRef folder = llvm::sys::path::parent_path(path);
+  std::error_code error;
+  if (llvm::sys::fs::is_directory(path))
+    error = std::make_error_code(std::errc::is_a_directory);
+  else
+    error = llvm::sys::fs::access(folder.empty() ? "." : folder, llvm::sys::fs::AccessMode::Write);
+  if (error)
+    err << "error: cannot write " << path << ": " << error.message() << "\n";
+  return !error;
 }
 
 int Run::toElaborated() {
@@ -412,6 +429,8 @@ int Run::lower() {
 
 int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err) {
   Run run(options, out, err);
+  if (!run.canWriteProgram())
+    return kUsage;
   int code = run.toElaborated();
   return code == kDone ? run.lower() : code;
 }
