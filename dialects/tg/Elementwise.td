@@ -19,7 +19,7 @@ def Tg_RsqrtOp : Tg_Unary<"rsqrt"> { let summary = "1 / sqrt(x)"; }
 def Tg_TanhOp : Tg_Unary<"tanh"> { let summary = "hyperbolic tangent"; }
 def Tg_ErfOp : Tg_Unary<"erf"> { let summary = "error function"; }
 def Tg_SinOp : Tg_Unary<"sin"> { let summary = "sine"; }
-def Tg_CosOp : Tg_Unary<"cos"> { let summary = "cosine"; }
+def Tg_CosOp : Tg_Unary<"cos"> { let summary = "cos"; }
 def Tg_SigmoidOp : Tg_Unary<"sigmoid"> { let summary = "1 / (1 + exp(-x))"; }
 
 def Tg_FloorOp : Tg_PlainOp<"floor", "Pointwise", "it is constant between its jumps",

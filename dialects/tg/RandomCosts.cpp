@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random family: ten rounds of two products and four exclusive-ors; a normal draw adds logarithm, root and cosine.
+// Random family: ten rounds of two products and four exclusive-ors; a normal draw adds logarithm, root and cos.
 #include "dialects/tg/Build.h"
 
 using namespace vcc::tg;
