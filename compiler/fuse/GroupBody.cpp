@@ -49,6 +49,10 @@ bool isFlat(const Group &group) {
   return true;
 }
 
+bool onlyCopies(const Group &group) {
+  return llvm::all_of(group.members, [](const auto &member) { return isa<tg::BarrierOp>(member.first); });
+}
+
 } // namespace
 
 Walk fuse::chooseWalk(const Group &group) {
@@ -62,6 +66,9 @@ Walk fuse::chooseWalk(const Group &group) {
         smallest = std::min(smallest, border);
     // One strided run of everything: rows of a fixed length, so that kernels do not depend on the count.
     walk.columns = smallest == group.count ? std::gcd<int64_t>(group.count, 64) : smallest;
+    // A copy of uneven runs (the shifted labels of a text) goes element by element: one kernel for every length.
+    if (smallest % 16 != 0 && onlyCopies(group))
+      walk.columns = 1;
   }
   SmallVector<int64_t, 8> chain = rowChain(group.borders, walk.columns, group.count);
   for (size_t i = chain.size(); i-- > 1;)
