@@ -18,6 +18,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 TESTS = TOP / "tests"
 LIT = "/usr/lib/llvm-19/build/utils/lit/lit.py"
 PYTHON_SUITES = ["house", "e2e", "faults", "parity"]
+LIMIT = 1200  # seconds for one Python file
 
 
 class Tally:
@@ -50,6 +51,13 @@ def run_lit(tally, pattern):
                 tally.add(name, outcomes.get(test["code"], "failed"), test.get("output", ""))
 
 
+def skip_reason(output, suite, case):
+    """What GTEST_SKIP said: the line after the place, between the test's start and its end."""
+    begin = output.find(f"[ RUN      ] {suite}.{case}")
+    lines = output[begin:output.find("[  SKIPPED ]", begin)].strip().splitlines()
+    return lines[-1] if len(lines) > 1 else "no reason given"
+
+
 def run_gtest(tally, pattern):
     folder = TOP / "build" / "bin" / "tests"
     for program in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -75,15 +83,24 @@ def run_gtest(tally, pattern):
             if not report.exists():
                 tally.add(f"unit/{program.name}", "failed", (finished.stdout + finished.stderr)[-4000:])
                 continue
-            for suite in json.loads(report.read_text())["testsuites"]:
+            cases = json.loads(report.read_text())["testsuites"]
+            failures = sum(suite["failures"] for suite in cases)
+            if finished.returncode and not failures:
+                tally.add(f"unit/{program.name}", "failed", f"exit {finished.returncode} after its tests\n{finished.stderr[-2000:]}")
+            for suite in cases:
                 for case in suite["testsuite"]:
                     name = f"unit/{program.name}.{suite['name']}.{case['name']}"
                     if case.get("failures"):
                         tally.add(name, "failed", "\n".join(f["failure"] for f in case["failures"]))
                     elif case.get("result") == "SKIPPED":
-                        tally.add(name, "skipped", "as the test says")
+                        tally.add(name, "skipped", skip_reason(finished.stdout, suite["name"], case["name"]))
                     else:
                         tally.add(name, "passed")
+
+
+def run_cases(interpreter, file, pattern):
+    return subprocess.run([interpreter, str(TESTS / "cases.py"), str(file), pattern],
+                          capture_output=True, text=True, cwd=TESTS, timeout=LIMIT)
 
 
 def run_python(tally, pattern):
@@ -99,8 +116,11 @@ def run_python(tally, pattern):
                 except environment.Unavailable as reason:
                     tally.add(prefix, "skipped", str(reason))
                     continue
-            finished = subprocess.run([interpreter, str(TESTS / "cases.py"), str(file), pattern if pattern not in prefix else ""],
-                                      capture_output=True, text=True, cwd=TESTS)
+            try:
+                finished = run_cases(interpreter, file, pattern if pattern not in prefix else "")
+            except subprocess.TimeoutExpired:
+                tally.add(prefix, "failed", f"not done after {LIMIT} s")
+                continue
             lines = [line for line in finished.stdout.splitlines() if line.startswith("{\"case\"")]
             for line in lines:
                 row = json.loads(line)
