@@ -14,7 +14,9 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 
 #include <fcntl.h>
@@ -44,9 +46,13 @@ void StageRun::lock() {
   makeFolders(Folder.root);
   std::string path = Folder.root + "/.lock";
   Lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (Lock < 0 || flock(Lock, LOCK_EX | LOCK_NB) != 0)
+  if (Lock >= 0 && flock(Lock, LOCK_EX | LOCK_NB) == 0)
+    return;
+  if (Lock >= 0 && errno == EWOULDBLOCK)
     throw Failure(Exit::Usage, fmt::format("another run is writing to `{}`", Folder.root),
                   "give this one its own --out");
+  throw Failure(Exit::Data, fmt::format("cannot {} `{}`: {}", Lock < 0 ? "write" : "lock", path, std::strerror(errno)),
+                "name a folder that can be written by --out");
 }
 
 /// Weights that a stage started from must still be the ones that lie there.
@@ -106,8 +112,6 @@ void StageRun::begin() {
   std::optional<Progress> found;
   if (Context.options.resume)
     found = Saved->newest(Log);
-  else
-    Saved->removeAll();
   if (const Function *init = Stage.find(Function::Role::Init))
     Program->run(*init, {Seed, 0, 0, 1, 1});
   Origin = startWeights(Context.manifest, Stage,
@@ -118,7 +122,15 @@ void StageRun::begin() {
   Now.stages = Origin.stages;
   if (found)
     restore(*found);
+}
+
+/// What the stage left before, and the run now replaces. Called when all that the run needs has been found.
+void StageRun::discardOld() {
+  if (!Context.options.resume)
+    Saved->removeAll(); // before the log, whose length a checkpoint relies on
   Log.open(Folder.log, Now.logBytes);
+  removeFile(Folder.summary);
+  removeFile(weightsFileOf(Context.options.out, Stage.name));
 }
 
 void StageRun::restore(const Progress &progress) {
@@ -153,9 +165,7 @@ StageEnd StageRun::train() {
   openData();
   listenForSignals();
   checkRange();
-  // What the stage left before is not its result any more.
-  fs::remove(Folder.summary);
-  fs::remove(weightsFileOf(Context.options.out, Stage.name));
+  discardOld();
   Log.write(jsonOfStart(Now, Target, Context.options.threads, Now.step > 0));
   Log.note(fmt::format("stage {}: {} of {} steps to do, {:.1f} MB, frozen weights {}", Stage.name,
                        Target - Now.step, Total, double(Program->memory().total()) / 1e6, Now.frozen));

@@ -69,6 +69,7 @@ private:
   void restore(const Progress &progress);
   void openData();
   void checkRange() const;
+  void discardOld();
   bool loop();
   void step(int64_t index, Prefetch *prefetch);
   void micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report, Dump *dump);

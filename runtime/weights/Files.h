@@ -56,6 +56,8 @@ void writeWhole(const std::string &path, std::string_view text);
 /// Renames and brings the folder's entry to the disk.
 void renameDurably(const std::string &from, const std::string &to);
 void makeFolders(const std::string &path);
+/// Removes a file that need not be there.
+void removeFile(const std::string &path);
 bool exists(const std::string &path);
 std::string readWhole(const std::string &path);
 

@@ -136,13 +136,16 @@ void Safetensors::addIndex(const std::string &path) {
 void Safetensors::addFolder(const std::string &path) {
   namespace fs = std::filesystem;
   std::vector<std::string> files;
-  for (const auto &entry : fs::directory_iterator(path)) {
-    std::string name = entry.path().filename().string();
+  std::error_code error;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+    std::string name = entry->path().filename().string();
     if (name.ends_with(".safetensors.index.json"))
-      return addIndex(entry.path().string());
+      return addIndex(entry->path().string());
     if (name.ends_with(".safetensors"))
-      files.push_back(entry.path().string());
+      files.push_back(entry->path().string());
   }
+  if (error)
+    throw Failure(Exit::Data, fmt::format("cannot read folder `{}`: {}", path, error.message()));
   if (files.empty())
     throw Failure(Exit::Data, fmt::format("folder `{}` holds no `.safetensors` file", path));
   std::sort(files.begin(), files.end());

@@ -265,6 +265,49 @@ TEST(Training, NamesWhatIsMissing) {
   EXPECT_THAT(overview.output, HasSubstr("(missing)"));
 }
 
+TEST(Training, ResumeNeverDeletesNothingBeforeAllIsFound) {
+  Scratch scratch;
+  Toy toy(scratch);
+  std::string out = scratch.path("out"), log = out + "/tune/log.jsonl";
+  ASSERT_EQ(toy.run({"--stage", "all", "--out", out}).code, 0);
+  std::string before = readFile(log);
+  std::filesystem::rename(out + "/fit/weights.safetensors", out + "/fit/away");
+  EXPECT_EQ(toy.run({"--stage", "tune", "--out", out, "--resume", "never"}).code, 3);
+  EXPECT_EQ(readFile(log), before);
+  EXPECT_TRUE(exists(out + "/tune/checkpoints/step-00000010/DONE"));
+  EXPECT_TRUE(exists(out + "/tune/weights.safetensors"));
+  std::filesystem::rename(out + "/fit/away", out + "/fit/weights.safetensors");
+  EXPECT_EQ(toy.run({"--stage", "tune", "--out", out, "--resume", "never", "--dump", "99"}).code, 1);
+  EXPECT_EQ(readFile(log), before);
+  EXPECT_EQ(toy.run({"--stage", "tune", "--out", out, "--resume", "never"}).code, 0);
+}
+
+TEST(Training, SaysWhyItCannotWrite) {
+  Scratch scratch;
+  Toy toy(scratch);
+  std::string out = scratch.path("out");
+  ASSERT_EQ(toy.run({"--stage", "fit", "--out", out, "--max-steps", "3"}).code, 0);
+  pid_t pid = toy.start({"--stage", "fit", "--out", out}, {"TOY_SLEEP=50"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  Scratch other;
+  Toy second(other);
+  Outcome outcome = second.run({"--stage", "fit", "--out", out});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.output, HasSubstr("another run is writing to"));
+  kill(pid, SIGKILL);
+  toy.wait(pid);
+  std::filesystem::remove(out + "/fit/.lock");
+  std::filesystem::create_directory(out + "/fit/.lock"); // cannot be opened for writing, whoever asks
+  outcome = toy.run({"--stage", "fit", "--out", out});
+  EXPECT_EQ(outcome.code, 3) << outcome.output;
+  EXPECT_THAT(outcome.output, HasSubstr(".lock`: Is a directory"));
+  std::filesystem::remove(out + "/fit/.lock");
+  std::filesystem::create_directories(out + "/fit/summary.json/x");
+  outcome = toy.run({"--stage", "fit", "--out", out});
+  EXPECT_EQ(outcome.code, 3) << outcome.output;
+  EXPECT_THAT(outcome.output, HasSubstr("summary.json"));
+}
+
 TEST(Training, RefusesWeightsOfAnotherRun) {
   Scratch scratch;
   Toy toy(scratch);
