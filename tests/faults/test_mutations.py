@@ -11,7 +11,7 @@ import unittest
 import programs
 
 RECIPES = [programs.RECIPES / "clips.vcs", programs.RECIPES / "words.vcs"]
-PER_RECIPE = 60
+PER_RECIPE = 40
 WORDS = """if else for in let return true false none not and or 0 1 -1 2 1000000000 9223372036854775807 1e308 "" "text" [] [1, 2] () (1, 2) { } [ ] ( ) : ; , . .. = ==
 -> + - * / // % ** @ # \\ ' ` steps epochs % GB MB training report splice gather concat zeros param self import module const struct layer fn model stage dataset
 tokenizer template optimizer schedule uses train freeze idle start batch loss optimize evaluate save log from init except every end at up to skip on_error
