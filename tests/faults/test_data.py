@@ -142,8 +142,8 @@ class Annotations(Case):
             ended = self.run_on(programs.compiled("words"), data)
             self.assertIn("texts.json", ended.err)
 
-    def test_a_text_of_megabytes(self):
-        """One long text is cut at max_tokens; it is no reason to stop."""
+    def test_a_long_text(self):
+        """A text of 190 kB is cut at max_tokens; it is no reason to stop."""
         data = self.copy(WORDS)
         (data / "texts.json").write_text(json.dumps([{"text": "anna has a lantern " * 10000}]))
         self.run_on(programs.compiled("words"), data, "--max-steps", "1", code=0)
