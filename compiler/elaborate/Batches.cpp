@@ -300,6 +300,19 @@ static bool namesVisual(mlir::Operation *templ) {
   return false;
 }
 
+/// Ids of a tokenizer are below its vocabulary. A tokenizer that does not say it is told of where
+/// the manifest is written.
+static std::optional<IdBound> vocabulary(Evaluator &evaluator, vcs::TokenizerOp tokenizer) {
+  auto value = evaluator.evaluate(tokenizer.getSource());
+  const StructValue *source = failed(value) ? nullptr : value->asStruct();
+  const Value *vocab = source ? source->find("vocab") : nullptr;
+  if (!vocab || !vocab->asInt())
+    return std::nullopt;
+  auto what =
+      mlir::StringAttr::get(evaluator.context(), "`vocab` of `" + symbolName(tokenizer) + "`");
+  return IdBound{*vocab->asInt(), {tokenizer.getLoc(), what}};
+}
+
 FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Location loc) {
   if (name == "batch")
     return Value(BatchValue{});
@@ -321,6 +334,7 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
       text.source->name = text.name;
       text.source->rows = rows;
       text.source->maxTokens = text.maxTokens;
+      text.source->ids = vocabulary(evaluator, llvm::cast<vcs::TokenizerOp>(text.tokenizer));
       text.source->hasVisualPlace = namesVisual(text.templ);
     }
     auto field = std::make_shared<TextField>();
@@ -332,8 +346,12 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
       continue;
     label.read = true;
     DimOrigin origin{this->loc, mlir::StringAttr::get(evaluator.context(), "the number of rows")};
-    return Value(evaluator.function->input(label.name, {rows},
-                                           evaluator.function->graph.ops.getI32Type(), {origin}));
+    GraphBuilder &g = evaluator.function->graph;
+    Tensor labels = evaluator.function->input(label.name, {rows}, g.ops.getI32Type(), {origin});
+    auto what =
+        mlir::StringAttr::get(evaluator.context(), "the number of values of `" + label.name + "`");
+    g.idBounds.insert({labels.value, {static_cast<int64_t>(label.of.size()), {label.loc, what}}});
+    return Value(labels);
   }
   return evaluator.fault(FaultKind::UnknownField, loc, "the batch has no `" + name.str() + "`")
       .help(suggest(name, names()));

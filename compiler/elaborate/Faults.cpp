@@ -62,6 +62,8 @@ static const diag::KindInfo &kindInfo(FaultKind kind) {
     return diag::kinds::EvaluationTooLong;
   case FaultKind::BadValue:
     return diag::kinds::BadValue;
+  case FaultKind::IdOutOfRange:
+    return diag::kinds::IdOutOfRange;
   case FaultKind::TooDeep:
     return diag::kinds::RecursionTooDeep;
   }

@@ -45,6 +45,7 @@ enum class FaultKind {
   NumberTooLarge,
   EvaluationTooLong,
   BadValue,
+  IdOutOfRange,
   TooDeep,
 };
 

@@ -17,6 +17,12 @@ using llvm::ArrayRef;
 using llvm::FailureOr;
 using llvm::StringRef;
 
+/// Whole numbers are below `limit`; it was decided at `origin`.
+struct IdBound {
+  int64_t limit;
+  DimOrigin origin;
+};
+
 class GraphBuilder {
 public:
   GraphBuilder(mlir::OpBuilder builder, FaultSink &faults)
@@ -25,6 +31,8 @@ public:
   mlir::OpBuilder ops;
   /// The place in the recipe that is being evaluated; every operation is made there.
   mlir::Location loc;
+  /// Inputs whose whole numbers are known to be below a limit.
+  llvm::DenseMap<mlir::Value, IdBound> idBounds;
 
   Fault fault(FaultKind kind, std::string message) const {
     return Fault(faults, kind, loc, std::move(message));

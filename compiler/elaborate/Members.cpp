@@ -130,8 +130,11 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
     return Value(function->input(input, {}, g.ops.getF32Type(), {}));
   if (name == "length")
     return Value(function->input(input, {source.rows}, g.ops.getI32Type(), {rows}));
-  return Value(
-      function->input(input, {source.rows, field.length()}, g.ops.getI32Type(), {rows, length}));
+  Tensor tokens =
+      function->input(input, {source.rows, field.length()}, g.ops.getI32Type(), {rows, length});
+  if (source.ids && (name == "ids" || name == "labels"))
+    g.idBounds.insert({tokens.value, *source.ids});
+  return Value(tokens);
 }
 
 } // namespace vcc::elaborate

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reductions, movement, products, losses and random draws of the prelude.
+#include "compiler/elaborate/IdBounds.h"
 #include "compiler/elaborate/Operations.h"
 #include "compiler/elaborate/TextFields.h"
 
@@ -127,7 +128,10 @@ static FailureOr<Value> gather(OperationCall &call) {
   auto table = call.tensor("table"), ids = call.tensor("ids");
   if (failed(table) || failed(ids))
     return failure();
-  return done(call.graph().gather(*table, *ids));
+  GraphBuilder &g = call.graph();
+  if (table->rank() > 0 && failed(requireIdsWithin(g, *ids, *table, 0, "rows")))
+    return failure();
+  return done(g.gather(*table, *ids));
 }
 
 static FailureOr<Value> scatterAdd(OperationCall &call) {
@@ -261,6 +265,8 @@ static FailureOr<Value> crossEntropy(OperationCall &call) {
   if (failed(logits) || failed(labels) || failed(smoothing) || failed(ignore))
     return failure();
   GraphBuilder &g = call.graph();
+  if (failed(requireIdsWithin(g, *labels, *logits, 1, "classes")))
+    return failure();
   auto type = mlir::RankedTensorType::get({logits->dim(0)}, g.ops.getF32Type());
   auto op = g.ops.create<tg::CrossEntropyOp>(g.loc, type, type, logits->value, labels->value,
                                              g.ops.getF64FloatAttr(*smoothing),

@@ -5,7 +5,7 @@
 #ifndef VCC_COMPILER_ELABORATE_TEXTFIELDS_H
 #define VCC_COMPILER_ELABORATE_TEXTFIELDS_H
 
-#include "compiler/elaborate/Values.h"
+#include "compiler/elaborate/GraphBuilder.h"
 
 namespace vcc::elaborate {
 
@@ -15,6 +15,7 @@ struct TextFieldSource {
   int64_t rows = 0;
   int64_t maxTokens = 0;
   mlir::Location loc;
+  std::optional<IdBound> ids;  // the tokenizer's vocabulary
   bool hasVisualPlace = false; // its template names {visual}
   /// Visual rows per sample, once something has read the field: 0 without splice.
   std::optional<int64_t> visual;
