@@ -60,6 +60,11 @@ public:
   /// The batch variant of a step (`main` where the stage has one).
   virtual std::string variant(int64_t step) const = 0;
 
+  /// Records that could not be used so far, by dataset: what a limit on them counts. A resumed run is told what the run
+  /// before it had found, so that the limit holds for the whole training. Both may be called while fill() runs.
+  virtual std::map<std::string, std::vector<int64_t>> unusable() const { return {}; }
+  virtual void noteUnusable(const std::map<std::string, std::vector<int64_t>> &) {}
+
   /// Writes every input of the micro function of `variant(step)` that holds data: `<media>.pixels`, `<field>.ids`,
   /// `.length`, `.labels`, `.at`, `.supervised` (f32 scalar, total of the *whole step*: all micro-batches, all ranks),
   /// label fields (`<field>` i32 [rows]) and `batch.samples` (f32 scalar, samples of the whole step). `destination`

@@ -98,6 +98,7 @@ void StageRun::openData() {
     if (Data->samples() < 1)
       throw Failure(Exit::Data, fmt::format("stage `{}` has no samples", Stage.name));
     StepsPerEpoch = double(Data->samples()) / perStep;
+    Data->noteUnusable(Now.unusable);
   }
   Total = Stage.steps ? Stage.steps
                       : std::max<int64_t>(1, int64_t(std::llround(Stage.epochs * StepsPerEpoch)));
@@ -214,6 +215,8 @@ bool StageRun::loop() {
 
 void StageRun::save() {
   Now.logBytes = Log.sync();
+  if (Data)
+    Now.unusable = Data->unusable();
   Saved->save(Now);
   LastSaved = Now.step;
 }

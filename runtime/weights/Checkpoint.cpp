@@ -78,6 +78,14 @@ static std::string textOf(const Progress &progress, const Written &file) {
   for (const auto &[stage, identity] : progress.stages)
     writer.member(stage, std::string_view(identity));
   writer.endObject();
+  writer.key("unusable").beginObject();
+  for (const auto &[dataset, records] : progress.unusable) {
+    writer.key(dataset).beginArray();
+    for (int64_t record : records)
+      writer.value(record);
+    writer.endArray();
+  }
+  writer.endObject();
   writer.member("bytes", file.bytes);
   writer.member("hash", std::string_view(hexOf(file.hash)));
   return writer.endObject().text() + "\n";
@@ -96,10 +104,23 @@ std::string Checkpoints::save(const Progress &progress) {
   writeWhole(beside + "/" + DoneFile, textOf(progress, file));
   fs::remove_all(path, error); // the same step, saved before
   renameDurably(beside, path);
-  std::vector<int64_t> all = steps();
-  for (size_t i = 0; i + size_t(Stage.keep) < all.size(); ++i)
-    fs::remove_all(pathOf(all[i]), error);
+  prune(progress.step);
   return path;
+}
+
+/// Leaves the checkpoint of `step` and the newest before it. What is newer belongs to a course that was not taken up, and
+/// what is damaged must not take the place of one that can be read.
+void Checkpoints::prune(int64_t step) {
+  std::error_code error;
+  auto isDamaged = [&](int64_t other) { return std::find(Damaged.begin(), Damaged.end(), other) != Damaged.end(); };
+  std::vector<int64_t> good;
+  for (int64_t other : steps())
+    if (other > step || (other != step && isDamaged(other)))
+      fs::remove_all(pathOf(other), error);
+    else
+      good.push_back(other);
+  for (size_t i = 0; i + size_t(Stage.keep) < good.size(); ++i)
+    fs::remove_all(pathOf(good[i]), error);
 }
 
 Progress Checkpoints::verify(int64_t step) const {
@@ -116,6 +137,10 @@ Progress Checkpoints::verify(int64_t step) const {
     progress.frozen = root.at("frozen").string();
     for (const auto &[stage, identity] : root.at("stages").members())
       progress.stages[stage] = identity.string();
+    if (auto unusable = root.find("unusable"))
+      for (const auto &[dataset, records] : unusable->members())
+        for (const JsonNode &record : records.items())
+          progress.unusable[dataset].push_back(record.integerAtLeast(0));
     MappedFile file(path + "/" + StateFile);
     if (int64_t(file.size()) != root.at("bytes").integer() ||
         hexOf(hashOf(file.data(), file.size())) != root.at("hash").string())
@@ -129,12 +154,14 @@ Progress Checkpoints::verify(int64_t step) const {
 }
 
 std::optional<Progress> Checkpoints::newest(report::Log &log) {
+  Damaged.clear();
   std::vector<int64_t> all = steps();
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
     try {
       return verify(*it);
     } catch (const Failure &failure) {
       log.warn(fmt::format("checkpoint passed over: {}", failure.what()));
+      Damaged.push_back(*it);
     }
   }
   return std::nullopt;

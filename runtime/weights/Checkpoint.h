@@ -14,6 +14,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace vcc::runtime {
 
@@ -25,6 +26,7 @@ struct Progress {
   std::string program;    // fingerprint of manifest, kernels and runtime
   std::string frozen;     // fingerprint of the frozen weights
   std::map<std::string, std::string> stages; // identity of the weights that the stage started from
+  std::map<std::string, std::vector<int64_t>> unusable; // records that could not be read so far, by dataset
 };
 
 using Address = std::function<std::byte *(const manifest::State &)>;
@@ -34,7 +36,8 @@ public:
   /// `folder` is <out>/<stage>/checkpoints. What an interrupted save left is removed.
   Checkpoints(const manifest::Stage &stage, std::string folder, Address address);
 
-  /// Saves trained weights, moments and counters; afterwards only the newest `keep` remain.
+  /// Saves trained weights, moments and counters; afterwards only the newest `keep` remain, and none of those that
+  /// newest() has passed over.
   std::string save(const Progress &progress);
   /// The newest complete checkpoint, without its tensors; damaged ones are named in the log and passed over.
   std::optional<Progress> newest(report::Log &log);
@@ -46,9 +49,11 @@ public:
 private:
   std::vector<int64_t> steps() const;
   Progress verify(int64_t step) const;
+  void prune(int64_t step);
   const manifest::Stage &Stage;
   std::string Folder;
   Address At;
+  std::vector<int64_t> Damaged;
 };
 
 /// One hash over all frozen weights, in the manifest's order.

@@ -40,6 +40,7 @@ TEST_F(CheckpointFiles, RoundTrip) {
   Progress progress;
   progress.step = 7, progress.seed = ~0ull, progress.logBytes = 123, progress.program = "p", progress.frozen = "f";
   progress.stages = {{"other", "abc"}};
+  progress.unusable = {{"clips", {3, 17}}};
   checkpoints.save(progress);
   float before[128];
   std::memcpy(before, State, sizeof State);
@@ -50,6 +51,7 @@ TEST_F(CheckpointFiles, RoundTrip) {
   EXPECT_EQ(found->seed, ~0ull);
   EXPECT_EQ(found->logBytes, 123);
   EXPECT_EQ(found->stages.at("other"), "abc");
+  EXPECT_EQ(found->unusable, progress.unusable);
   make().load(*found);
   EXPECT_EQ(State[3], before[3]);   // weight
   EXPECT_EQ(State[16], before[16]); // bias
@@ -85,6 +87,35 @@ TEST_F(CheckpointFiles, PassesOverWhatIsNotWhole) {
     writeWhole(checkpoints.pathOf(1) + "/DONE", text);
     EXPECT_FALSE(make().newest(Log)) << text;
   }
+}
+
+// A damaged one counts for nothing: neither does it push out what was just saved, nor what can be read.
+TEST_F(CheckpointFiles, PrunesWhatIsDamagedFirst) {
+  Checkpoints checkpoints = make();
+  for (int64_t step : {1, 20, 30}) {
+    Progress progress;
+    progress.step = step;
+    checkpoints.save(progress);
+  }
+  Progress progress;
+  progress.step = 10;
+  for (int64_t step : {20, 30})
+    std::filesystem::remove(checkpoints.pathOf(step) + "/DONE");
+  Checkpoints second = make();
+  EXPECT_FALSE(second.newest(Log)); // step 1 was pruned: two are kept
+  second.save(progress);
+  EXPECT_TRUE(exists(checkpoints.pathOf(10)));
+  EXPECT_FALSE(exists(checkpoints.pathOf(20)));
+  EXPECT_FALSE(exists(checkpoints.pathOf(30)));
+  EXPECT_EQ(make().newest(Log)->step, 10);
+  // Older than the new one, but damaged: the good one before it stays.
+  std::filesystem::create_directories(checkpoints.pathOf(12));
+  Checkpoints third = make();
+  EXPECT_EQ(third.newest(Log)->step, 10);
+  progress.step = 14;
+  third.save(progress);
+  EXPECT_TRUE(exists(checkpoints.pathOf(10)));
+  EXPECT_FALSE(exists(checkpoints.pathOf(12)));
 }
 
 } // namespace

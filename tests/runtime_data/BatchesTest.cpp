@@ -291,6 +291,34 @@ TEST_F(Batches, overTheLimitEndsTheRun) {
   EXPECT_THAT(failure([&] { order(3); }), HasSubstr(".mp4: is empty"));
 }
 
+// What an earlier run has found counts towards the limit.
+TEST_F(Batches, theLimitHoldsOverAResume) {
+  Files.write("clips/c5.mp4", "");
+  Program.datasets["train"].skip = 0.1;
+  Tensors tensors(Stage.batch["main"]);
+  BatchReport report;
+  auto first = open();
+  for (int64_t step = 0; step < 12; ++step)
+    first->fill(step, 0, tensors.all(), report);
+  auto found = first->unusable();
+  ASSERT_EQ(found.at("train").size(), 1u);
+  Files.write("clips/c6.mp4", "");
+  auto second = open();
+  second->noteUnusable(found);
+  EXPECT_EQ(second->unusable(), found);
+  auto third = open();
+  found["train"] = {(found["train"][0] + 6) % 12};
+  found["none"] = {1};
+  found["train"].push_back(1 << 20);
+  third->noteUnusable(found);
+  EXPECT_EQ(third->unusable().at("train").size(), 1u);
+  EXPECT_THAT(failure([&] {
+                for (int64_t step = 0; step < 12; ++step)
+                  third->fill(step, 0, tensors.all(), report);
+              }),
+              HasSubstr("more than the 10%"));
+}
+
 TEST_F(Batches, faults) {
   Stage.batch["main"].fields[1].of = {"n0"};
   EXPECT_THAT(failure([&] { order(3); }), HasSubstr("but one of n0 is needed"));

@@ -90,4 +90,22 @@ void Datasets::refuse(uint64_t index, const std::string &reason) {
                                         from.Declared->skip * 100, reason));
 }
 
+std::map<std::string, std::vector<int64_t>> Datasets::refused() const {
+  std::lock_guard lock(Mutex);
+  std::map<std::string, std::vector<int64_t>> records;
+  for (const Part &part : Parts)
+    for (uint64_t index : part.Bad)
+      records[part.Declared->name].push_back(static_cast<int64_t>(index - part.Begin));
+  return records;
+}
+
+void Datasets::noteRefused(const std::map<std::string, std::vector<int64_t>> &records) {
+  std::lock_guard lock(Mutex);
+  for (Part &part : Parts)
+    if (auto known = records.find(part.Declared->name); known != records.end())
+      for (int64_t record : known->second)
+        if (record >= 0 && static_cast<uint64_t>(record) < part.File->size())
+          part.Bad.insert(part.Begin + static_cast<uint64_t>(record));
+}
+
 } // namespace vcc::runtime::data

@@ -8,10 +8,11 @@
 #include "runtime/data/annotations/Records.h"
 #include "runtime/program/Manifest.h"
 
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 namespace vcc::runtime::data {
@@ -32,6 +33,9 @@ public:
   /// Notes that a sample cannot be used; throws a Failure once more of its dataset's samples are
   /// bad than the recipe allows. Safe from several threads.
   void refuse(uint64_t index, const std::string &reason);
+  /// The records refused so far, in order, by dataset; and those that an earlier run has refused, which count as well.
+  std::map<std::string, std::vector<int64_t>> refused() const;
+  void noteRefused(const std::map<std::string, std::vector<int64_t>> &records);
 
 private:
   struct Part {
@@ -39,13 +43,13 @@ private:
     std::unique_ptr<RecordFile> File;
     std::string Folder;
     uint64_t Begin;
-    std::unordered_set<uint64_t> Bad;
+    std::set<uint64_t> Bad; // in the joined numbering
   };
   const Part &part(uint64_t index) const;
 
   std::vector<Part> Parts;
   uint64_t Total = 0;
-  std::mutex Mutex;
+  mutable std::mutex Mutex;
 };
 
 } // namespace vcc::runtime::data

@@ -39,6 +39,10 @@ public:
 
   int64_t samples() const override { return static_cast<int64_t>(Data.size()); }
   std::string variant(int64_t) const override { return Maker.batch().variant; }
+  std::map<std::string, std::vector<int64_t>> unusable() const override { return Data.refused(); }
+  void noteUnusable(const std::map<std::string, std::vector<int64_t>> &records) override {
+    Data.noteRefused(records);
+  }
 
   void fill(int64_t step, int micro, const HostTensors &destination, BatchReport &report) override {
     if (step < 0 || micro < 0 || micro >= Accumulate)
