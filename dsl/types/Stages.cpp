@@ -3,6 +3,8 @@
 // Checks of stages.
 #include "dsl/types/Stages.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 #include <algorithm>
 #include <map>
 
@@ -86,6 +88,9 @@ public:
     for (const StartClause &Start : Stage.Starts)
       for (const Selector &S : Start.Selectors)
         component(S.Path);
+    folder("stage", Stage.Name);
+    for (const EvaluateClause &Clause : Stage.Evaluates)
+      folder("evaluation", Clause.Name);
     precision();
     unsupported();
     terms();
@@ -116,6 +121,16 @@ private:
         .primary("model `" + Model.Name.Text + "` has no component `" + First.Name + "`")
         .note(Model.Name.Range, "declares " + diag::list(Components, 8))
         .didYouMean(First.Name, Components);
+  }
+
+  /// What a run writes for a stage and for an evaluation lies in a folder or file of that name.
+  void folder(const std::string &What, const Ident &Name) {
+    const std::string &Text = Name.Text;
+    bool Letters = std::all_of(Text.begin(), Text.end(), [](char C) { return llvm::isAlnum(C) || C == '_' || C == '.' || C == '-'; });
+    if (!Text.empty() && Text.size() <= 100 && Text != "." && Text != ".." && Letters)
+      return;
+    Engine.report(diag::kinds::BadValue, Name.Range, "the " + What + " name \"" + Text + "\" cannot name a folder")
+        .help("use letters, digits, `_`, `.` and `-`, at most 100 of them");
   }
 
   void precision() {
