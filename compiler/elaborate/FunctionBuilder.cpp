@@ -56,8 +56,11 @@ tg::SiteAttr FunctionBuilder::site(StringRef path) {
 }
 
 llvm::LogicalResult FunctionBuilder::output(StringRef name, const Tensor &value) {
-  if (!outputs.try_emplace(name, 1).second)
-    return graph.fault(FaultKind::BadValue, "`" + name.str() + "` is reported twice");
+  auto [first, isNew] = outputs.try_emplace(name, graph.loc);
+  if (!isNew)
+    return graph.fault(FaultKind::BadValue, "`" + name.str() + "` is reported twice")
+        .note(first->second, "first reported here")
+        .help("give each its own name; a part that is called twice reports twice");
   graph.ops.create<tg::OutputOp>(graph.loc, name, value.value);
   return llvm::success();
 }

@@ -31,6 +31,9 @@ public:
   std::function<llvm::LogicalResult(Weight &, mlir::Location)> admit;
   /// Whether the stage uses a weight; an optional field that it leaves out reads as `none`.
   std::function<bool(Weight &)> uses;
+  /// What was put out so far in this step, and where: all of a step's numbers share one line of the
+  /// log.
+  llvm::StringMap<mlir::Location> outputs;
 
   FailureOr<Tensor> read(Weight &weight);
   Tensor input(StringRef name, ArrayRef<int64_t> shape, mlir::Type element,
@@ -43,12 +46,11 @@ public:
   void finish();
 
   const llvm::MapVector<Weight *, Tensor> &weights() const { return reads; }
-  bool hasOutput(StringRef name) const { return outputs.contains(name); }
 
 private:
   llvm::MapVector<Weight *, Tensor> reads;
   llvm::StringMap<Tensor> inputs;
-  llvm::StringMap<int> sites, outputs;
+  llvm::StringMap<int> sites;
 };
 
 } // namespace vcc::elaborate

@@ -105,6 +105,7 @@ LogicalResult Stage::forward(mlir::Value &loss) {
     g.ops.create<tg::LossOp>(g.loc, total->value);
     loss = total->value;
   }
+  forwardOutputs = function->outputs;
   function->finish();
   evaluator.function = nullptr;
   currentBatch = nullptr;

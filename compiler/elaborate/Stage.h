@@ -68,6 +68,7 @@ private:
   Evaluator &evaluator;
   llvm::ArrayRef<std::unique_ptr<Stage>> earlier;
   BatchSpec *currentBatch = nullptr;
+  llvm::StringMap<mlir::Location> forwardOutputs;
   llvm::SmallVector<std::string> adapters;
 
   // Coverage.cpp

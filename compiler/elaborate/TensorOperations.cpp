@@ -274,10 +274,21 @@ static FailureOr<Value> crossEntropy(OperationCall &call) {
   return Value(g.wrap(op.getLoss(), logits->origins[0]));
 }
 
+/// Names that a line of the log has already (runtime/report, runtime/loop).
+static bool belongsToLog(StringRef name) {
+  static const llvm::StringRef own[] = {"event",     "at",       "step",       "lr",
+                                        "samples",   "tokens",   "supervised", "seconds",
+                                        "data_wait", "replaced", "loss"};
+  return llvm::is_contained(own, name) || name.starts_with("loss.");
+}
+
 static FailureOr<Value> report(OperationCall &call) {
   auto *name = call.at("name").asString();
   if (!name || name->empty())
     return call.fault(FaultKind::TypeMismatch, "`report` needs a name");
+  if (belongsToLog(*name))
+    return call.fault(FaultKind::BadValue, "`" + *name + "` is a name of the log's own")
+        .help("report it under another name");
   auto value = call.tensor("value");
   if (failed(value) || failed(call.evaluator.function->output(*name, *value)))
     return failure();

@@ -268,6 +268,7 @@ LogicalResult Stage::update() {
     return failure();
   auto function = begin("update", clause.getLoc(), true);
   FunctionBuilder &f = *function;
+  f.outputs = forwardOutputs;
   evaluator.function = &f;
   auto leave = [&](bool good) {
     f.graph.loc = clause.getLoc();
