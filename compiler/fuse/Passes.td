@@ -44,6 +44,22 @@ def ConvertContractionsPass : Pass<"tg-convert-contractions", "::mlir::ModuleOp"
   let dependentDialects = ["::vcc::tg::TgDialect"];
 }
 
+def FoldActivationsPass : Pass<"tg-fold-activations", "::mlir::ModuleOp"> {
+  let summary = "an activation becomes its product's epilogue where nothing else reads the product";
+  let description = [{
+    The exact GELU and SiLU of a `tg.gemm` of f32, as the standard library writes them. A product that a backward reads
+    again keeps its own result.
+    ```mlir
+    %h = tg.gemm %x, %w ..
+    %s = tg.sigmoid %h;  %y = tg.mul %h, %s
+    // becomes
+    %y = tg.gemm %x, %w {activation = #tg.activation<silu>, ..}
+    ```
+    Runs after tg-convert-contractions, whose bias and addend come before the activation.
+  }];
+  let dependentDialects = ["::vcc::tg::TgDialect"];
+}
+
 def MaterializeViewsPass : Pass<"tg-materialize-views", "::mlir::ModuleOp"> {
   let summary = "an explicit copy (a barrier) wherever a whole tensor is needed but only a view or a source is there";
   let description = [{

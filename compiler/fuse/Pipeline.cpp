@@ -12,6 +12,7 @@ void vcc::fuse::buildFusePipeline(OpPassManager &manager) {
   manager.addPass(createFoldTransposesPass());
   manager.addPass(createCSEPass());
   manager.addPass(createConvertContractionsPass());
+  manager.addPass(createFoldActivationsPass());
   manager.addPass(createMaterializeViewsPass());
   manager.addPass(createOutlineKernelsPass());
 }
