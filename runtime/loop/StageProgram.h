@@ -28,6 +28,9 @@ struct Scalar {
   double value = 0;
 };
 
+/// Whether an output is the loss or a term of it.
+inline bool isLoss(const std::string &name) { return name == "loss" || name.rfind("loss.", 0) == 0; }
+
 class StageProgram {
 public:
   /// Throws Failure(Exit::Internal) where manifest and table disagree.

@@ -158,6 +158,21 @@ static std::string jsonOfStart(const Progress &now, int64_t target, int threads,
   return writer.endObject().text();
 }
 
+/// Says where each part's weights came from: a recipe may name several places, of which the first that is there counts.
+void StageRun::tellSources() {
+  for (const Source &source : Origin.sources) {
+    std::string wanted = source.wanted.empty() ? std::string() : fmt::format(", for want of {}", source.wanted);
+    Log.note(fmt::format("{}: {} weight{} from {}{}", source.part, source.weights, source.weights == 1 ? "" : "s",
+                         source.from, wanted));
+    JsonWriter writer;
+    writer.beginObject().member("event", "source").member("part", std::string_view(source.part));
+    writer.member("weights", source.weights).member("from", std::string_view(source.from));
+    if (!source.wanted.empty())
+      writer.member("wanted", std::string_view(source.wanted));
+    Log.write(writer.endObject().text());
+  }
+}
+
 StageEnd StageRun::train() {
   lock();
   if (isComplete())
@@ -170,6 +185,7 @@ StageEnd StageRun::train() {
   Log.write(jsonOfStart(Now, Target, Context.options.threads, Now.step > 0));
   Log.note(fmt::format("stage {}: {} of {} steps to do, {:.1f} MB, frozen weights {}", Stage.name,
                        Target - Now.step, Total, double(Program->memory().total()) / 1e6, Now.frozen));
+  tellSources();
   if (!loop())
     return StageEnd::Preempted;
   finish();

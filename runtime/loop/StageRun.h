@@ -70,6 +70,7 @@ private:
   void openData();
   void checkRange() const;
   void discardOld();
+  void tellSources();
   bool loop();
   void step(int64_t index, Prefetch *prefetch);
   void micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report, Dump *dump);
@@ -98,6 +99,7 @@ private:
   std::unique_ptr<report::Progress> Bar;
   Provenance Origin;
   Progress Now;
+  std::string Cause; // where a number that is not finite arose
   int64_t Target = 0, Total = 0, LastSaved = -1;
   double StepsPerEpoch = 1;
 };

@@ -4,11 +4,13 @@
 #include "runtime/device/cpu/Threads.h"
 #include "runtime/loop/Dump.h"
 #include "runtime/loop/StageRun.h"
+#include "runtime/loop/Trace.h"
 #include "runtime/program/Failure.h"
 #include "runtime/program/Json.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -38,8 +40,6 @@ StepInputs StageRun::inputsOf(int64_t index, int64_t micro) const {
   inputs.totalSteps = double(Total), inputs.stepsPerEpoch = StepsPerEpoch;
   return inputs;
 }
-
-static bool isLoss(const std::string &name) { return name == "loss" || name.rfind("loss.", 0) == 0; }
 
 /// Losses are shares of the step's value and add up; other reports are averaged over the micro-batches.
 static void addOutputs(report::StepReport &report, const std::vector<Scalar> &scalars, int64_t accumulate) {
@@ -75,7 +75,11 @@ void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::
   Program->run(function, inputsOf(index, number));
   if (dump)
     dump->systemInputs(int(number), function);
-  addOutputs(report, Program->scalars(function), Stage.accumulate);
+  std::vector<Scalar> scalars = Program->scalars(function);
+  addOutputs(report, scalars, Stage.accumulate);
+  // Here, while the micro-batch that made it still lies in the io region; the step ends the run.
+  if (Cause.empty() && !std::all_of(scalars.begin(), scalars.end(), [](const Scalar &s) { return std::isfinite(s.value); }))
+    Cause = whereNotFinite(*Program, function);
 }
 
 void StageRun::step(int64_t index, Prefetch *prefetch) {
@@ -156,7 +160,10 @@ void StageRun::checkGradients(int64_t index, const report::StepReport &report) {
   const State &state = states[size_t(first)];
   auto *gradient = reinterpret_cast<const float *>(Program->gradientOf(state));
   int64_t element = firstNonFinite(gradient, elementsOf(state.shape));
-  stop(index, fmt::format("the gradient of `{}` is {} at element {}", state.path, gradient[element], element), report);
+  std::string what = fmt::format("the gradient of `{}` is {} at element {}", state.path, gradient[element], element);
+  if (Cause.empty())
+    Cause = whereNotFinite(*Program, microOf(index));
+  stop(index, what, report);
 }
 
 void StageRun::checkFinite(int64_t index, const report::StepReport &report) {
@@ -170,13 +177,13 @@ void StageRun::checkFinite(int64_t index, const report::StepReport &report) {
 }
 
 void StageRun::stop(int64_t index, const std::string &what, const report::StepReport &report) {
-  std::string cause;
+  std::string cause = Cause;
   for (const State &state : Stage.states) {
     if (state.kind != State::Kind::Weight || state.isGroup() || state.dtype != DType::F32)
       continue;
     auto *values = reinterpret_cast<const float *>(Program->at(state));
     if (int64_t element = firstNonFinite(values, elementsOf(state.shape)); element >= 0) {
-      cause = fmt::format("; the first weight that is not finite is `{}` (element {})", state.path, element);
+      cause += fmt::format("; the first weight that is not finite is `{}` (element {})", state.path, element);
       break;
     }
   }

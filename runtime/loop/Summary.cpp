@@ -4,6 +4,7 @@
 #include "runtime/loop/Summary.h"
 
 #include "runtime/device/cpu/Features.h"
+#include "runtime/loop/StageProgram.h"
 #include "runtime/program/Failure.h"
 #include "runtime/program/Json.h"
 #include "runtime/weights/Files.h"
@@ -11,8 +12,6 @@
 #include <cmath>
 
 namespace vcc::runtime {
-
-static bool isLoss(const std::string &name) { return name == "loss" || name.rfind("loss.", 0) == 0; }
 
 /// To the microsecond.
 static double rounded(double seconds) { return std::round(seconds * 1e6) / 1e6; }

@@ -67,7 +67,7 @@ private:
   void readWeight(const State &state, const std::function<std::byte *(const State &)> &address) {
     const Start *source = choose(state);
     if (!source || source->kind == Start::Kind::Init)
-      return;
+      return count(state, source, "init");
     std::string path = fileOf(*source, Options);
     Used[path] = source;
     if (source->kind == Start::Kind::Stage && !Result.stages.count(source->name))
@@ -91,6 +91,23 @@ private:
     }
     std::memcpy(address(state), view->data, view->bytes());
     Result.file[state.path] = from;
+    count(state, source, from);
+  }
+
+  void count(const State &state, const Start *chosen, const std::string &from) {
+    std::string wanted;
+    for (const Start &start : state.start) {
+      if (&start == chosen || !chosen)
+        break;
+      wanted += (wanted.empty() ? "" : " and ") + fileOf(start, Options);
+    }
+    std::string part = state.path.substr(0, state.path.find('.'));
+    for (Source &source : Result.sources)
+      if (source.part == part && source.from == from && source.wanted == wanted) {
+        ++source.weights;
+        return;
+      }
+    Result.sources.push_back({part, from, wanted, 1});
   }
 
   /// The first source that exists; the last one is the one missed where none does.

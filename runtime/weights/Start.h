@@ -8,6 +8,7 @@
 #include "runtime/program/Manifest.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -21,8 +22,17 @@ struct StartOptions {
   bool trained = true; // false: trained weights come from a checkpoint, only frozen ones are wanted
 };
 
+/// Weights of one part of the model that came from one place.
+struct Source {
+  std::string part;    // the first word of their paths
+  std::string from;    // a file, or `init`
+  std::string wanted;  // the places that come first in the recipe and are not there
+  int64_t weights = 0;
+};
+
 /// Where a stage's weights came from.
 struct Provenance {
+  std::vector<Source> sources; // in the order of the stage's weights
   /// Weight path -> file it was read from; absent: as the init function wrote it.
   std::map<std::string, std::string> file;
   /// Stage -> identity of its weights file, for the stages that were read from.

@@ -97,6 +97,9 @@ TEST(Training, LearnsAndEvaluates) {
   std::vector<float> losses = lossesOf(out + "/fit/log.jsonl");
   ASSERT_EQ(losses.size(), 60u);
   EXPECT_LT(losses.back(), 0.05f * losses.front());
+  EXPECT_THAT(outcome.output, HasSubstr("model: 2 weights from init\nshift: 1 weight from init\n"));
+  EXPECT_THAT(outcome.output, HasSubstr("model: 1 weight from " + out + "/fit/weights.safetensors, for want of "));
+  EXPECT_THAT(readFile(out + "/tune/log.jsonl"), HasSubstr("{\"event\":\"source\",\"part\":\"model\",\"weights\":1,"));
   EXPECT_THAT(outcome.output, HasSubstr("held: 100.0 % of 9 (chance 50 %); even 100.0 %, odd 100.0 %"));
   EXPECT_EQ(lossesOf(out + "/tune/log.jsonl").size(), 10u); // half an epoch of 160 samples in batches of 8
   JsonDocument summary(readFile(out + "/tune/summary.json"));
@@ -183,6 +186,7 @@ TEST(Training, StopsOnNaN) {
   Outcome outcome = toy.run({"--stage", "fit", "--out", out}, {"TOY_NAN_AT=17"});
   EXPECT_EQ(outcome.code, 5) << outcome.output;
   EXPECT_THAT(outcome.output, HasSubstr("stage `fit`, step 17: `loss.squares` is nan"));
+  EXPECT_THAT(outcome.output, HasSubstr("; it arose in `model.residual` (forward, launch 2 of 4)"));
   EXPECT_THAT(outcome.output, HasSubstr("checkpoints/step-00000014"));
   EXPECT_TRUE(exists(out + "/fit/checkpoints/step-00000014/DONE"));
   EXPECT_EQ(toy.run({"--stage", "fit", "--out", out}).code, 0);

@@ -34,7 +34,7 @@ std::unique_ptr<Launch> Executor::make(const VccLaunch &launch) {
   }
 }
 
-void Executor::run(int64_t index) {
+std::vector<std::unique_ptr<Launch>> &Executor::ready(int64_t index) {
   if (index < 0 || uint64_t(index) >= Stage.function_count)
     throw Failure(Exit::Internal, fmt::format("stage `{}` has {} functions, but function {} is called",
                                               Stage.name, Stage.function_count, index));
@@ -45,8 +45,21 @@ void Executor::run(int64_t index) {
     for (uint64_t i = 0; i < function.launch_count; ++i)
       launches.push_back(make(function.launches[i]));
   }
-  for (auto &launch : launches)
+  return launches;
+}
+
+void Executor::run(int64_t index) {
+  for (auto &launch : ready(index))
     launch->run();
+}
+
+void Executor::walk(int64_t index, const std::function<bool(const VccLaunch &, uint64_t, uint64_t)> &goesOn) {
+  auto &launches = ready(index);
+  for (uint64_t i = 0; i < launches.size(); ++i) {
+    launches[i]->run();
+    if (!goesOn(Stage.functions[index].launches[i], i, launches.size()))
+      return;
+  }
 }
 
 } // namespace vcc::runtime

@@ -8,6 +8,7 @@
 #include "runtime/device/cpu/Launch.h"
 #include "runtime/device/cpu/Memory.h"
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -20,11 +21,14 @@ public:
   const StageMemory &memory() const { return Memory; }
   /// Walks the launches of a function, given by its index in the stage.
   void run(int64_t function);
+  /// The same, asking after each launch whether to go on: the launch, its number and how many there are.
+  void walk(int64_t function, const std::function<bool(const VccLaunch &, uint64_t, uint64_t)> &goesOn);
   /// To be called after frozen weights were written.
   void weightsChanged() { Products.weightsChanged(); }
   uint64_t packedBytes() const { return Products.packedBytes(); }
 
 private:
+  std::vector<std::unique_ptr<Launch>> &ready(int64_t function);
   std::unique_ptr<Launch> make(const VccLaunch &launch);
 
   const VccStage &Stage;
