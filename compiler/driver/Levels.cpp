@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One worker per run. A fault of the recipe ends with exit 2 and its diagnostics; anything that
-// fails after elaboration is a fault of vcc itself: exit 70, with the stage's last good form saved
-// beside the output.
+// fails after elaboration is a fault of vcc itself: exit 70. Where a step on a stage failed, the
+// stage before it is saved in the folder for temporary files.
 #include "compiler/driver/Levels.h"
 
 #include "compiler/codegen/cpu/LowerKernels.h"
