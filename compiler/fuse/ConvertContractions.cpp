@@ -276,6 +276,8 @@ tg::GemmOp absorbAdd(tg::GemmOp gemm) {
 struct ConvertContractions : fuse::impl::ConvertContractionsPassBase<ConvertContractions> {
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>()) {
+      if (function.isExternal())
+        continue;
       SmallVector<tg::GemmOp> products;
       for (auto op : llvm::make_early_inc_range(function.getOps<tg::DotGeneralOp>()))
         products.push_back(convert(op));

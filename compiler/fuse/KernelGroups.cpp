@@ -91,7 +91,7 @@ void KernelGroups::placeMember(Operation *op) {
   int level = -1;
   for (Value base : bases)
     level = std::max(level, levelOf(base));
-  if (joinGroupsOf(op, bases, level) || joinSibling(op, bases, level + 1))
+  if (joinGroupsOf(op, bases, level) || joinSibling(op, level + 1))
     return;
   Group group;
   group.level = level + 1;
@@ -141,11 +141,11 @@ bool KernelGroups::joinGroupsOf(Operation *op, ArrayRef<Value> bases, int level)
   return true;
 }
 
-/// Joins a group of the same level that reads one of the same whole tensors anyway.
-bool KernelGroups::joinSibling(Operation *op, ArrayRef<Value> bases, int level) {
+/// Joins a group of the same level that reads one of the same tensors (or another part of it) anyway.
+bool KernelGroups::joinSibling(Operation *op, int level) {
   int64_t count = countOf(isa<tg::ReduceOp>(op) ? op->getOperand(0) : op->getResult(0));
-  for (Value base : bases) {
-    if (countOf(base) != count || count == 1)
+  for (Value base : basesOf(op)) {
+    if (countOf(base) < count || count == 1 || isSource(base))
       continue;
     for (int id : readersOf[base]) {
       if (all[id].level != level || all[id].count != count || all[id].members.empty())

@@ -91,7 +91,7 @@ private:
   void place(mlir::Operation *op);
   void placeMember(mlir::Operation *op);
   bool joinGroupsOf(mlir::Operation *op, llvm::ArrayRef<mlir::Value> bases, int level);
-  bool joinSibling(mlir::Operation *op, llvm::ArrayRef<mlir::Value> bases, int level);
+  bool joinSibling(mlir::Operation *op, int level);
   void assign(int id, Group group);
 
   mutable mlir::func::FuncOp function;

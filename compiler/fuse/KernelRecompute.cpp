@@ -2,7 +2,8 @@
 //
 // Recomputation. Values are taken from the last to the first, so that a chain moves as a whole. A value is worth
 // `count` elements of memory from its kernel to its last reader unless it must be in memory that long anyway; what it
-// would be recomputed from costs the same way.
+// would be recomputed from costs the same way. Recomputing must not cost memory, nor read more tensors than keeping
+// reads and writes: else a residual stream would be added up again in each later kernel.
 #include "compiler/fuse/KernelRecompute.h"
 
 using namespace mlir;
@@ -126,7 +127,13 @@ private:
         again += countOf(leaf);
     bool stays = read->second.lastOther >= 0;
     int64_t kept = stays && read->second.lastOther >= last ? 0 : count;
-    if (stays ? again >= kept : again > kept)
+    // Tensors read or written either way.
+    int64_t readsAgain = 0, readsKept = static_cast<int64_t>(kernels.size()) + (stays ? 0 : 1);
+    for (int kernel : kernels)
+      for (Value leaf : leaves)
+        readsAgain += countOf(leaf) * 4 >= count && !groups.groups()[kernel].reads.contains(leaf);
+    bool smaller = again < kept, faster = readsAgain < readsKept;
+    if (!(faster && again <= kept) && !(smaller && readsAgain == readsKept))
       return;
     SmallVector<Operation *> ordered(chain.begin(), chain.end());
     llvm::sort(ordered, [&](Operation *a, Operation *b) { return groups.indexOf(a) < groups.indexOf(b); });

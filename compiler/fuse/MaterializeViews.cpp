@@ -4,6 +4,9 @@
 // something else are there.
 #include "compiler/fuse/Passes.h"
 #include "compiler/fuse/StridedViews.h"
+#include "dialects/tg/Build.h"
+
+#include <cmath>
 
 namespace vcc::fuse {
 #define GEN_PASS_DEF_MATERIALIZEVIEWSPASS
@@ -83,6 +86,13 @@ private:
   void wholeOperand(OpOperand &operand) {
     Value value = operand.get();
     StridedView view = resolveView(value);
+    // A state that is set to zero needs no kernel: the plan fills it.
+    std::optional<double> number = isa<tg::WriteOp>(operand.getOwner()) ? tg::splatValue(view.base) : std::nullopt;
+    if (number && *number == 0.0 && !std::signbit(*number)) {
+      if (view.base != value)
+        operand.set(zeroLike(operand));
+      return;
+    }
     if (!view.isWhole() || isSource(view.base)) {
       operand.set(copyOf(value));
       return;
@@ -91,6 +101,11 @@ private:
       return;
     OpBuilder builder(operand.getOwner());
     operand.set(builder.create<tg::ReshapeOp>(value.getLoc(), value.getType(), view.base));
+  }
+
+  static Value zeroLike(OpOperand &operand) {
+    OpBuilder builder(operand.getOwner());
+    return tg::buildSplat(builder, operand.getOwner()->getLoc(), tg::tensorType(operand.get()), 0.0);
   }
 
   static bool isPlainAlias(Value value) {
@@ -122,7 +137,8 @@ private:
 struct MaterializeViews : fuse::impl::MaterializeViewsPassBase<MaterializeViews> {
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
-      Materializer(function).run();
+      if (!function.isExternal())
+        Materializer(function).run();
   }
 };
 

@@ -115,6 +115,8 @@ private:
   Value mapped(OpBuilder &builder, Value value) {
     if (Value now = became.lookup(value))
       return now;
+    if (isSplat(value))
+      return became[value] = builder.clone(*value.getDefiningOp())->getResult(0);
     StridedView view = resolveView(value);
     assert(view.isWhole() && became.count(view.base) && "read before it is made");
     Value now = builder.create<tg::ReshapeOp>(value.getLoc(), value.getType(), became.lookup(view.base));
@@ -131,8 +133,14 @@ private:
 struct OutlineKernels : fuse::impl::OutlineKernelsPassBase<OutlineKernels> {
   void runOnOperation() override {
     KernelStore store(getOperation());
-    for (auto function : getOperation().getOps<func::FuncOp>())
+    for (auto function : getOperation().getOps<func::FuncOp>()) {
+      if (function.isExternal() || !function.getBody().hasOneBlock() || function.getNumArguments() != 0 ||
+          function.getNumResults() != 0) {
+        function.emitOpError("has arguments, results or branches but a stage's functions read inputs and write outputs");
+        return signalPassFailure();
+      }
       FunctionOutliner(function, store).run();
+    }
   }
 };
 

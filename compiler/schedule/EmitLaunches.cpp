@@ -4,6 +4,7 @@
 #include "compiler/schedule/EmitLaunches.h"
 #include "dialects/tg/Build.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace vcc;
@@ -22,7 +23,7 @@ std::string labelOf(Location loc) {
   if (auto call = dyn_cast<CallSiteLoc>(loc))
     return labelOf(call.getCallee());
   if (auto file = dyn_cast<FileLineColLoc>(loc))
-    return (file.getFilename().getValue() + ":" + Twine(file.getLine())).str();
+    return (llvm::sys::path::filename(file.getFilename().getValue()) + ":" + Twine(file.getLine())).str();
   return "";
 }
 

@@ -17,6 +17,7 @@ def Exec_Dialect : Dialect {
     serialise it into the tables of `runtime/program/Abi.h`.
   }];
   let useDefaultAttributePrinterParser = 1;
+  let dependentDialects = ["::vcc::tg::TgDialect"];
 }
 
 #endif

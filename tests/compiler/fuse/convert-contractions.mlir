@@ -1,0 +1,72 @@
+// RUN: vcc-opt %s --tg-convert-contractions | FileCheck %s
+
+tg.state @bias weight : tensor<8xf32>
+
+// x w^T over two leading axes is one product of 6 rows; the bias and the residual are part of it.
+// CHECK-LABEL: func.func @linear
+func.func @linear() {
+  // CHECK: %[[X:.*]] = tg.input "x"
+  // CHECK: %[[W:.*]] = tg.input "w"
+  // CHECK: %[[R:.*]] = tg.input "r"
+  // CHECK: %[[B:.*]] = tg.read @bias
+  %x = tg.input "x" : tensor<2x3x4xf32>
+  %w = tg.input "w" : tensor<8x4xf32>
+  %r = tg.input "r" : tensor<2x3x8xf32>
+  %b = tg.read @bias : tensor<8xf32>
+  %y = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 2>, contract_b = array<i64: 1>} : (tensor<2x3x4xf32>, tensor<8x4xf32>) -> tensor<2x3x8xf32>
+  %bb = tg.broadcast %b {axes = array<i64: 2>} : (tensor<8xf32>) -> tensor<2x3x8xf32>
+  %z = tg.add %y, %bb : tensor<2x3x8xf32>
+  %s = tg.add %r, %z : tensor<2x3x8xf32>
+  // CHECK: %[[S:.*]] = tg.gemm %[[X]], %[[W]] bias(%[[B]] : tensor<8xf32>) addend(%[[R]] : tensor<2x3x8xf32>)
+  // CHECK-SAME: a_strides = array<i64: 4, 1>
+  // CHECK-SAME: b_strides = array<i64: 1, 4>
+  // CHECK-SAME: k = 4 : i64, m = 6 : i64, n = 8 : i64
+  // CHECK-NOT: tg.add
+  // CHECK: tg.output "s", %[[S]]
+  tg.output "s", %s : tensor<2x3x8xf32>
+  return
+}
+
+// Must not fire: a product with another use keeps its own value.
+// CHECK-LABEL: func.func @keeps_used_product
+func.func @keeps_used_product() {
+  %x = tg.input "x" : tensor<6x4xf32>
+  %w = tg.input "w" : tensor<8x4xf32>
+  %r = tg.input "r" : tensor<6x8xf32>
+  // CHECK: tg.gemm
+  // CHECK-NOT: addend
+  %y = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<6x4xf32>, tensor<8x4xf32>) -> tensor<6x8xf32>
+  // CHECK: tg.add
+  %s = tg.add %r, %y : tensor<6x8xf32>
+  tg.output "s", %s : tensor<6x8xf32>
+  tg.output "y", %y : tensor<6x8xf32>
+  return
+}
+
+// Heads of a [B, S, H, D] tensor as batches: two batch axes with strides, nothing moves.
+// CHECK-LABEL: func.func @heads
+func.func @heads() {
+  %q = tg.input "q" : tensor<2x3x4x5xf32>
+  %k = tg.input "k" : tensor<2x6x4x5xf32>
+  // CHECK-NOT: tg.transpose
+  // CHECK: tg.gemm
+  // CHECK-SAME: a_strides = array<i64: 60, 5, 20, 1>
+  // CHECK-SAME: b_strides = array<i64: 120, 5, 1, 20>
+  // CHECK-SAME: batch = array<i64: 2, 4>
+  %y = tg.dot_general %q, %k {batch_a = array<i64: 0, 2>, batch_b = array<i64: 0, 2>, contract_a = array<i64: 3>, contract_b = array<i64: 3>} : (tensor<2x3x4x5xf32>, tensor<2x6x4x5xf32>) -> tensor<2x4x3x6xf32>
+  tg.output "y", %y : tensor<2x4x3x6xf32>
+  return
+}
+
+// Rows that no single stride steps through are copied in order first.
+// CHECK-LABEL: func.func @copied
+func.func @copied() {
+  %x = tg.input "x" : tensor<2x3x5x4xf32>
+  %w = tg.input "w" : tensor<8x4xf32>
+  %t = tg.transpose %x {permutation = array<i64: 1, 0, 2, 3>} : (tensor<2x3x5x4xf32>) -> tensor<3x2x5x4xf32>
+  // CHECK: %[[C:.*]] = tg.barrier
+  // CHECK: tg.gemm %[[C]]
+  %y = tg.dot_general %t, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 3>, contract_b = array<i64: 1>} : (tensor<3x2x5x4xf32>, tensor<8x4xf32>) -> tensor<3x2x5x8xf32>
+  tg.output "y", %y : tensor<3x2x5x8xf32>
+  return
+}

@@ -1,0 +1,63 @@
+// RUN: vcc-opt %s --tg-materialize-views | FileCheck %s
+
+// An output needs a whole tensor: the transposed view is copied.
+// CHECK-LABEL: func.func @output
+func.func @output() {
+  %x = tg.input "x" : tensor<2x3xf32>
+  // CHECK: %[[T:.*]] = tg.transpose
+  // CHECK: %[[C:.*]] = tg.barrier %[[T]]
+  // CHECK: tg.output "y", %[[C]]
+  %t = tg.transpose %x {permutation = array<i64: 1, 0>} : (tensor<2x3xf32>) -> tensor<3x2xf32>
+  tg.output "y", %t : tensor<3x2xf32>
+  return
+}
+
+// Must not fire: kernels read views by strides, and a reshape is the same tensor.
+// CHECK-LABEL: func.func @keeps_views
+func.func @keeps_views() {
+  %x = tg.input "x" : tensor<2x3xf32>
+  // CHECK-NOT: tg.barrier
+  %t = tg.transpose %x {permutation = array<i64: 1, 0>} : (tensor<2x3xf32>) -> tensor<3x2xf32>
+  %y = tg.exp %t : tensor<3x2xf32>
+  %r = tg.reshape %x : (tensor<2x3xf32>) -> tensor<6xf32>
+  tg.output "y", %y : tensor<3x2xf32>
+  tg.output "r", %r : tensor<6xf32>
+  return
+}
+
+// A reshape of a transposed tensor moves data.
+// CHECK-LABEL: func.func @reshape
+func.func @reshape() {
+  %x = tg.input "x" : tensor<2x3xf32>
+  %t = tg.transpose %x {permutation = array<i64: 1, 0>} : (tensor<2x3xf32>) -> tensor<3x2xf32>
+  // CHECK: %[[C:.*]] = tg.barrier
+  // CHECK: tg.reshape %[[C]]
+  %r = tg.reshape %t : (tensor<3x2xf32>) -> tensor<6xf32>
+  %y = tg.exp %r : tensor<6xf32>
+  tg.output "y", %y : tensor<6xf32>
+  return
+}
+
+// Each part of a concatenation is a value of its own.
+// CHECK-LABEL: func.func @concat
+func.func @concat() {
+  %x = tg.input "x" : tensor<2x3xf32>
+  // CHECK: %[[A:.*]] = tg.barrier
+  // CHECK: %[[B:.*]] = tg.barrier
+  // CHECK: tg.concat %[[A]], %[[B]]
+  %y = tg.concat %x, %x {axis = 1 : i64} : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x6xf32>
+  tg.output "y", %y : tensor<2x6xf32>
+  return
+}
+
+// An iota that is repeated is an iota of the larger shape.
+// CHECK-LABEL: func.func @iota
+func.func @iota() {
+  // CHECK: tg.iota {axis = 1 : i64} : tensor<4x8xi32>
+  // CHECK-NOT: tg.barrier
+  %i = tg.iota : tensor<8xi32>
+  %b = tg.broadcast %i {axes = array<i64: 1>} : (tensor<8xi32>) -> tensor<4x8xi32>
+  %y = tg.neg %b : tensor<4x8xi32>
+  tg.output "y", %y : tensor<4x8xi32>
+  return
+}

@@ -1,0 +1,144 @@
+// RUN: vcc-opt %s --tg-fuse --split-input-file | FileCheck %s
+
+// Residual addition, root-mean-square norm and its weight are one kernel with two results.
+// CHECK-LABEL: module @norm
+// CHECK: tg.kernel @[[K:row_.*]](
+// CHECK-SAME: columns = 8 : i64
+// CHECK-SAME: params = [#tg.param<row>, #tg.param<row>, #tg.param<uniform>, #tg.param<row>], results = [#tg.result<row>, #tg.result<row>]
+// CHECK-NOT: tg.kernel @
+// CHECK: func.func @f
+// CHECK: tg.launch @[[K]]
+// CHECK-SAME: dims = array<i64: 6>, uniforms = [1.250000e-01 : f32]
+// CHECK-NOT: tg.launch
+module @norm {
+  tg.state @w weight : tensor<8xf32>
+  func.func @f() {
+    %x = tg.input "x" : tensor<2x3x8xf32>
+    %y = tg.input "y" : tensor<2x3x8xf32>
+    %h = tg.add %x, %y : tensor<2x3x8xf32>
+    %hh = tg.mul %h, %h : tensor<2x3x8xf32>
+    %s = tg.reduce %hh {kind = #tg.reduce_kind<sum>, axes = array<i64: 2>} : (tensor<2x3x8xf32>) -> tensor<2x3xf32>
+    %c = tg.constant dense<0.125> : tensor<2x3xf32>
+    %m = tg.mul %s, %c : tensor<2x3xf32>
+    %r = tg.rsqrt %m : tensor<2x3xf32>
+    %rb = tg.broadcast %r {axes = array<i64: 0, 1>} : (tensor<2x3xf32>) -> tensor<2x3x8xf32>
+    %n = tg.mul %h, %rb : tensor<2x3x8xf32>
+    %w = tg.read @w : tensor<8xf32>
+    %wb = tg.broadcast %w {axes = array<i64: 2>} : (tensor<8xf32>) -> tensor<2x3x8xf32>
+    %o = tg.mul %n, %wb : tensor<2x3x8xf32>
+    tg.output "h", %h : tensor<2x3x8xf32>
+    tg.output "o", %o : tensor<2x3x8xf32>
+    return
+  }
+}
+
+// -----
+
+// Two dropouts of other rates, sites and numbers of rows are one kernel: all three are uniforms.
+// CHECK-LABEL: module @dropout
+// CHECK: tg.kernel @[[K:.*]](
+// CHECK-NOT: tg.kernel @
+// CHECK: tg.launch @[[K]]
+// CHECK: tg.launch @[[K]]
+module @dropout {
+  func.func @f() {
+    %rng = tg.input "rng" : tensor<4xi32>
+    %x = tg.input "x" : tensor<2x3x8xf32>
+    %z = tg.input "z" : tensor<4x8xf32>
+    %u = tg.random_uniform %rng {site = #tg.site<"a.drop">} : (tensor<4xi32>) -> tensor<2x3x8xf32>
+    %p = tg.constant dense<0.1> : tensor<2x3x8xf32>
+    %k = tg.compare %u, %p {predicate = #tg.predicate<ge>} : tensor<2x3x8xf32>
+    %0 = tg.constant dense<0.0> : tensor<2x3x8xf32>
+    %y = tg.select %k, %x, %0 : tensor<2x3x8xi1>, tensor<2x3x8xf32>
+    tg.output "y", %y : tensor<2x3x8xf32>
+    %u1 = tg.random_uniform %rng {site = #tg.site<"b.drop">} : (tensor<4xi32>) -> tensor<4x8xf32>
+    %p1 = tg.constant dense<0.2> : tensor<4x8xf32>
+    %k1 = tg.compare %u1, %p1 {predicate = #tg.predicate<ge>} : tensor<4x8xf32>
+    %01 = tg.constant dense<0.0> : tensor<4x8xf32>
+    %y1 = tg.select %k1, %z, %01 : tensor<4x8xi1>, tensor<4x8xf32>
+    tg.output "y1", %y1 : tensor<4x8xf32>
+    return
+  }
+}
+
+// -----
+
+// Must not fire: kernels of other row lengths stay apart.
+// CHECK-LABEL: module @keeps_columns
+// CHECK-COUNT-2: tg.kernel @
+module @keeps_columns {
+  func.func @f() {
+    %x = tg.input "x" : tensor<4x8xf32>
+    %z = tg.input "z" : tensor<4x4xf32>
+    %y = tg.softmax %x : tensor<4x8xf32>
+    %y1 = tg.softmax %z : tensor<4x4xf32>
+    tg.output "y", %y : tensor<4x8xf32>
+    tg.output "y1", %y1 : tensor<4x4xf32>
+    return
+  }
+}
+
+// -----
+
+// The derivative of the first kernel's function is computed where the backward uses it, from the result that is there
+// anyway; the first kernel writes one result.
+// CHECK-LABEL: module @derivative
+// CHECK: func.func @f
+// CHECK: %[[G:.*]] = tg.gemm
+// CHECK: %[[F:.*]] = tg.launch @{{.*}}(%[[G]])
+// CHECK: %[[D:.*]] = tg.gemm
+// CHECK: tg.launch @{{.*}}(%[[F]], %[[D]])
+module @derivative {
+  func.func @f() {
+    %x = tg.input "x" : tensor<4x8xf32>
+    %w = tg.input "w" : tensor<8x8xf32>
+    %g = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+    %s = tg.sigmoid %g : tensor<4x8xf32>
+    %1 = tg.constant dense<1.0> : tensor<4x8xf32>
+    %m = tg.sub %1, %s : tensor<4x8xf32>
+    %ds = tg.mul %s, %m : tensor<4x8xf32>
+    %d = tg.dot_general %s, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+    %dg = tg.mul %ds, %d : tensor<4x8xf32>
+    tg.output "dg", %dg : tensor<4x8xf32>
+    return
+  }
+}
+
+// -----
+
+// The rows of a gather are read by index, the sum over rows is a by-product of the same kernel.
+// CHECK-LABEL: module @gather
+// CHECK: params = [#tg.param<scalar>, #tg.param<indexed index(0)>], results = [#tg.result<row>, #tg.result<column_sum>]
+// CHECK-NOT: tg.kernel @
+module @gather {
+  tg.state @table weight : tensor<16x8xf32>
+  func.func @f() {
+    %ids = tg.input "ids" : tensor<4xi32>
+    %t = tg.read @table : tensor<16x8xf32>
+    %e = tg.gather %t, %ids : (tensor<16x8xf32>, tensor<4xi32>) -> tensor<4x8xf32>
+    %y = tg.exp %e : tensor<4x8xf32>
+    %s = tg.reduce %y {kind = #tg.reduce_kind<sum>, axes = array<i64: 0>} : (tensor<4x8xf32>) -> tensor<8xf32>
+    tg.output "y", %y : tensor<4x8xf32>
+    tg.output "s", %s : tensor<8xf32>
+    return
+  }
+}
+
+// -----
+
+// A large sum is taken in partial sums, which a second launch adds up.
+// CHECK-LABEL: module @partials
+// CHECK: tg.launch
+// CHECK-SAME: rows_per_chunk = 64 : i64
+// CHECK-SAME: -> tensor<64x8xf32>
+// CHECK: tg.launch
+// CHECK-SAME: (tensor<64x8xf32>) -> tensor<8xf32>
+module @partials {
+  func.func @f() {
+    %x = tg.input "x" : tensor<4096x8xf32>
+    %y = tg.mul %x, %x : tensor<4096x8xf32>
+    %s = tg.reduce %y {kind = #tg.reduce_kind<sum>, axes = array<i64: 0>} : (tensor<4096x8xf32>) -> tensor<8xf32>
+    tg.output "s", %s : tensor<8xf32>
+    return
+  }
+}
