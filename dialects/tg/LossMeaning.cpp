@@ -16,12 +16,26 @@ static std::optional<int64_t> classOf(double Label, int64_t Ignore, int64_t Clas
   return Class == Ignore || Class < 0 || Class >= Classes ? std::nullopt : std::optional(Class);
 }
 
+namespace {
+
+// The weights of the row's class and of every class: numbers of the logits' type, as the split form has them.
+struct Targets {
+  double Own, Each;
+
+  Targets(double Smoothing, const HostTensor &Logits)
+      : Own(roundToElement(1.0 - Smoothing, Logits.ElementType)),
+        Each(roundToElement(Smoothing / static_cast<double>(Logits.Shape[1]), Logits.ElementType)) {}
+};
+
+} // namespace
+
 LogicalResult CrossEntropyOp::evaluate(MeaningContext &Context, ArrayRef<const HostTensor *> In,
                                        MutableArrayRef<HostTensor> Out) {
   int64_t Rows = In[0]->Shape[0], Classes = In[0]->Shape[1];
   return withFloat(Context, Out[0].ElementType, [&](auto Tag) {
     using T = decltype(Tag);
-    T Smoothing = static_cast<T>(getSmoothing().convertToDouble());
+    Targets Weights(getSmoothing().convertToDouble(), *In[0]);
+    T Own = static_cast<T>(Weights.Own), Each = static_cast<T>(Weights.Each);
     for (int64_t R = 0; R < Rows; ++R) {
       const double *X = In[0]->Data.data() + R * Classes;
       T Largest = -std::numeric_limits<T>::infinity(), Sum = 0, Total = 0;
@@ -34,7 +48,7 @@ LogicalResult CrossEntropyOp::evaluate(MeaningContext &Context, ArrayRef<const H
       T Lse = Largest + std::log(Sum);
       Out[1].Data[R] = Lse;
       if (auto Class = classOf(In[1]->Data[R], static_cast<int64_t>(getIgnore()), Classes))
-        Out[0].Data[R] = Lse - (T(1) - Smoothing) * static_cast<T>(X[*Class]) - Smoothing * Total / T(Classes);
+        Out[0].Data[R] = Lse - Own * static_cast<T>(X[*Class]) - Each * Total;
     }
     return success();
   });
@@ -45,7 +59,8 @@ LogicalResult CrossEntropyGradOp::evaluate(MeaningContext &Context, ArrayRef<con
   int64_t Rows = In[0]->Shape[0], Classes = In[0]->Shape[1];
   return withFloat(Context, Out[0].ElementType, [&](auto Tag) {
     using T = decltype(Tag);
-    T Smoothing = static_cast<T>(getSmoothing().convertToDouble());
+    Targets Weights(getSmoothing().convertToDouble(), *In[0]);
+    T Own = static_cast<T>(Weights.Own), Each = static_cast<T>(Weights.Each);
     for (int64_t R = 0; R < Rows; ++R) {
       auto Class = classOf(In[1]->Data[R], static_cast<int64_t>(getIgnore()), Classes);
       if (!Class)
@@ -53,7 +68,7 @@ LogicalResult CrossEntropyGradOp::evaluate(MeaningContext &Context, ArrayRef<con
       T Lse = static_cast<T>(In[2]->Data[R]), G = static_cast<T>(In[3]->Data[R]);
       for (int64_t C = 0; C < Classes; ++C) {
         T P = std::exp(static_cast<T>(In[0]->Data[R * Classes + C]) - Lse);
-        T Target = (C == *Class ? T(1) - Smoothing : T(0)) + Smoothing / T(Classes);
+        T Target = (C == *Class ? Own : T(0)) + Each;
         Out[0].Data[R * Classes + C] = G * (P - Target);
       }
     }
