@@ -99,7 +99,7 @@ TEST_F(Records, hostileFiles) {
   EXPECT_THAT(failure([&] { RecordFile(Files.dir(), dialogue()); }),
               HasSubstr("not a regular file"));
   EXPECT_THAT(failure([&] { RecordFile(Files.path("none"), dialogue()); }),
-              HasSubstr("cannot be opened"));
+              HasSubstr("cannot open"));
 }
 
 TEST_F(Records, hostileRecords) {

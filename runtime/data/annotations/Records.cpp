@@ -39,7 +39,7 @@ std::string quoted(const std::vector<std::string> &names) {
 
 RecordFile::RecordFile(std::string path, RecordSchema schema)
     : Path(std::move(path)), Schema(std::move(schema)), File(Path),
-      Spans(indexRecords(File.bytes(), Path)) {}
+      Spans(indexRecords(File.text(), Path)) {}
 
 void RecordFile::read(uint64_t number, Record &into) const {
   if (number >= Spans.size())
@@ -50,7 +50,7 @@ void RecordFile::read(uint64_t number, Record &into) const {
   into.Number = number;
   // The parser reads past the end of its input, so it works on its own padded copy.
   auto result =
-      into.Parser.parse(File.bytes().data() + span.Begin, span.Size, /*realloc_if_needed=*/true);
+      into.Parser.parse(File.text().data() + span.Begin, span.Size, /*realloc_if_needed=*/true);
   if (result.error())
     throw SampleError(fmt::format("{}: record {} (byte {}): {}", Path, number, span.Begin,
                                   simdjson::error_message(result.error())));

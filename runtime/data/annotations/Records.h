@@ -7,7 +7,7 @@
 #ifndef VCC_RUNTIME_DATA_ANNOTATIONS_RECORDS_H
 #define VCC_RUNTIME_DATA_ANNOTATIONS_RECORDS_H
 
-#include "runtime/data/annotations/MappedFile.h"
+#include "runtime/weights/Files.h"
 #include "runtime/data/annotations/RecordIndex.h"
 
 #include <map>

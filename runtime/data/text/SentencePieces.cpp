@@ -3,7 +3,7 @@
 // SentencePieces over libsentencepiece.
 #include "runtime/data/text/SentencePieces.h"
 #include "runtime/data/SampleError.h"
-#include "runtime/data/annotations/MappedFile.h"
+#include "runtime/weights/Files.h"
 
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@ namespace vcc::runtime::data {
 SentencePieces::SentencePieces(const std::string &path) {
   MappedFile file(path);
   auto status = Processor.LoadFromSerializedProto(
-      absl::string_view(file.bytes().data(), file.bytes().size()));
+      absl::string_view(file.text().data(), file.text().size()));
   if (!status.ok() || Processor.GetPieceSize() <= 0)
     throw Failure(Exit::Data,
                   fmt::format("{}: is not a SentencePiece model ({})", path, status.ToString()));

@@ -2,7 +2,7 @@
 //
 // WordPiece: the vocabulary file and the greedy match.
 #include "runtime/data/text/WordPiece.h"
-#include "runtime/data/annotations/MappedFile.h"
+#include "runtime/weights/Files.h"
 #include "runtime/program/Failure.h"
 
 #include <fmt/format.h>
@@ -36,7 +36,7 @@ void appendUtf8(std::string &out, char32_t c) {
 
 WordPiece::WordPiece(const std::string &path, bool lowercase) : Lowercase(lowercase) {
   MappedFile file(path);
-  std::string_view rest = file.bytes();
+  std::string_view rest = file.text();
   while (!rest.empty()) {
     size_t end = rest.find('\n');
     std::string_view line = rest.substr(0, end);
