@@ -73,8 +73,11 @@ private:
         .Case<tg::ReshapeOp, tg::BroadcastOp, tg::TransposeOp, tg::SliceOp>(
             [&](mlir::Operation *it) { return at(it->getOperand(0)); })
         .Case([&](tg::PadOp it) {
-          IdBound filled{static_cast<int64_t>(it.getValue().convertToDouble()) + 1,
-                         {op->getLoc(), nullptr}};
+          double value = it.getValue().convertToDouble();
+          // Written so that a value that no i32 holds leaves the limit open.
+          if (!(value > -2147483649.0 && value < 2147483648.0))
+            return Bound();
+          IdBound filled{static_cast<int64_t>(value) + 1, {op->getLoc(), nullptr}};
           return larger(at(op->getOperand(0)), filled);
         })
         .Case([&](tg::ConcatOp) {
