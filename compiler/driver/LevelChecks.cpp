@@ -27,14 +27,18 @@ static bool mayStand(mlir::Operation *op, Level level) {
     return (dialect == "tg" || dialect == "func") && !isKernelForm(op);
   }
   case Level::Plan:
-    return dialect == "exec" || llvm::isa<tg::KernelOp>(op) || op->getParentOfType<tg::KernelOp>();
+    return dialect == "exec" || llvm::isa<tg::KernelOp>(op) || (dialect == "tg" && op->getParentOfType<tg::KernelOp>());
+  case Level::Kernels:
+    return llvm::is_contained({"arith", "llvm", "math", "scf", "vector"}, dialect);
+  case Level::Llvm:
+    return dialect == "llvm";
   default:
     return true;
   }
 }
 
 llvm::LogicalResult verifyLevel(mlir::ModuleOp module, Level level) {
-  auto result = module.walk([&](mlir::Operation *op) {
+  auto result = module.walk<mlir::WalkOrder::PreOrder>([&](mlir::Operation *op) {
     if (mayStand(op, level))
       return mlir::WalkResult::advance();
     op->emitOpError("may not stand at level `") << levelName(level) << "`";

@@ -353,7 +353,7 @@ int Run::generate() {
     modules.push_back(*stage.module);
   mlir::OwningOpRef<mlir::ModuleOp> kernels = cpu::lowerKernels(modules, *target);
   lap("lower kernels");
-  if (!kernels || failed(mlir::verify(*kernels)))
+  if (!kernels || failed(mlir::verify(*kernels)) || failed(verifyLevel(*kernels, Level::Kernels)))
     return internal("the kernels cannot be lowered");
   if (options.last == Level::Kernels || !options.dumpFolder.empty()) {
     std::string text = print(*kernels);
@@ -366,7 +366,7 @@ int Run::generate() {
 
 int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
   if (options.last == Level::Llvm || options.last == Level::Asm) {
-    if (failed(cpu::convertKernelsToLLVM(kernels)))
+    if (failed(cpu::convertKernelsToLLVM(kernels)) || failed(verifyLevel(kernels, Level::Llvm)))
       return internal("the kernels cannot be converted to LLVM");
     llvm::LLVMContext llvmContext;
     auto module = cpu::translateKernels(kernels, target, llvmContext);
