@@ -4,6 +4,7 @@
 // broadcasts, so that grouping sees through softmax, losses and reductions over any axes.
 #include "compiler/fuse/Passes.h"
 #include "compiler/fuse/ReductionForms.h"
+#include "compiler/fuse/SplitAttention.h"
 #include "dialects/tg/Build.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
@@ -250,6 +251,7 @@ struct SplitComposites : fuse::impl::SplitCompositesPassBase<SplitComposites> {
     RewritePatternSet patterns(&getContext());
     patterns.add<SplitSoftmax, SplitLogSoftmax, SplitCrossEntropy, SplitCrossEntropyGrad, SplitPad, SplitReduce,
                  SplitAccumulation, DropStopGradient>(&getContext());
+    fuse::addSplitAttentionPatterns(patterns);
     if (failed(applyPatternsAndFoldGreedily(getOperation(), std::move(joins))) ||
         failed(applyPatternsAndFoldGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

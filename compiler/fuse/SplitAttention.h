@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Attention as products and rows, for what the library call cannot do.
+#ifndef VCC_COMPILER_FUSE_SPLITATTENTION_H
+#define VCC_COMPILER_FUSE_SPLITATTENTION_H
+
+#include "mlir/IR/PatternMatch.h"
+
+namespace vcc::fuse {
+
+/// Attention with dropout on its probabilities, and its gradient, become matrix products, a softmax and draws. Scores of
+/// all queries are then in memory.
+void addSplitAttentionPatterns(mlir::RewritePatternSet &patterns);
+
+} // namespace vcc::fuse
+
+#endif
