@@ -3,6 +3,7 @@
 // The plan as a table for people (`vcc compile --emit=plan`).
 #include "compiler/schedule/ArenaPacking.h"
 #include "compiler/schedule/Passes.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/Support/Format.h"
 
 using namespace mlir;
@@ -58,6 +59,23 @@ void printBuffers(exec::ModuleOp plan, llvm::raw_ostream &out) {
   }
 }
 
+/// Frozen matrices that the library may keep a copy of in its own layout; each way of reading one is a copy. Its size is the
+/// library's, never much more than the matrix itself.
+void printPackedCopies(exec::ModuleOp plan, llvm::raw_ostream &out) {
+  llvm::MapVector<std::pair<StringRef, ArrayRef<int64_t>>, exec::GemmOp> copies;
+  int64_t total = 0;
+  plan.walk([&](exec::GemmOp gemm) {
+    if (gemm.getPack() && copies.insert({{gemm.getB(), gemm.getBStrides()}, gemm}).second)
+      total += static_cast<int64_t>(gemm.getK() * gemm.getN()) * 4;
+  });
+  if (copies.empty())
+    return;
+  out << "\npacked copies of frozen weights, beside the regions: " << copies.size() << ", about " << human(total) << "\n";
+  for (auto &[key, gemm] : copies)
+    out << llvm::format("  %6lld x %-6lld ", static_cast<long long>(gemm.getK()), static_cast<long long>(gemm.getN()))
+        << key.first << "\n";
+}
+
 void printFunction(exec::ModuleOp plan, exec::FunctionOp function, llvm::raw_ostream &out) {
   SmallVector<Lifetime> lives = livesOf(plan, function);
   out << "\nfunction " << function.getSymName() << ": peak " << human(peakOf(lives)) << " of the arena, at most "
@@ -99,6 +117,7 @@ void schedule::printPlan(exec::ModuleOp plan, llvm::raw_ostream &out) {
   }
   out << llvm::format("  peak      %14lld  ", static_cast<long long>(total)) << human(total) << "\n";
   printBuffers(plan, out);
+  printPackedCopies(plan, out);
   for (auto function : plan.getBody().getOps<exec::FunctionOp>())
     printFunction(plan, function, out);
 }
