@@ -225,7 +225,8 @@ static FailureOr<Value> softmax(OperationCall &call) {
 static FailureOr<Value> attention(OperationCall &call) {
   auto q = call.tensor("q"), k = call.tensor("k"), v = call.tensor("v");
   auto causal = call.flag("causal");
-  if (failed(q) || failed(k) || failed(v) || failed(causal))
+  auto dropout = call.number("dropout");
+  if (failed(q) || failed(k) || failed(v) || failed(causal) || failed(dropout))
     return failure();
   GraphBuilder &g = call.graph();
   if (q->dim(2) % k->dim(2) != 0)
@@ -239,7 +240,10 @@ static FailureOr<Value> attention(OperationCall &call) {
       return failure();
     scale = *given;
   }
-  mlir::Value lengths;
+  if (!(*dropout >= 0 && *dropout < 1))
+    return call.fault(FaultKind::BadValue,
+                      "the rate of dropout must be in [0, 1) but is " + call.at("dropout").print());
+  mlir::Value lengths, rng;
   if (!call.at("lengths").isNone()) {
     auto given = call.tensor("lengths");
     if (failed(given) || failed(g.requireInt(*given, "`lengths` of `attention`")))
@@ -250,11 +254,18 @@ static FailureOr<Value> attention(OperationCall &call) {
                             " but must be i32[" + std::to_string(q->dim(0)) + "]");
     lengths = given->value;
   }
+  FunctionBuilder &f = *call.evaluator.function;
+  double rate = f.training ? *dropout : 0;
+  tg::SiteAttr site;
+  if (rate > 0) {
+    rng = f.rng();
+    site = f.site(sitePath(call, "attention"));
+  }
   auto stats = mlir::RankedTensorType::get({q->dim(0), q->dim(2), q->dim(1)}, g.ops.getF32Type());
   auto op = g.ops.create<tg::AttentionOp>(
-      g.loc, q->type(), stats, q->value, k->value, v->value, lengths, /*rng=*/mlir::Value(),
+      g.loc, q->type(), stats, q->value, k->value, v->value, lengths, rng,
       *causal ? g.ops.getUnitAttr() : mlir::UnitAttr(), g.ops.getF64FloatAttr(scale),
-      g.ops.getF64FloatAttr(0), tg::SiteAttr());
+      g.ops.getF64FloatAttr(rate), site);
   return Value(g.wrap(op.getOut(), q->origins));
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`nn.attention.attend` with dropout is written out in the language: without its dropout it is the operation, with it outputs
-differ and gradients stay finite."""
+"""Attention with dropout is split into products, softmax and draws: at a rate that drops nothing it is the library's attention, at a
+real one outputs differ and gradients stay finite."""
 import json
 import math
 import pathlib
