@@ -158,6 +158,14 @@ static std::string jsonOfStart(const Progress &now, int64_t target, int threads,
   return writer.endObject().text();
 }
 
+/// Names the stages that gave weights although their training has not come to its end.
+void StageRun::tellUnfinishedSources() {
+  for (const auto &[name, identity] : Origin.stages)
+    if (auto summary = readSummary(StageFolder(Context.options.out, name).summary); summary && summary->steps < summary->total)
+      Log.note(fmt::format("warning: stage {} starts from stage {}, which was stopped after {} of {} steps", Stage.name, name,
+                           summary->steps, summary->total));
+}
+
 /// Says where each part's weights came from: a recipe may name several places, of which the first that is there counts.
 void StageRun::tellSources() {
   for (const Source &source : Origin.sources) {
@@ -171,6 +179,7 @@ void StageRun::tellSources() {
       writer.member("wanted", std::string_view(source.wanted));
     Log.write(writer.endObject().text());
   }
+  tellUnfinishedSources();
 }
 
 StageEnd StageRun::train() {
@@ -276,7 +285,8 @@ void StageRun::finish() {
   summary.memoryBytes = Program->memory().total(), summary.packedBytes = Program->executor().packedBytes();
   summary.checkpoint = Saved->pathOf(Now.step), summary.weights = weights, summary.log = Folder.log;
   writeSummary(Folder.summary, Context.manifest.recipe, Stage, summary, report::readHistory(Folder.log));
-  Log.note(fmt::format("stage {}: done, frozen weights {} as before, {}", Stage.name, frozen, weights));
+  std::string outcome = Now.step < Total ? fmt::format("stopped after {} of {} steps", Now.step, Total) : "done";
+  Log.note(fmt::format("stage {}: {}, frozen weights {} as before, {}", Stage.name, outcome, frozen, weights));
 }
 
 void StageRun::evaluateOnly(const std::string &name) {

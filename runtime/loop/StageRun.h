@@ -71,6 +71,7 @@ private:
   void checkRange() const;
   void discardOld();
   void tellSources();
+  void tellUnfinishedSources();
   bool loop();
   void step(int64_t index, Prefetch *prefetch);
   void micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report, Dump *dump);
