@@ -5,6 +5,7 @@
 #include "compiler/link/Link.h"
 
 #include "dialects/exec/Exec.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/DerivedTypes.h"
@@ -25,7 +26,8 @@ public:
     Launch = structOf("VccLaunch", {I32, I32, Pointer, Pointer, I64, Pointer, I64, Pointer, Pointer, Pointer, I64, I64, I64});
     Function = structOf("VccFunction", {Pointer, Pointer, I64});
     Stage = structOf("VccStage", {Pointer, Pointer, I64, I64, I64, I64, I64, Pointer, I64});
-    Program = structOf("VccProgram", {I32, I32, Pointer, I64, Pointer, I64});
+    KernelName = structOf("VccKernelName", {Pointer, Pointer});
+    Program = structOf("VccProgram", {I32, I32, Pointer, I64, Pointer, I64, Pointer, I64});
   }
 
   llvm::Error addStage(mlir::ModuleOp Module);
@@ -51,9 +53,10 @@ private:
   llvm::LLVMContext &Context;
   std::unique_ptr<llvm::Module> Module;
   llvm::Type *Pointer, *I32, *I64;
-  llvm::StructType *Buffer, *Launch, *Function, *Stage, *Program;
+  llvm::StructType *Buffer, *Launch, *Function, *Stage, *KernelName, *Program;
   llvm::StringMap<llvm::Constant *> Texts;
   std::map<std::vector<int64_t>, llvm::Constant *> IntTables;
+  llvm::MapVector<llvm::StringRef, llvm::Constant *> Kernels; // names live in the plans' context
   Constants Stages;
 };
 
@@ -79,8 +82,12 @@ llvm::Constant *ProgramTables::text(llvm::StringRef Text) {
 }
 
 llvm::Constant *ProgramTables::kernel(llvm::StringRef Name) {
-  auto *Type = llvm::FunctionType::get(llvm::Type::getVoidTy(Context), {Pointer, Pointer, I64, I64}, false);
-  return llvm::cast<llvm::Constant>(Module->getOrInsertFunction(Name, Type).getCallee());
+  llvm::Constant *&Known = Kernels[Name];
+  if (!Known) {
+    auto *Type = llvm::FunctionType::get(llvm::Type::getVoidTy(Context), {Pointer, Pointer, I64, I64}, false);
+    Known = llvm::cast<llvm::Constant>(Module->getOrInsertFunction(Name, Type).getCallee());
+  }
+  return Known;
 }
 
 llvm::Constant *ProgramTables::ints(llvm::ArrayRef<int64_t> Numbers) {
@@ -109,14 +116,14 @@ llvm::Constant *ProgramTables::buffers(llvm::ArrayRef<mlir::FlatSymbolRefAttr> N
 llvm::Constant *ProgramTables::launch(exec::LaunchOpInterface Op, mlir::SymbolTable &Symbols) {
   llvm::SmallVector<mlir::FlatSymbolRefAttr> Names = Op.abiBuffers();
   llvm::SmallVector<int64_t> Numbers = Op.abiInts();
-  Constants Kernels;
+  Constants Rows;
   for (mlir::FlatSymbolRefAttr Name : Op.abiKernels())
-    Kernels.push_back(kernel(Name.getValue()));
-  Kernels.resize(3, llvm::ConstantPointerNull::get(llvm::cast<llvm::PointerType>(Pointer)));
+    Rows.push_back(kernel(Name.getValue()));
+  Rows.resize(3, llvm::ConstantPointerNull::get(llvm::cast<llvm::PointerType>(Pointer)));
   return llvm::ConstantStruct::get(
       Launch, {i32(Op.abiKind()), i32(static_cast<uint32_t>(Op.getPhase())), text(Op.getLabel()),
-               buffers(Names, Symbols), i64(Names.size()), ints(Numbers), i64(Numbers.size()), Kernels[0],
-               Kernels[1], Kernels[2], i64(Op.abiUnits()), i64(Op.getFlops()), i64(Op.getBytes())});
+               buffers(Names, Symbols), i64(Names.size()), ints(Numbers), i64(Numbers.size()), Rows[0],
+               Rows[1], Rows[2], i64(Op.abiUnits()), i64(Op.getFlops()), i64(Op.getBytes())});
 }
 
 llvm::Constant *ProgramTables::function(exec::FunctionOp Op, mlir::SymbolTable &Symbols) {
@@ -184,9 +191,12 @@ llvm::Error ProgramTables::addStage(mlir::ModuleOp StageModule) {
 }
 
 std::unique_ptr<llvm::Module> ProgramTables::finish(llvm::StringRef Manifest) {
+  Constants Names;
+  for (const auto &[Name, Kernel] : Kernels)
+    Names.push_back(llvm::ConstantStruct::get(KernelName, {Kernel, text(Name)}));
   llvm::Constant *Value = llvm::ConstantStruct::get(
       Program, {i32(VCC_ABI_MAGIC), i32(VCC_ABI_VERSION), text(Manifest), i64(Manifest.size()), table(Stage, Stages),
-                i64(Stages.size())});
+                i64(Stages.size()), table(KernelName, Names), i64(Names.size())});
   auto *Variable = new llvm::GlobalVariable(*Module, Program, /*isConstant=*/true, llvm::GlobalValue::ExternalLinkage,
                                             Value, "vcc_program");
   Variable->setAlignment(llvm::Align(8));

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define VCC_ABI_VERSION 1u
+#define VCC_ABI_VERSION 2u
 #define VCC_ABI_MAGIC 0x0a434356u /* "VCC\n" */
 
 /* Where a buffer lives. */
@@ -113,6 +113,12 @@ typedef struct VccStage {
   uint64_t constant_bytes;
 } VccStage;
 
+/* What a generated kernel is called, once for each that launches name. */
+typedef struct VccKernelName {
+  VccKernel kernel;
+  const char *name;
+} VccKernelName;
+
 typedef struct VccProgram {
   uint32_t magic;
   uint32_t version;
@@ -120,6 +126,8 @@ typedef struct VccProgram {
   uint64_t manifest_bytes;
   const VccStage *stages;
   uint64_t stage_count;
+  const VccKernelName *kernels;
+  uint64_t kernel_count;
 } VccProgram;
 
 /* Defined by the compiled recipe. */

@@ -251,12 +251,14 @@ const VccProgram &toyProgram() {
   static std::string manifest = manifestText();
   static std::vector<VccStage> stages;
   static VccProgram program{};
+  static const VccKernelName Kernels[] = {
+      {residual, "residual"}, {squares, "squares"}, {update, "update"}, {start, "start"}, {score, "score"}};
   if (stages.empty()) {
     build(fit, {state(0), state(64), frozen(0), state(128), state(192), state(0), state(128), state(256), 32, 2, true});
     build(tune, {frozen(64), state(0), frozen(0), {}, arena(Gradient), state(0), arena(Gradient), state(64), 1, 1, false});
     stages.push_back({"fit", fit.functions.data(), fit.functions.size(), 64, 384, ArenaBytes, IoBytes, nullptr, 0});
     stages.push_back({"tune", tune.functions.data(), tune.functions.size(), 128, 128, ArenaBytes, IoBytes, nullptr, 0});
-    program = {VCC_ABI_MAGIC, VCC_ABI_VERSION, manifest.data(), manifest.size(), stages.data(), stages.size()};
+    program = {VCC_ABI_MAGIC, VCC_ABI_VERSION, manifest.data(), manifest.size(), stages.data(), stages.size(), Kernels, std::size(Kernels)};
   }
   return program;
 }

@@ -19,6 +19,8 @@ int vcc_main(int argc, char **argv, const VccProgram *program) {
   (void)argv;
   printf("arguments %d magic %x version %u manifest %.*s\n", argc, program->magic, program->version,
          (int)program->manifest_bytes, program->manifest);
+  for (uint64_t k = 0; k < program->kernel_count; ++k)
+    printf("kernel %s %s\n", program->kernels[k].name, program->kernels[k].kernel ? "is there" : "is missing");
   for (uint64_t s = 0; s < program->stage_count; ++s) {
     const VccStage *stage = &program->stages[s];
     printf("stage %s weights %llu state %llu arena %llu io %llu constants %llu\n", stage->name,
