@@ -45,6 +45,7 @@ FailureOr<Value> Evaluator::callOp(vcs::CallOp op, Frame &frame) {
        llvm::zip(op.getArgs(), op.getNames().getAsValueRange<mlir::StringAttr>())) {
     arguments.values.push_back(frame.values[operand]);
     arguments.names.push_back(name.str());
+    arguments.places.push_back(operand.getLoc());
   }
   return call(frame.values[op.getCallee()], arguments, op.getLoc());
 }
@@ -87,7 +88,7 @@ FailureOr<Value> Evaluator::callPart(Part &part, const CallArguments &arguments,
       !llvm::is_contained(function->adapters, part.adapter->root()->name))
     return callFunction(forward, &part, arguments, loc);
   // The adapter gets the bound method, not the part, so that its own call does not come back here.
-  CallArguments wrapped{{Value(Callable{forward, &part})}, {""}};
+  CallArguments wrapped{{Value(Callable{forward, &part})}, {""}, {loc}};
   wrapped.values.insert(wrapped.values.end(), arguments.values.begin(), arguments.values.end());
   wrapped.names.insert(wrapped.names.end(), arguments.names.begin(), arguments.names.end());
   return callMethod(*part.adapter, "forward", wrapped, loc);
@@ -177,6 +178,9 @@ FailureOr<Value> Evaluator::callOperation(vcs::OpOp op, const CallArguments &arg
     return failure();
   for (auto &entry : frame.arguments)
     call.arguments[entry.getKey()] = entry.getValue();
+  // Defaults of parameters stand in the declaration, what is built belongs to the caller.
+  if (function)
+    function->graph.loc = scope.outer;
   return operation->build(call);
 }
 

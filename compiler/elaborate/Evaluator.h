@@ -32,6 +32,8 @@ struct Frame {
   /// Parameters of the callee, then the sizes that its signature has bound.
   llvm::StringMap<Value> arguments;
   llvm::StringMap<DimOrigin> bound;
+  /// Where the callee's arguments are written, as far as that is known.
+  llvm::StringMap<mlir::Location> places;
   Part *self = nullptr;
   /// The part's path, for the names of operations and of random draws.
   mlir::StringAttr path;
@@ -41,6 +43,8 @@ struct Frame {
 struct CallArguments {
   std::vector<Value> values;
   std::vector<std::string> names; // "" for a positional one
+  /// Where each value is written; empty where the call stands in no source text.
+  std::vector<mlir::Location> places;
 };
 
 class Evaluator {

@@ -104,6 +104,7 @@ LogicalResult Model::wrap(vcs::LoraOp lora) {
       return failure();
     options.names.push_back(option.getName().str());
     options.values.push_back(*value);
+    options.places.push_back(option.getLoc());
   }
   std::vector<PartNode *> sites;
   for (auto selector : lora.getSelectors().getAsRange<vcs::SelectorAttr>()) {

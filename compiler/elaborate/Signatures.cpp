@@ -32,6 +32,8 @@ LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments
     if (!frame.arguments.try_emplace(name, value).second)
       return fault(FaultKind::DuplicateArgument, loc,
                    "`" + name + "` is given twice to `" + callee.str() + "`");
+    if (i < arguments.places.size())
+      frame.places.try_emplace(name, arguments.places[i]);
   }
   for (auto param : params) {
     if (frame.arguments.contains(param.getName()))
@@ -53,6 +55,10 @@ LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments
 
 LogicalResult Evaluator::checkParam(vcs::ParamOp param, Frame &frame, StringRef callee,
                                     mlir::Location loc) {
+  // The graph's operations are named after the call, so tensors keep its place.
+  auto place = frame.places.find(param.getName());
+  if (place != frame.places.end() && !llvm::isa_and_nonnull<vcs::TensorTypeAttr>(param.getType()))
+    loc = place->second;
   auto value =
       conform(param.getType(), param.getDims(), frame.arguments.lookup(param.getName()), frame,
               "`" + param.getName().str() + "` of `" + callee.str() + "`", param.getLoc(), loc);
@@ -100,7 +106,10 @@ FailureOr<Value> Evaluator::conform(mlir::Attribute type, mlir::Region &dims, Va
     return fault(FaultKind::TypeMismatch, loc,
                  subject + " is " + value.describe() + " but must be a `" +
                      vcs::stringifyBuiltinType(named.getValue()).str() + "`")
-        .note(declared, "declared here");
+        .note(declared, "declared here")
+        .help(named.getValue() == vcs::BuiltinType::Duration && value.isNumber()
+                  ? "write `" + value.print() + " steps` or `" + value.print() + " epochs`"
+                  : std::string());
   }
   if (auto shape = llvm::dyn_cast<vcs::TensorTypeAttr>(type))
     return conformTensor(shape, dims, value, frame, subject, declared, loc);

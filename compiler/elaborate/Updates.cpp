@@ -56,6 +56,7 @@ static FailureOr<Part *> makeRule(Evaluator &evaluator, mlir::Operation *declara
           .help(suggest(name, known));
     arguments.names.push_back(name);
     arguments.values.push_back(value);
+    arguments.places.push_back(options.loc(name));
   }
   return evaluator.instantiate(declaration, arguments, loc);
 }
