@@ -198,6 +198,20 @@ LogicalResult Stage::readStarts() {
   return llvm::success(good);
 }
 
+int Stage::readKeys(vcs::FromFileOp file) {
+  if (!file.getRename() && !file.getInside())
+    return -1;
+  FileKeys keys;
+  keys.inside = file.getInside().value_or("").str();
+  if (file.getRename())
+    for (auto pair : file.getRename()->getAsRange<mlir::ArrayAttr>()) {
+      auto texts = pair.getAsValueRange<mlir::StringAttr>();
+      keys.rename.push_back({(*texts.begin()).str(), (*std::next(texts.begin())).str()});
+    }
+  fileKeys.push_back(std::move(keys));
+  return int(fileKeys.size()) - 1;
+}
+
 LogicalResult Stage::readStart(vcs::StartOp start, WeightSet &open) {
   WeightSet chosen;
   if (start.getSelectors().empty()) {
@@ -236,7 +250,7 @@ LogicalResult Stage::readStart(vcs::StartOp start, WeightSet &open) {
       if (!file->asString())
         return fault(FaultKind::TypeMismatch, from.getLoc(),
                      "a file name is needed here but this is " + file->describe());
-      sources.push_back({StartSource::Kind::File, *file->asString()});
+      sources.push_back({StartSource::Kind::File, *file->asString(), readKeys(from)});
     } else {
       sources.push_back({StartSource::Kind::Init, ""});
     }

@@ -238,11 +238,20 @@ static Json startList(const std::vector<StartSource> &sources) {
   for (const StartSource &source : sources) {
     if (source.kind == StartSource::Kind::Stage)
       list.push_back({{"stage", source.name}});
+    else if (source.kind == StartSource::Kind::File && source.keys >= 0)
+      list.push_back({{"file", source.name}, {"keys", source.keys}});
     else if (source.kind == StartSource::Kind::File)
       list.push_back({{"file", source.name}});
     else
       list.push_back({{"init", true}});
   }
+  return list;
+}
+
+static Json fileKeys(const Stage &stage) {
+  Json list = Json::array();
+  for (const FileKeys &keys : stage.fileKeys)
+    list.push_back({{"inside", keys.inside}, {"rename", keys.rename}});
   return list;
 }
 
@@ -297,6 +306,7 @@ Json Writer::stage(Stage &stage) {
                {"accumulate", stage.batch->accumulate},
                {"seed", 0},
                {"regions", Json::object()},
+               {"keys", fileKeys(stage)},
                {"states", states(stage)},
                {"functions", Json::array()}};
   made["batch"] = {{"main", batch(*stage.batch, true)}};

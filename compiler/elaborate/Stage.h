@@ -16,6 +16,13 @@ struct StartSource {
   enum class Kind { Stage, File, Init };
   Kind kind;
   std::string name;
+  int keys = -1; // into Stage::fileKeys; -1: the file's keys are the paths
+};
+
+/// How the keys of a file become paths: the dictionary of it that is meant, and pairs of patterns in order.
+struct FileKeys {
+  std::string inside;
+  std::vector<std::pair<std::string, std::string>> rename;
 };
 
 /// Trained weights that share learning rate and decay: one flat tensor.
@@ -49,6 +56,7 @@ public:
   WeightSet used, trained, frozen, idle;
   WeightSet trainable; // trained and reached by the loss
   llvm::MapVector<Weight *, std::vector<StartSource>> starts;
+  std::vector<FileKeys> fileKeys;
   std::vector<Group> groups;
   std::vector<std::string> moments;
   std::optional<BatchSpec> batch;
@@ -79,6 +87,7 @@ private:
   template <typename Clause>
   mlir::Location clauseOf(Weight &weight);
   LogicalResult readStart(vcs::StartOp start, WeightSet &open);
+  int readKeys(vcs::FromFileOp file);
 
   // Functions.cpp
   LogicalResult forward(mlir::Value &loss);

@@ -16,7 +16,13 @@ LogicalResult StageOp::verifySymbolUses(SymbolTableCollection &) {
   return success();
 }
 
-LogicalResult FromFileOp::verify() { return verifyYield(*this, getFile(), "file"); }
+LogicalResult FromFileOp::verify() {
+  if (getRename())
+    for (auto Pair : getRename()->getAsRange<ArrayAttr>())
+      if (Pair.size() != 2)
+        return emitOpError("has a renaming of ") << Pair.size() << " patterns, but two are needed";
+  return verifyYield(*this, getFile(), "file");
+}
 LogicalResult AccumulateOp::verify() { return verifyYield(*this, getCount(), "count"); }
 LogicalResult PerWeightOp::verify() { return verifyYield(*this, getValue(), "value"); }
 LogicalResult LabelFieldOp::verify() { return verifyOptions(*this, getOptions()); }

@@ -3,7 +3,7 @@
 //
 //   vcs.stage "instruct" number 3 of @main::@M { ... }
 //   vcs.uses #sel · vcs.train #sel · vcs.freeze #sel · vcs.idle #sel · vcs.recompute #sel           one op per selector
-//   vcs.start [#sel, ...] { vcs.from_stage "align" · vcs.from_file {yield} · vcs.from_init }        in order; no selector: all the rest
+//   vcs.start [#sel, ...] { vcs.from_stage "align" · vcs.from_file {yield} rename [..] inside ".." · vcs.from_init }   in order; no selector: all the rest
 //   vcs.batch { vcs.rows "clips" count {yield} from {yield list} options {...}
 //               vcs.text_field "question" {yield tokenizer or template} options {...}
 //               vcs.label_field "shape" options {...}   vcs.accumulate {yield} }
@@ -51,8 +51,10 @@ def Vcs_FromStageOp : Vcs_Op<"from_stage", [HasParent<"StartOp">]> {
   let assemblyFormat = "$stage attr-dict";
 }
 def Vcs_FromFileOp : Vcs_Op<"from_file", [HasParent<"StartOp">]> {
+  let summary = "a file of weights; `rename` are pairs of patterns that make its keys paths, `inside` the dictionary of it that is meant";
+  let arguments = (ins OptionalAttr<TypedArrayAttrBase<StrArrayAttr, "pairs of patterns">>:$rename, OptionalAttr<StrAttr>:$inside);
   let regions = (region AnyRegion:$file);
-  let assemblyFormat = "$file attr-dict";
+  let assemblyFormat = "$file (`rename` $rename^)? (`inside` $inside^)? attr-dict";
   let hasVerifier = 1;
 }
 def Vcs_FromInitOp : Vcs_Op<"from_init", [HasParent<"StartOp">]> {

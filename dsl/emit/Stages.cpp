@@ -130,6 +130,14 @@ void Emitter::start(const StartClause &Start, const StageDecl &Stage) {
     if (!Paths.empty())
       Except = selector(Paths, {});
   }
+  llvm::SmallVector<mlir::Attribute> Renames;
+  if (const Option *O = types::findOption(Start.With, "rename"))
+    for (const Option::Rename &Rule : O->Renames)
+      Renames.push_back(Builder.getStrArrayAttr({Rule.From, Rule.To}));
+  mlir::StringAttr Inside;
+  if (const Option *O = types::findOption(Start.With, "inside"))
+    if (auto *Text = llvm::dyn_cast_if_present<StringExpr>(O->Value.get()))
+      Inside = Builder.getStringAttr(Text->Value);
   auto Op = Builder.create<vcs::StartOp>(loc(Start.Range), selectors(Start.Selectors), Except);
   holds(Op.getSources(), [&] {
     for (const StartSource &Source : Start.Sources) {
@@ -140,7 +148,7 @@ void Emitter::start(const StartClause &Start, const StageDecl &Stage) {
         if (const StageDecl *From = types::resolveStage(Source.From, Stages, &Stage, Engine))
           Builder.create<vcs::FromStageOp>(Loc, From->Name.Text);
       } else {
-        auto File = Builder.create<vcs::FromFileOp>(Loc);
+        auto File = Builder.create<vcs::FromFileOp>(Loc, Renames.empty() ? nullptr : Builder.getArrayAttr(Renames), Inside);
         yields(File.getFile(), *Source.Path);
       }
     }

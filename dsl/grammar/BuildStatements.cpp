@@ -7,10 +7,6 @@ using namespace vcc::syntax;
 
 namespace vcc::grammar {
 
-void Builder::unsupported(const diag::SourceRange &Range, const std::string &What) {
-  Engine.report(diag::kinds::NotSupportedYet, Range, What);
-}
-
 Body Builder::block(Parser::BlockContext *Context) {
   Body Statements;
   for (auto *S : Context->statement())
@@ -99,7 +95,10 @@ Option Builder::option(Parser::OptionContext *Context) {
     Made.Value = expr(C->expr());
   } else if (auto *C = dynamic_cast<Parser::RenameOptionContext *>(Context)) {
     Made.Key = ident(C->ident());
-    unsupported(Made.Key.Range, "`" + Made.Key.Text + " { \"...\" -> \"...\" }`");
+    for (size_t I = 0; I + 1 < C->STRING().size(); I += 2) {
+      antlr4::tree::TerminalNode *From = C->STRING(I), *To = C->STRING(I + 1);
+      Made.Renames.push_back({range(From->getSymbol(), To->getSymbol()), unescape(From), unescape(To)});
+    }
   } else if (auto *C = dynamic_cast<Parser::InnerOptionContext *>(Context)) {
     Made.Key = ident(C->ident());
     Made.HasInner = true;

@@ -63,7 +63,6 @@ private:
   syntax::StmtPtr ifStatement(Parser::IfStatementContext *Context, size_t Branch);
   syntax::Options options(Parser::EntriesContext *Context);
   syntax::Option option(Parser::OptionContext *Context);
-  void unsupported(const diag::SourceRange &Range, const std::string &What);
 
   // BuildDeclarations.cpp
   std::string doc(antlr4::ParserRuleContext *Context);

@@ -8,7 +8,7 @@
 
 namespace vcc::syntax {
 
-/// One entry of a block of options: `key: value`, `key { inner }`, or (inside a key's block) `selector: value`.
+/// One entry of a block of options: `key: value`, `key { inner }`, `key { "a" -> "b" }`, or (inside a key's block) `selector: value`.
 struct Option {
   Ident Key;
   SourceRange Range;
@@ -22,6 +22,12 @@ struct Option {
   };
   std::vector<PerSelector> Inner;
   bool HasInner = false;
+  /// `rename { "a.*" -> "b.*" }`: one of its rules.
+  struct Rename {
+    SourceRange Range;
+    std::string From, To;
+  };
+  std::vector<Rename> Renames;
 };
 using Options = std::vector<Option>;
 

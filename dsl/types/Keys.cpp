@@ -28,7 +28,7 @@ const std::vector<Key> &keysOf(BlockKind Block) {
                                             word("media", {"normal", "shuffled", "still"}),
                                             word("metric", {"choice_accuracy"}), value("rows")};
   static const std::vector<Key> Save = {value("keep")};
-  static const std::vector<Key> Start = {{"except", KeyKind::Paths}, later("rename")};
+  static const std::vector<Key> Start = {{"except", KeyKind::Paths}, {"rename", KeyKind::Renames}, value("inside")};
   static const std::vector<Key> Optimize = {{"lr", KeyKind::Value, {}, true},
                                             {"decay", KeyKind::Word, {"matrices", "all", "none"}, true}};
   static const std::vector<Key> Schedule = {value("steps"), value("epochs")};
@@ -144,6 +144,10 @@ void checkKeys(const Options &Given, BlockKind Block, const std::vector<Key> &Ex
       Engine.report(diag::kinds::NotSupportedYet, O.Key.Range, "`" + K->Name + "`");
     else if (O.HasInner && !K->PerWeight)
       Engine.report(diag::kinds::WrongType, O.Key.Range, "`" + K->Name + "`", "a block", "one value");
+    else if (O.Renames.empty() != (K->Kind != KeyKind::Renames))
+      Engine.report(diag::kinds::WrongType, O.Key.Range, "`" + K->Name + "`",
+                    O.Renames.empty() ? "no list of renamings" : "a list of renamings",
+                    O.Renames.empty() ? "`" + K->Name + " { \"a.*\" -> \"b.*\" }`" : "one value");
     else
       checkWord(O, *K, Engine);
     if (K->Supported && find(Own, O.Key.Text)) {

@@ -18,6 +18,7 @@ enum class KeyKind {
   Word,   // one of `Words`
   Field,  // the path of a field of the record
   Paths,  // selectors (`except`)
+  Renames // rules `"a.*" -> "b.*"`
 };
 
 struct Key {

@@ -85,9 +85,11 @@ public:
     for (const SelectionClause &Clause : Stage.Selections)
       for (const Selector &S : Clause.Selectors)
         component(S.Path);
-    for (const StartClause &Start : Stage.Starts)
+    for (const StartClause &Start : Stage.Starts) {
       for (const Selector &S : Start.Selectors)
         component(S.Path);
+      checkStart(Start, Engine);
+    }
     folder("stage", Stage.Name);
     for (const EvaluateClause &Clause : Stage.Evaluates)
       folder("evaluation", Clause.Name);

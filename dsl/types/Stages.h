@@ -16,6 +16,9 @@ const syntax::StageDecl *resolveStage(const syntax::StageRef &Ref, const std::ve
 
 void checkStage(const syntax::StageDecl &Stage, const syntax::ModelDecl &Model, diag::Engine &Engine);
 
+/// The keys of a `start` line that are about files.
+void checkStart(const syntax::StartClause &Start, diag::Engine &Engine);
+
 /// The stages of a module in order; numbers must differ.
 std::vector<const syntax::StageDecl *> stagesOf(const syntax::Module &Module, diag::Engine &Engine);
 

@@ -127,6 +127,11 @@ vcs.module @m main {
         %0 = vcs.literal "w.safetensors"
         vcs.yield %0
       }
+      vcs.from_file {
+        %0 = vcs.literal "w.pth"
+        vcs.yield %0
+      // CHECK: } rename {{\[\[}}"a.*", "b.*"], ["c", ""]] inside "model"
+      } rename [["a.*", "b.*"], ["c", ""]] inside "model"
       vcs.from_init
     }
     vcs.batch {
