@@ -9,6 +9,7 @@
 
 #include "runtime/program/Manifest.h"
 #include "runtime/report/Log.h"
+#include "runtime/report/Timeline.h"
 
 #include <cstdint>
 #include <map>
@@ -47,6 +48,7 @@ struct DataOptions {
   uint64_t seed = 0;
   int rank = 0, world = 1;
   int workers = 2;        // decoding threads
+  report::Timeline *spans = nullptr; // where its threads take down what they do, if anybody asks
 };
 
 /// The training batches of one stage.

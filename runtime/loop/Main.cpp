@@ -85,7 +85,11 @@ static void writeReport(const manifest::Manifest &manifest, const std::string &o
 }
 
 static Exit trainStages(const RunContext &context) {
-  for (const Stage *stage : chosenStages(context.manifest, context.options.stage)) {
+  std::vector<const Stage *> chosen = chosenStages(context.manifest, context.options.stage);
+  if (chosen.size() > 1 && !context.options.profileFile.empty())
+    throw Failure(Exit::Usage, fmt::format("{} stages would write their profiles to one file, `{}`", chosen.size(), context.options.profileFile),
+                  "`--profile` without a file writes one into each stage's folder");
+  for (const Stage *stage : chosen) {
     StageEnd end = StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).train();
     if (end == StageEnd::AlreadyDone)
       std::printf("stage %s: done before\n", stage->name.c_str());

@@ -50,6 +50,13 @@ struct Option {
   const char *value; // what is shown for its value; null: a flag
   const char *help;
   std::function<void(Options &, const std::string &)> apply;
+  bool mayLackValue = false; // the value only follows by `=`
+
+  std::string left() const {
+    if (!value)
+      return name;
+    return mayLackValue ? fmt::format("{}[={}]", name, value) : fmt::format("{} {}", name, value);
+  }
 };
 
 const std::vector<Option> &table() {
@@ -81,6 +88,18 @@ const std::vector<Option> &table() {
       {"--workers", "N", "decoding threads (default 2)",
        [](Options &o, const std::string &v) { o.workers = numberOf<int>("--workers", v, 1); }},
       {"--dump", "0,1,17", "write inputs, weights, gradients and losses of these steps (from 0)", setDump},
+      {"--profile", "FILE", "time some steps launch by launch: a table here, a trace for Perfetto in FILE\n"
+                            "                         (default <out>/<stage>/profile.json)",
+       [](Options &o, const std::string &v) {
+         o.profile = true;
+         o.profileFile = v;
+       },
+       true},
+      {"--profile-steps", "N", "how many steps are profiled, after three that are not (default 10)",
+       [](Options &o, const std::string &v) {
+         o.profile = true;
+         o.profileSteps = numberOf<int64_t>("--profile-steps", v, 1);
+       }},
       {"--manifest", nullptr, "print what the recipe was compiled to, as JSON",
        [](Options &o, const std::string &) { o.action = Options::Action::Manifest; }},
       {"--help", nullptr, "print this", [](Options &o, const std::string &) { o.action = Options::Action::Help; }},
@@ -112,7 +131,9 @@ Options parseOptions(const std::vector<std::string> &arguments) {
     const Option &option = findOption(name.substr(0, equals));
     if (!option.value && hasValue)
       failUsage(fmt::format("{} takes no value", option.name));
-    if (option.value && !hasValue) {
+    if (hasValue && value.empty() && option.mayLackValue)
+      failUsage(fmt::format("{} names no file after `=`", option.name));
+    if (option.value && !hasValue && !option.mayLackValue) {
       if (++i == arguments.size())
         failUsage(fmt::format("{} needs a value ({})", option.name, option.value));
       value = arguments[i];
@@ -121,6 +142,8 @@ Options parseOptions(const std::vector<std::string> &arguments) {
     if (options.action == Options::Action::Help)
       return options;
   }
+  if (options.profile && options.action != Options::Action::Train && options.action != Options::Action::Manifest)
+    throw Failure(Exit::Usage, "--profile measures a stage while it trains, but none is named to be trained", "name it by --stage");
   return options;
 }
 
@@ -128,8 +151,7 @@ std::string helpText(const std::string &program) {
   std::string text = fmt::format("usage: {} [options]\n\nWithout options: prints the recipe, what its "
                                  "stages need and what exists.\n\n", program);
   for (const Option &option : table()) {
-    std::string left = option.name + std::string(option.value ? " " : "") + (option.value ? option.value : "");
-    text += fmt::format("  {:<22} {}\n", left, option.help);
+    text += fmt::format("  {:<22} {}\n", option.left(), option.help);
   }
   return text + "\nexit codes: 0 done, 1 usage, 2 recipe, 3 data or weights, 4 memory, 5 a value is not finite,\n"
                 "6 the machine lacks something, 70 internal error, 75 interrupted after saving (run again to go on)\n";

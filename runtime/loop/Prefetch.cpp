@@ -33,8 +33,8 @@ void Slot::assign(const HostTensors &shapes) {
 }
 
 Prefetch::Prefetch(BatchSource &source, std::function<HostTensors(int64_t)> inputsOf, int64_t first,
-                   int64_t last, int64_t accumulate)
-    : Source(source), InputsOf(std::move(inputsOf)) {
+                   int64_t last, int64_t accumulate, report::Timeline *spans)
+    : Source(source), InputsOf(std::move(inputsOf)), Spans(spans) {
   constexpr int Slots = 2;
   for (int i = 0; i < Slots; ++i)
     Free.push_back(std::make_unique<Slot>());
@@ -72,6 +72,7 @@ bool Prefetch::fillNext(int64_t step, int micro) {
   }
   std::exception_ptr fault;
   try {
+    report::Timed timed(Spans, "batches", "batch of step", step);
     slot->step = step, slot->micro = micro;
     slot->report = {};
     slot->assign(InputsOf(step));

@@ -39,7 +39,7 @@ class Prefetch {
 public:
   /// `inputsOf(step)` says which tensors the micro function of a step takes. Steps [first, last), `accumulate` each.
   Prefetch(BatchSource &source, std::function<HostTensors(int64_t step)> inputsOf, int64_t first,
-           int64_t last, int64_t accumulate);
+           int64_t last, int64_t accumulate, report::Timeline *spans = nullptr);
   ~Prefetch();
   Prefetch(const Prefetch &) = delete;
   Prefetch &operator=(const Prefetch &) = delete;
@@ -56,6 +56,7 @@ private:
 
   BatchSource &Source;
   std::function<HostTensors(int64_t)> InputsOf;
+  report::Timeline *Spans;
   std::mutex Mutex;
   std::condition_variable Changed;
   std::vector<std::unique_ptr<Slot>> Free;

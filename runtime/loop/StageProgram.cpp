@@ -75,7 +75,11 @@ void StageProgram::write(const Port &port, const StepInputs &inputs) {
 void StageProgram::run(const Function &function, const StepInputs &inputs) {
   for (const Port &port : function.inputs)
     write(port, inputs);
-  Device.run(function.index);
+  LaunchTime *times = Observer ? Observer->begins(function) : nullptr;
+  if (!times)
+    return Device.run(function.index);
+  Device.run(function.index, times);
+  Observer->ended(function);
 }
 
 HostTensors StageProgram::dataInputs(const Function &function) const {

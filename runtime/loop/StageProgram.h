@@ -31,6 +31,15 @@ struct Scalar {
 /// Whether an output is the loss or a term of it.
 inline bool isLoss(const std::string &name) { return name == "loss" || name.rfind("loss.", 0) == 0; }
 
+/// Told of every run of a function, when one is set.
+class FunctionObserver {
+public:
+  virtual ~FunctionObserver() = default;
+  /// Room for the times of the function's launches; null where this run is of no interest.
+  virtual LaunchTime *begins(const manifest::Function &function) = 0;
+  virtual void ended(const manifest::Function &function) = 0;
+};
+
 class StageProgram {
 public:
   /// Throws Failure(Exit::Internal) where manifest and table disagree.
@@ -41,6 +50,7 @@ public:
   const StageMemory &memory() const { return Device.memory(); }
 
   void run(const manifest::Function &function, const StepInputs &inputs);
+  void observe(FunctionObserver *observer) { Observer = observer; }
 
   /// Whether the runtime itself writes an input of this name.
   static bool isSystemInput(const std::string &name);
@@ -63,6 +73,7 @@ private:
   void write(const manifest::Port &port, const StepInputs &inputs);
   const manifest::Stage &Stage;
   Executor Device;
+  FunctionObserver *Observer = nullptr;
 };
 
 } // namespace vcc::runtime

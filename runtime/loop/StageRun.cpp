@@ -4,6 +4,7 @@
 #include "runtime/loop/StageRun.h"
 
 #include "runtime/device/cpu/Features.h"
+#include "runtime/loop/Profiler.h"
 #include "runtime/loop/Signals.h"
 #include "runtime/loop/Summary.h"
 #include "runtime/program/Failure.h"
@@ -80,7 +81,7 @@ bool StageRun::isComplete() const {
 
 DataOptions StageRun::dataOptions() const {
   return {Context.options.data, Seed, Context.world.rank(), Context.world.size(),
-          Context.options.workers};
+          Context.options.workers, Spans.get()};
 }
 
 int64_t StageRun::rows() const {
@@ -184,12 +185,22 @@ void StageRun::tellSources() {
 
 StageEnd StageRun::train() {
   lock();
-  if (isComplete())
+  if (Context.options.profile) {
+    Spans = std::make_unique<report::Timeline>();
+    ProfilePath = Context.options.profileFile.empty() ? Folder.root + "/profile.json" : Context.options.profileFile;
+    checkProfilePath(ProfilePath);
+  }
+  if (isComplete()) {
+    if (Spans)
+      ProfileWindow::of(1, 1, 1, Stage.name);
     return StageEnd::AlreadyDone;
+  }
   begin();
   openData();
   listenForSignals();
   checkRange();
+  if (Spans)
+    startProfile();
   discardOld();
   Log.write(jsonOfStart(Now, Target, Context.options.threads, Now.step > 0));
   Log.note(fmt::format("stage {}: {} of {} steps to do, {:.1f} MB, frozen weights {}", Stage.name,
@@ -212,23 +223,44 @@ void StageRun::checkRange() const {
                     "another --out, or `--resume never`, trains from step 0");
 }
 
+void StageRun::startProfile() {
+  ProfileWindow window = ProfileWindow::of(Now.step, Target, Context.options.profileSteps, Stage.name);
+  Profile = std::make_unique<Profiler>(Context.program, Table, *Spans, Context.options.threads, window);
+  Program->observe(Profile.get());
+}
+
+void StageRun::tellProfile() {
+  Log.note(report::textOf(Profile->profile()));
+  Profile->writeTrace(ProfilePath, Context.manifest.recipe);
+  Log.note(fmt::format("a trace for Perfetto or Chrome: {}", ProfilePath));
+}
+
 bool StageRun::loop() {
   std::unique_ptr<Prefetch> prefetch;
   if (Data && Now.step < Target)
     prefetch = std::make_unique<Prefetch>(
         *Data, [this](int64_t step) { return Program->dataInputs(microOf(step)); }, Now.step, Target,
-        Stage.accumulate);
+        Stage.accumulate, Spans.get());
   Bar = std::make_unique<report::Progress>(Log, Stage.name, Target, Stage.logSteps);
   while (Now.step < Target) {
-    step(Now.step, prefetch.get());
-    ++Now.step;
-    evaluateDue(false);
-    if (Stage.save.steps && Now.step % Stage.save.steps == 0 && Now.step < Target)
-      save();
+    if (Profile)
+      Profile->stepBegins(Now.step);
+    {
+      report::Timed timed(Spans.get(), "loop", "step", Now.step);
+      step(Now.step, prefetch.get());
+      ++Now.step;
+      evaluateDue(false);
+      if (Stage.save.steps && Now.step % Stage.save.steps == 0 && Now.step < Target)
+        save();
+    }
+    if (Profile && Profile->stepEnds(Now.step - 1))
+      tellProfile();
     if (int signal = signalReceived(); signal && Now.step < Target) {
       if (LastSaved != Now.step)
         save();
       Bar.reset();
+      if (Profile && Profile->stop())
+        tellProfile();
       Log.note(fmt::format("signal {}: saved `{}` after step {}; run again to go on", signal,
                            Saved->pathOf(Now.step), Now.step));
       return false;
@@ -239,6 +271,7 @@ bool StageRun::loop() {
 }
 
 void StageRun::save() {
+  report::Timed timed(Spans.get(), "loop", "save");
   Now.logBytes = Log.sync();
   if (Data)
     Now.unusable = Data->unusable();
@@ -247,6 +280,7 @@ void StageRun::save() {
 }
 
 EvaluationResult StageRun::evaluateOne(const manifest::Evaluation &evaluation) {
+  report::Timed timed(Spans.get(), "loop", "evaluate");
   auto source = Context.sources.evaluation(Context.manifest, Stage, evaluation, dataOptions(), Log);
   return evaluate(*Program, evaluation, *source, Seed, Now.step);
 }

@@ -12,6 +12,7 @@
 #include "runtime/loop/Prefetch.h"
 #include "runtime/loop/StageProgram.h"
 #include "runtime/report/Progress.h"
+#include "runtime/report/Timeline.h"
 #include "runtime/weights/Checkpoint.h"
 
 #include <functional>
@@ -22,6 +23,7 @@
 namespace vcc::runtime {
 
 class Dump;
+class Profiler;
 
 /// Where data comes from; the program uses openBatchSource and openEvaluationSource, tests their own.
 struct Sources {
@@ -73,8 +75,11 @@ private:
   void tellSources();
   void tellUnfinishedSources();
   bool loop();
+  void startProfile();
+  void tellProfile();
   void step(int64_t index, Prefetch *prefetch);
   void micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report, Dump *dump);
+  const Slot &taken(Prefetch &prefetch);
   void checkFinite(int64_t index, const report::StepReport &report);
   void checkGradients(int64_t index, const report::StepReport &report);
   [[noreturn]] void stop(int64_t index, const std::string &what, const report::StepReport &report);
@@ -94,10 +99,13 @@ private:
   report::Log Log;
   int Lock = -1;
   uint64_t Seed;
+  std::unique_ptr<report::Timeline> Spans; // where there is a profile; before all that writes to it
   std::unique_ptr<StageProgram> Program;
   std::unique_ptr<Checkpoints> Saved;
   std::unique_ptr<BatchSource> Data;
   std::unique_ptr<report::Progress> Bar;
+  std::unique_ptr<Profiler> Profile;
+  std::string ProfilePath;
   Provenance Origin;
   Progress Now;
   std::string Cause; // where a number that is not finite arose

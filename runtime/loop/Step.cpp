@@ -54,13 +54,19 @@ static void addOutputs(report::StepReport &report, const std::vector<Scalar> &sc
   }
 }
 
+const Slot &StageRun::taken(Prefetch &prefetch) {
+  report::Timed timed(Spans.get(), "loop", "data wait");
+  return prefetch.take();
+}
+
 void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report,
                      Dump *dump) {
   const Function &function = microOf(index);
   if (prefetch) {
-    const Slot &slot = prefetch->take();
+    const Slot &slot = taken(*prefetch);
     if (slot.step != index || slot.micro != number)
       throw Failure(Exit::Internal, fmt::format("batch {}.{} came for step {}.{}", slot.step, slot.micro, index, number));
+    report::Timed timed(Spans.get(), "loop", "data copy");
     HostTensors inputs = Program->dataInputs(function);
     for (const auto &[name, tensor] : slot.tensors)
       std::memcpy(inputs.at(name).data, tensor.data, size_t(elementsOf(tensor.shape) * bytesOf(tensor.dtype)));
@@ -95,8 +101,11 @@ void StageRun::step(int64_t index, Prefetch *prefetch) {
     micro(index, number, prefetch, report, dump.get());
   for (auto &[name, value] : report.values)
     value = Context.world.sum(value);
-  checkFinite(index, report);
-  checkGradients(index, report);
+  {
+    report::Timed timed(Spans.get(), "loop", "checks");
+    checkFinite(index, report);
+    checkGradients(index, report);
+  }
   if (dump)
     dump->gradients();
   if (const Function *update = Stage.find(Function::Role::Update)) {
@@ -116,6 +125,7 @@ void StageRun::step(int64_t index, Prefetch *prefetch) {
   }
   report.dataWait = prefetch ? prefetch->takeWait() : 0;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report::Timed timed(Spans.get(), "loop", "report");
   Log.write(report::jsonOf(report));
   Bar->show(report);
 }

@@ -49,7 +49,8 @@ public:
       throw Failure(Exit::Internal,
                     fmt::format("micro-batch {} of step {} does not exist", micro, step));
     BatchWriter writer(Maker.batch(), destination);
-    const auto &group = Queue.take(step);
+    const auto &group = waited(step);
+    report::Timed timed(Options.spans, "batches", "assemble");
     int64_t first = (int64_t(micro) * Options.world + Options.rank) * Rows;
     for (int64_t r = 0; r < Rows; ++r) {
       const Sample &sample = *group[first + r];
@@ -90,6 +91,11 @@ private:
     return Permutation(count, Draws(Options.seed, Purpose::Order, epoch, count)).at(global % count);
   }
 
+  const AheadQueue<Sample>::Group &waited(int64_t step) {
+    report::Timed timed(Options.spans, "batches", "wait for samples");
+    return Queue.take(step);
+  }
+
   std::unique_ptr<Sample> make(int64_t step, int64_t place) {
     uint64_t global = static_cast<uint64_t>(step) * Places + place;
     auto sample = std::make_unique<Sample>();
@@ -108,14 +114,20 @@ private:
                                           Attempts, sample->Replaced.back().reason));
   }
 
-  void use(uint64_t index, int64_t step, int64_t place, Sample &sample) {
-    thread_local Record record;
-    DrawKey key{Options.seed, static_cast<uint64_t>(step), static_cast<uint64_t>(place)};
+  void readTexts(uint64_t index, const DrawKey &key, Record &record, Sample &sample) {
+    report::Timed timed(Options.spans, "data", "tokenize");
     Data.read(index, record);
     Conversation conversation(record, Maker.turnChoice(), key.draws(Purpose::Turn));
     sample.Texts = Maker.texts(conversation, key);
+  }
+
+  void use(uint64_t index, int64_t step, int64_t place, Sample &sample) {
+    thread_local Record record;
+    DrawKey key{Options.seed, static_cast<uint64_t>(step), static_cast<uint64_t>(place)};
+    readTexts(index, key, record, sample);
     if (!Maker.clips())
       return;
+    report::Timed timed(Options.spans, "data", "decode");
     std::string path = Data.media(index, record);
     // Whether another rank replaces this sample decides its text, so its file must be known to be
     // good here too.

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 namespace vcc::runtime {
 
 Executor::Executor(const VccStage &stage, int threads)
@@ -51,6 +53,17 @@ std::vector<std::unique_ptr<Launch>> &Executor::ready(int64_t index) {
 void Executor::run(int64_t index) {
   for (auto &launch : ready(index))
     launch->run();
+}
+
+void Executor::run(int64_t index, LaunchTime *times) {
+  auto now = [] {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  };
+  for (auto &launch : ready(index)) {
+    times->begin = now();
+    launch->run();
+    (times++)->end = now();
+  }
 }
 
 void Executor::walk(int64_t index, const std::function<bool(const VccLaunch &, uint64_t, uint64_t)> &goesOn) {

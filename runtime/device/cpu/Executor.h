@@ -14,6 +14,11 @@
 
 namespace vcc::runtime {
 
+/// When a launch began and ended, in nanoseconds of the steady clock.
+struct LaunchTime {
+  int64_t begin, end;
+};
+
 class Executor {
 public:
   Executor(const VccStage &stage, int threads);
@@ -21,6 +26,8 @@ public:
   const StageMemory &memory() const { return Memory; }
   /// Walks the launches of a function, given by its index in the stage.
   void run(int64_t function);
+  /// The same, with the times of its launches; there must be room for all of them.
+  void run(int64_t function, LaunchTime *times);
   /// The same, asking after each launch whether to go on: the launch, its number and how many there are.
   void walk(int64_t function, const std::function<bool(const VccLaunch &, uint64_t, uint64_t)> &goesOn);
   /// To be called after frozen weights were written.
