@@ -39,6 +39,22 @@ struct Evaluator::CallScope {
   }
 };
 
+namespace {
+
+/// A call of a part that `recompute` names.
+struct SegmentScope {
+  FunctionBuilder *function;
+  SegmentScope(FunctionBuilder *f, Part *part)
+      : function(f && part && f->segments.open(part, block(f)) ? f : nullptr) {}
+  ~SegmentScope() {
+    if (function)
+      function->segments.close(block(function));
+  }
+  static mlir::Block &block(FunctionBuilder *f) { return f->function.getBody().front(); }
+};
+
+} // namespace
+
 FailureOr<Value> Evaluator::callOp(vcs::CallOp op, Frame &frame) {
   CallArguments arguments;
   for (auto [operand, name] :
@@ -125,6 +141,7 @@ FailureOr<Value> Evaluator::callFunction(vcs::FnOp fn, Part *self, const CallArg
   if (frame.path && frame.path.getValue().empty())
     frame.path = nullptr;
   CallScope scope(*this, loc, name, frame.path);
+  SegmentScope segment(function, self);
   if (failed(bind(fn.getParams().front(), arguments, frame, name, loc)))
     return failure();
   std::vector<Value> values;
