@@ -11,6 +11,7 @@
 #include "compiler/driver/ExitCodes.h"
 #include "compiler/fuse/Passes.h"
 #include "compiler/link/Link.h"
+#include "compiler/recompute/Passes.h"
 #include "compiler/schedule/Passes.h"
 #include "dialects/vcs/Vcs.h"
 
@@ -262,6 +263,11 @@ int Run::lowerStages() {
                        passes.addPass(differentiate::createDifferentiatePass());
                        differentiate::buildSimplifyPipeline(passes);
                      })) ||
+        (recompute::hasSegments(*stage.module) &&
+         failed(apply(stage, "recompute",
+                      [](mlir::OpPassManager &passes) {
+                        recompute::buildRecomputePipeline(passes);
+                      }))) ||
         failed(verifyLevel(*stage.module, Level::Step)))
       return internal("stage `" + stage.name + "` fails at level `step`");
     dump(stage.name + ".step.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));

@@ -36,6 +36,8 @@ static const diag::KindInfo &kindInfo(FaultKind kind) {
     return diag::kinds::IdleWeightHasLoss;
   case FaultKind::NotInUse:
     return diag::kinds::UnusedComponent;
+  case FaultKind::NothingToRecompute:
+    return diag::kinds::NothingToRecompute;
   case FaultKind::ShapeMismatch:
     return diag::kinds::ShapeMismatch;
   case FaultKind::TypeMismatch:

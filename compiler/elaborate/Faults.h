@@ -32,6 +32,7 @@ enum class FaultKind {
   StartIncomplete,
   IdleHasLoss,
   NotInUse,
+  NothingToRecompute,
   ShapeMismatch,
   TypeMismatch,
   MissingArgument,

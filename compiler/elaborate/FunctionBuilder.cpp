@@ -65,6 +65,9 @@ llvm::LogicalResult FunctionBuilder::output(StringRef name, const Tensor &value)
   return llvm::success();
 }
 
-void FunctionBuilder::finish() { graph.ops.create<mlir::func::ReturnOp>(graph.loc); }
+void FunctionBuilder::finish() {
+  segments.drawBorders();
+  graph.ops.create<mlir::func::ReturnOp>(graph.loc);
+}
 
 } // namespace vcc::elaborate

@@ -7,6 +7,7 @@
 
 #include "compiler/elaborate/GraphBuilder.h"
 #include "compiler/elaborate/Parts.h"
+#include "compiler/elaborate/Segments.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
@@ -23,6 +24,8 @@ public:
 
   GraphBuilder graph;
   mlir::func::FuncOp function;
+  /// Samples in a call of the function; 0 where it takes none.
+  int64_t rows = 0;
   /// False in evaluation functions: no dropout.
   bool training;
   /// Names of the adapters in force.
@@ -34,6 +37,8 @@ public:
   /// What was put out so far in this step, and where: all of a step's numbers share one line of the
   /// log.
   llvm::StringMap<mlir::Location> outputs;
+  /// What is to be computed again for the backward.
+  Segments segments;
 
   FailureOr<Tensor> read(Weight &weight);
   Tensor input(StringRef name, ArrayRef<int64_t> shape, mlir::Type element,

@@ -76,6 +76,9 @@ LogicalResult Stage::forward(mlir::Value &loss) {
     return fault(FaultKind::MissingKey, op.getLoc(), "stage `" + name().str() + "` says no `loss`");
   vcs::LossOp clause = *clauses.begin();
   auto function = begin("forward_main", clause.getLoc(), true);
+  function->rows = batch->rows;
+  for (const auto &[clause, parts] : recomputed)
+    function->segments.parts.insert(parts.begin(), parts.end());
   evaluator.function = function.get();
   currentBatch = &*batch;
   Frame frame;
@@ -106,6 +109,7 @@ LogicalResult Stage::forward(mlir::Value &loss) {
     loss = total->value;
   }
   forwardOutputs = function->outputs;
+  good = good && succeeded(checkRecompute(*function));
   function->finish();
   evaluator.function = nullptr;
   currentBatch = nullptr;
@@ -171,6 +175,7 @@ LogicalResult Stage::evaluation(vcs::EvaluateOp clause) {
     made.batch.media->flip = false;
   }
   auto function = begin("evaluate_" + made.name, clause.getLoc(), false);
+  function->rows = *rows;
   evaluator.function = function.get();
   currentBatch = &made.batch;
   auto value = evaluator.evaluate(score.getValue());
@@ -205,7 +210,7 @@ LogicalResult Stage::build() {
     if (clause.getKind() != vcs::Precision::F32)
       return leave(fault(FaultKind::NotSupported, clause.getLoc(),
                          "precision `" + vcs::stringifyPrecision(clause.getKind()).str() + "`"));
-  if (failed(readSelections()))
+  if (failed(readSelections()) || failed(readRecompute()))
     return leave(failure());
   bool good = succeeded(checkCoverage());
   good &= succeeded(readStarts());

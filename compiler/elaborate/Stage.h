@@ -78,6 +78,8 @@ private:
   BatchSpec *currentBatch = nullptr;
   llvm::StringMap<mlir::Location> forwardOutputs;
   llvm::SmallVector<std::string> adapters;
+  /// Each selector of `recompute` and the parts that it names.
+  std::vector<std::pair<vcs::RecomputeOp, std::vector<const Part *>>> recomputed;
 
   // Coverage.cpp
   LogicalResult readSelections();
@@ -88,6 +90,10 @@ private:
   mlir::Location clauseOf(Weight &weight);
   LogicalResult readStart(vcs::StartOp start, WeightSet &open);
   int readKeys(vcs::FromFileOp file);
+
+  // Segments.cpp
+  LogicalResult readRecompute();
+  LogicalResult checkRecompute(FunctionBuilder &function);
 
   // Functions.cpp
   LogicalResult forward(mlir::Value &loss);

@@ -31,9 +31,13 @@ public:
 private:
   void visit(Operation *op) {
     if (auto barrier = dyn_cast<tg::BarrierOp>(op); barrier && barrier.getInputs().size() != 1) {
-      // A barrier of several values has held its place until here; now it only names them.
-      op->replaceAllUsesWith(barrier.getInputs());
-      op->erase();
+      // It stands for its operands in memory: what kernels make on the spot needs no standing for.
+      for (auto [operand, result] : llvm::zip(op->getOpOperands(), op->getResults())) {
+        if (isSource(resolveView(operand.get()).base))
+          result.replaceAllUsesWith(operand.get());
+        else
+          wholeOperand(operand);
+      }
       return;
     }
     if (isViewOp(op))

@@ -90,6 +90,11 @@ public:
                    [&](Value value, Value now) { became[value] = now; });
       } else if (auto scatter = dyn_cast<tg::ScatterAddOp>(node.op)) {
         became[scatter.getResult()] = buildScatter(builder, scatter, namer, map);
+      } else if (auto barrier = dyn_cast<tg::BarrierOp>(node.op)) {
+        // It has kept its readers behind its operands and apart from their other readers; now it only names them.
+        for (auto [operand, result] : llvm::zip(barrier.getInputs(), barrier.getOutputs()))
+          if (!isSource(operand))
+            became[result] = mapped(builder, operand);
       } else {
         copyOperation(builder, node.op);
       }

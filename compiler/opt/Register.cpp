@@ -7,6 +7,7 @@
 #include "compiler/differentiate/Passes.h"
 #include "compiler/elaborate/Passes.h"
 #include "compiler/fuse/Passes.h"
+#include "compiler/recompute/Passes.h"
 #include "compiler/schedule/Passes.h"
 #include "dialects/exec/Exec.h"
 #include "dialects/tg/Tg.h"
@@ -36,6 +37,7 @@ void registerPasses() {
   mlir::registerCSEPass();
   elaborate::registerConvertVcsToTgPass();
   differentiate::registerDifferentiatePasses();
+  recompute::registerRecomputePasses();
   fuse::registerFuse();
   schedule::registerSchedule();
   cpu::registercodegen_cpuPasses();

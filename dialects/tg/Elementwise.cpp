@@ -117,3 +117,10 @@ LogicalResult BarrierOp::inferReturnTypes(MLIRContext *, std::optional<Location>
   llvm::append_range(Types, Adaptor.getInputs().getTypes());
   return success();
 }
+LogicalResult BarrierOp::verify() {
+  if (getBorder() && getInputs().size() != 1)
+    return emitOpError("is the border of a segment, which one value passes, but has ") << getInputs().size();
+  if (getBorder() && getBorder()->getSegment() < 0)
+    return emitOpError("segments are numbered from 0");
+  return success();
+}

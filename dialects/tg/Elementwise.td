@@ -113,8 +113,9 @@ def Tg_StopGradientOp : Tg_PlainOp<"stop_gradient", "View", "stopping it is its 
 }
 
 def Tg_BarrierOp : Tg_DifferentiableOp<"barrier", "View", [Pure, InferTypeOpAdaptor]> {
-  let summary = "its operands, which no rewrite may look through";
-  let arguments = (ins Variadic<Tg_Tensor>:$inputs);
+  let summary = "its operands, which no rewrite may look through; one value may pass a segment's border in it";
+  let arguments = (ins Variadic<Tg_Tensor>:$inputs, OptionalAttr<Tg_BorderAttr>:$border);
   let results = (outs Variadic<Tg_Tensor>:$outputs);
   let assemblyFormat = "$inputs attr-dict `:` type($inputs)";
+  let hasVerifier = 1;
 }

@@ -62,6 +62,15 @@ def Tg_SiteAttr : Tg_Attr<"Site", "site"> {
   }];
 }
 
+def Tg_BorderSide : Tg_Enum<"BorderSide", "which way a value passes a segment's border", [
+  I32EnumAttrCase<"Enter", 0, "enter">, I32EnumAttrCase<"Leave", 1, "leave">]>;
+
+def Tg_BorderAttr : Tg_Attr<"Border", "border"> {
+  let summary = "the border of a segment: what lies inside is computed again for the backward";
+  let parameters = (ins EnumParameter<Tg_BorderSide>:$side, "int64_t":$segment);
+  let assemblyFormat = "`<` $side $segment `>`";
+}
+
 def Tg_AccessAttr : Tg_Attr<"Access", "access"> {
   let summary = "how a launch steps through a tensor: element offset and stride per outer dimension";
   let parameters = (ins "int64_t":$offset, ArrayRefParameter<"int64_t">:$strides);

@@ -84,7 +84,8 @@ public:
     once(Stage.Logs, "log");
     for (const SelectionClause &Clause : Stage.Selections)
       for (const Selector &S : Clause.Selectors)
-        component(S.Path);
+        if (Clause.Kind != SelectionKind::Recompute || !isAuto(S.Path))
+          component(S.Path);
     for (const StartClause &Start : Stage.Starts) {
       for (const Selector &S : Start.Selectors)
         component(S.Path);
@@ -125,6 +126,12 @@ private:
         .didYouMean(First.Name, Components);
   }
 
+  /// `recompute auto`: the compiler's own choice, unless a component is called so.
+  bool isAuto(const SelectorPath &Path) const {
+    return Path.Steps.size() == 1 && Path.Steps.front().Kind == StepKind::Name && Path.Steps.front().Name == "auto" &&
+           std::find(Components.begin(), Components.end(), "auto") == Components.end();
+  }
+
   /// What a run writes for a stage and for an evaluation lies in a folder or file of that name.
   void folder(const std::string &What, const Ident &Name) {
     const std::string &Text = Name.Text;
@@ -156,8 +163,9 @@ private:
     if (Stage.Like)
       Say(Stage.Like->Range, "a stage derived with `like`");
     for (const SelectionClause &Clause : Stage.Selections)
-      if (Clause.Kind == SelectionKind::Recompute)
-        Say(Clause.Range, "`recompute`");
+      for (const Selector &S : Clause.Selectors)
+        if (Clause.Kind == SelectionKind::Recompute && isAuto(S.Path))
+          Say(S.Range, "`recompute auto`");
     for (const SaveClause &Clause : Stage.Saves)
       if (Clause.As)
         Say(Clause.As->Range, "saving as `" + Clause.As->Text + "`");

@@ -10,6 +10,7 @@
 #include "compiler/differentiate/Passes.h"
 #include "compiler/fuse/Passes.h"
 #include "compiler/interpret/Interpreter.h"
+#include "compiler/recompute/Passes.h"
 #include "runtime/weights/Safetensors.h"
 
 #include "mlir/IR/Verifier.h"
@@ -175,12 +176,14 @@ void print(llvm::StringRef after, const Named &outputs, double gradient, double 
 using AddPass = std::function<void(OpPassManager &)>;
 
 /// The passes on tg in their order, one at a time; the first gradients are there after the second.
-std::vector<std::pair<std::string, AddPass>> passesOnTg() {
+std::vector<std::pair<std::string, AddPass>> passesOnTg(bool segments) {
   auto simplify = [](OpPassManager &passes) { differentiate::buildSimplifyPipeline(passes); };
   std::vector<std::pair<std::string, AddPass>> passes = {
       {"tg-simplify", simplify},
       {"tg-differentiate", [](OpPassManager &passes) { passes.addPass(differentiate::createDifferentiatePass()); }},
       {"tg-simplify again", simplify}};
+  if (segments)
+    passes.emplace_back("tg-recompute", [](OpPassManager &manager) { recompute::buildRecomputePipeline(manager); });
   OpPassManager fusion(ModuleOp::getOperationName());
   fuse::buildFusePipeline(fusion);
   for (Pass &each : fusion.getPasses()) {
@@ -223,7 +226,7 @@ int main(int argc, char **argv) {
 
   print("elaboration", runStep(*module, step).outputs, 0, 0);
   Result first, last;
-  for (const auto &[name, add] : passesOnTg()) {
+  for (const auto &[name, add] : passesOnTg(recompute::hasSegments(*module))) {
     PassManager passes(&context);
     add(passes);
     if (failed(passes.run(*module)))

@@ -38,3 +38,19 @@ func.func @cast_shape(%a: tensor<2xf32>) {
   %0 = tg.cast %a : tensor<2xf32> -> tensor<3xi32>
   return
 }
+
+// -----
+
+func.func @border_of_two(%a: tensor<2xf32>, %b: tensor<3xf32>) {
+  // expected-error@+1 {{'tg.barrier' op is the border of a segment, which one value passes, but has 2}}
+  %0:2 = tg.barrier %a, %b {border = #tg.border<enter 0>} : tensor<2xf32>, tensor<3xf32>
+  return
+}
+
+// -----
+
+func.func @border_of_no_segment(%a: tensor<2xf32>) {
+  // expected-error@+1 {{'tg.barrier' op segments are numbered from 0}}
+  %0 = tg.barrier %a {border = #tg.border<leave -1>} : tensor<2xf32>
+  return
+}

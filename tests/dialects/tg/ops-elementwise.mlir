@@ -71,5 +71,9 @@ func.func @others(%x: tensor<2xf32>, %y: tensor<3xui8>) {
   %1 = tg.cast %y : tensor<3xui8> -> tensor<3xf32>
   // CHECK: tg.barrier %{{.*}}, %{{.*}} : tensor<2xf32>, tensor<3xui8>
   %2:2 = tg.barrier %x, %y : tensor<2xf32>, tensor<3xui8>
+  // CHECK: tg.barrier %{{.*}} {border = #tg.border<enter 3>} : tensor<2xf32>
+  %3 = tg.barrier %x {border = #tg.border<enter 3>} : tensor<2xf32>
+  // CHECK: tg.barrier %{{.*}} {border = #tg.border<leave 3>} : tensor<2xf32>
+  %4 = tg.barrier %3 {border = #tg.border<leave 3>} : tensor<2xf32>
   return
 }
