@@ -126,9 +126,9 @@ def read_tensors(path):
     return {name: (entry["dtype"], tuple(entry["shape"]), data[slice(*entry["data_offsets"])]) for name, entry in header.items()}, metadata
 
 
-def write_tensors(path, tensors):
+def write_tensors(path, tensors, metadata=None):
     """The reverse: name -> (dtype, shape, bytes)."""
-    header, data = {}, b""
+    header, data = {"__metadata__": metadata} if metadata else {}, b""
     for name, (dtype, shape, content) in tensors.items():
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [len(data), len(data) + len(content)]}
         data += content

@@ -190,9 +190,20 @@ static FailureOr<Value> uniform(OperationCall &call) {
     return call.fault(FaultKind::ShapeMismatch, "`uniform` needs at least one axis, the sample");
   GraphBuilder &g = call.graph();
   FunctionBuilder &f = *call.evaluator.function;
-  auto type = mlir::RankedTensorType::get(*shape, g.ops.getF32Type());
-  return Value(g.wrap(
-      g.ops.create<tg::RandomUniformOp>(g.loc, type, f.rng(), f.site(sitePath(call, "uniform")))));
+  auto draw = [&](ArrayRef<int64_t> sizes) {
+    auto type = mlir::RankedTensorType::get(sizes, g.ops.getF32Type());
+    return g.wrap(
+        g.ops.create<tg::RandomUniformOp>(g.loc, type, f.rng(), f.site(sitePath(call, "uniform"))));
+  };
+  // A draw is keyed by the sample's place in the whole step. Where the samples' rows lie under each
+  // other it is made sample by sample: micro-batches then draw what one batch of them draws.
+  int64_t first = shape->front();
+  if (f.rows == 0 || first == f.rows || first % f.rows != 0)
+    return Value(draw(*shape));
+  int64_t inner = first / f.rows;
+  for (int64_t size : ArrayRef(*shape).drop_front())
+    inner *= size;
+  return done(g.reshape(draw({f.rows, inner}), *shape));
 }
 
 static FailureOr<Value> matmul(OperationCall &call) {
