@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compares compiled recipes with PyTorch, both in one run; README.md says how to read what it prints."""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import contestants
+import floor
+import workloads
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOLERANCE = 1e-4
+INSTALLED = ("eager", "installed-compile")  # PyTorch as pip leaves it; the others run with what `tuned` sets
+DISTURBED = 0.1  # of a core that other processes used during a round
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="run", description=__doc__)
+    parser.add_argument("--only", default=",".join(w.name for w in workloads.WORKLOADS), help="workloads, separated by commas")
+    parser.add_argument("--threads", default="1,2", help="numbers of computing threads (default 1,2)")
+    parser.add_argument("--twins", help="ways to run PyTorch instead of the usual ones; worker.py lists them")
+    parser.add_argument("--rounds", type=int, default=12, help="rounds of each contestant (default 12)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a round (default 1)")
+    parser.add_argument("--quick", action="store_true", help="3 short rounds, two threads, one twin of each kind")
+    parser.add_argument("--save", action="store_true", help="keep the numbers in results/<date>-<cpu>.json")
+    parser.add_argument("--spin", default="2000", help="GOMP_SPINCOUNT of both sides (default 2000, as our programs set it)")
+    return parser.parse_args()
+
+
+def environment(threads, spin, cache):
+    made = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_", "KMP_", "MKL_", "TORCH"))}
+    made.update(OMP_NUM_THREADS=str(threads), GOMP_SPINCOUNT=spin, TORCHINDUCTOR_CACHE_DIR=str(cache), CXX="g++",
+                CUDA_VISIBLE_DEVICES="", TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
+    return made
+
+
+def tuned(folder):
+    """What PyTorch needs to be at its best: MKL asks the processor for its maker and leaves AVX-512 unused on AMD's (measured
+    on Zen 5: 100 against 235 GF/s); glibc gives large blocks back to the kernel and faults them in again at every step."""
+    source, library = folder / "mkl.c", folder / "libmkl_any_cpu.so"
+    source.write_text("int mkl_serv_intel_cpu_true(void) { return 1; }\n")
+    subprocess.run(["g++", "-x", "c", "-shared", "-fPIC", source, "-o", library], check=True)
+    return {"LD_PRELOAD": str(library), "MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30), "MALLOC_TOP_PAD_": str(64 << 20)}
+
+
+def losses_agree(ours, theirs):
+    """The largest difference of a step's losses, relative to the twin's."""
+    return max(abs(a - b) / max(1.0, abs(b)) for a, b in zip(ours, theirs, strict=True))
+
+
+class Measured:
+    """A contestant's rounds and other numbers."""
+
+    def __init__(self, name, contestant):
+        self.name, self.contestant, self.rounds = name, contestant, []
+
+    def summary(self):
+        quiet = [r for r in self.rounds if r.others <= DISTURBED]
+        used = quiet if len(quiet) >= 3 else self.rounds
+        taken = [seconds for r in used for seconds in r.taken]
+        return {"median_ms": 1e3 * statistics.median(taken), "min_ms": 1e3 * min(taken), "max_ms": 1e3 * max(taken), "steps": len(taken),
+                "cpu_ms": 1e3 * sum(r.cpu for r in self.rounds) / sum(r.steps for r in self.rounds),
+                "rounds": len(self.rounds), "quiet_rounds": len(quiet), "only_quiet": used is quiet,
+                "others": [round(r.others, 3) for r in self.rounds], "round_medians_ms": [1e3 * statistics.median(r.taken) for r in self.rounds],
+                "first_step_s": self.contestant.first, "memory": self.contestant.memory()}
+
+
+def compare(workload, threads, twins, options, folder, rates):
+    """All numbers of one workload at one number of threads."""
+    place = pathlib.Path(tempfile.mkdtemp(dir=folder))
+    made = environment(threads, options.spin, place / "inductor")
+    alive, best = [], tuned(place)
+    try:
+        out = workload.fresh_out(f"out-{threads}")
+        ours = contestants.Ours(workload.program, workload.stage, workload.arguments, out, threads, made, workloads.STEPS)
+        alive.append(ours)
+        everyone, differences = [Measured("ours", ours)], {}
+        for variant in twins:
+            try:
+                twin = contestants.Twin({**workload.job, "variant": variant, "threads": threads, "environment": {} if variant in INSTALLED else best}, place, made)
+            except RuntimeError as failure:
+                print(f"{workload.name}: no `{variant}`: {failure}", file=sys.stderr)
+                continue
+            alive.append(twin)
+            differences[variant] = losses_agree(ours.losses, twin.losses)
+            if differences[variant] > TOLERANCE:
+                raise SystemExit(f"error: {workload.name}: the losses of `{variant}` differ by {differences[variant]:.2g}\n"
+                                 f"ours   {ours.losses}\ntheirs {twin.losses}")
+            everyone.append(Measured(variant, twin))
+        products = everyone[1].contestant.ask("products")
+        for number in range(options.rounds):
+            for measured in everyone:
+                measured.rounds.append(measured.contestant.round(options.seconds))
+            rates.measure(products["shapes"], threads, everyone[1].contestant, made)
+        manifest = next(s for s in json.loads(workloads.call(workload.program, "--manifest"))["stages"] if s["name"] == workload.stage)
+        return {"workload": workload.name, "threads": threads, "compile_s": workload.compile_seconds,
+                "program_bytes": workload.program.stat().st_size, "plan_bytes": sum(manifest["regions"].values()),
+                "loss_difference": differences, "floor": floor.of(workload, products, rates, threads),
+                "contestants": {measured.name: measured.summary() for measured in everyone}, "torch": everyone[1].contestant.version}
+    finally:
+        for contestant in alive:
+            contestant.close()
+
+
+def show(result):
+    """One table."""
+    found, least = result["contestants"], result["floor"]["total_ms"]
+    ours = found["ours"]
+    print(f"\n{result['workload']}, {result['threads']} thread{'s' * (result['threads'] > 1)}: losses of {workloads.STEPS} steps equal within "
+          f"{max(result['loss_difference'].values()):.1e}; compiled in {result['compile_s']:.1f} s; train.bin "
+          f"{result['program_bytes'] / 1e6:.1f} MB; planned {result['plan_bytes'] / 1e6:.1f} MB")
+    print(f"{'':14}{'min ms':>9}{'median':>9}{'CPU ms':>9}{'min/ours':>10}{'med/ours':>10}{'CPU/ours':>10}{'first step s':>14}{'peak MB':>9}{'grown':>8}  rounds, quiet")
+    for name, one in found.items():
+        memory = one["memory"]
+        grown = f"{(memory['steady'] - memory['imported']) / 1e6:.0f}" if "imported" in memory else ""
+        print(f"{name:14}{one['min_ms']:9.2f}{one['median_ms']:9.2f}{one['cpu_ms']:9.2f}{one['min_ms'] / ours['min_ms']:10.2f}"
+              f"{one['median_ms'] / ours['median_ms']:10.2f}{one['cpu_ms'] / ours['cpu_ms']:10.2f}{one['first_step_s']:14.2f}{memory['peak'] / 1e6:9.0f}{grown:>8}  "
+              f"{one['rounds']}, {one['quiet_rounds']}{'' if one['only_quiet'] else ' (all used)'}")
+    parts = result["floor"]
+    print(f"{'floor':14}{least:9.2f}{'':18}{least / ours['min_ms']:10.2f}   products {parts['products_ms']:.2f} ({parts['products_gflop']:.2f} GFLOP), "
+          f"attention {parts['attention_ms']:.2f}, AdamW {parts['update_ms']:.2f}, between products {parts['elementwise_ms']:.2f}", flush=True)
+
+
+def cpu():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def save(results):
+    kept = {"date": datetime.datetime.now().isoformat(timespec="minutes"), "cpu": cpu(), "cores": os.cpu_count(),
+            "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout.strip(),
+            "results": results}
+    (HERE / "results").mkdir(exist_ok=True)
+    name = "-".join(cpu().replace("(R)", "").replace("(TM)", "").lower().split())
+    path = HERE / "results" / f"{datetime.date.today()}-{name}.json"
+    path.write_text(json.dumps(kept, indent=1) + "\n")
+    print(f"\nkept in {path}")
+
+
+def main():
+    options = arguments()
+    if options.quick:
+        options.rounds, options.seconds, options.threads = 3, 0.5, "2" if options.threads == "1,2" else options.threads
+    names = {workload.name: workload for workload in workloads.WORKLOADS}
+    unknown = set(options.only.split(",")) - set(names)
+    if unknown:
+        sys.exit(f"error: no workload {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    results = []
+    with tempfile.TemporaryDirectory(prefix="vcc-bench-") as scratch:
+        rates = floor.Rates(pathlib.Path(scratch))
+        for name in options.only.split(","):
+            folder = pathlib.Path(scratch) / name
+            folder.mkdir()
+            workload = names[name]
+            workload.prepare(folder)
+            twins = options.twins.split(",") if options.twins else ["eager-fused", "compile"] if options.quick else workload.twins
+            for threads in map(int, options.threads.split(",")):
+                results.append(compare(workload, threads, twins, options, folder, rates))
+                show(results[-1])
+    if options.save:
+        save(results)
+
+
+if __name__ == "__main__":
+    main()
