@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 namespace vcc::runtime {
@@ -41,8 +42,12 @@ void checkProfilePath(const std::string &path) {
   if (!fs::is_directory(folder, code))
     fail(fmt::format("there is no folder `{}`", folder.string()));
   bool there = fs::exists(path, code);
-  if (access((there ? fs::path(path) : folder).c_str(), W_OK) != 0)
+  int file = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (file < 0)
     fail(std::strerror(errno));
+  close(file);
+  if (!there)
+    unlink(path.c_str());
 }
 
 Profiler::Profiler(const VccProgram &program, const VccStage &table, report::Timeline &timeline, int threads, ProfileWindow window)
@@ -169,6 +174,13 @@ const std::vector<Profiler::Description> &Profiler::descriptions(int64_t functio
 /// Also what the walks themselves cost, under "launch gaps".
 void Profiler::addLaunches(report::Profile &profile, std::map<std::string, Work> &phases) const {
   std::map<std::string, std::map<std::string, double>> places;
+  std::map<int64_t, std::vector<int64_t>> least;
+  for (const Walk &walk : Walks) {
+    auto &fastest = least[walk.function];
+    fastest.resize(walk.times.size(), INT64_MAX);
+    for (size_t i = 0; i < walk.times.size() && walk.end <= End; ++i)
+      fastest[i] = std::min(fastest[i], walk.times[i].end - walk.times[i].begin);
+  }
   for (const Walk &walk : Walks) {
     if (walk.end > End)
       continue; // of a step that did not end
@@ -177,7 +189,7 @@ void Profiler::addLaunches(report::Profile &profile, std::map<std::string, Work>
     for (size_t i = 0; i < walk.times.size(); ++i) {
       const VccLaunch &launch = Table.functions[walk.function].launches[i];
       int64_t nanoseconds = walk.times[i].end - walk.times[i].begin;
-      Work work{1, double(nanoseconds) / 1e9, about[i].floor, double(launch.flops), double(launch.bytes)};
+      Work work{1, double(nanoseconds) / 1e9, double(least[walk.function][i]) / 1e9, about[i].floor, double(launch.flops), double(launch.bytes)};
       inside += nanoseconds;
       phases[about[i].phase].add(work);
       profile.paths[about[i].merged].add(work);
@@ -222,7 +234,7 @@ report::Profile Profiler::profile() const {
     profile.phases.push_back(*found);
     known += found->second.seconds;
   }
-  profile.phases.push_back({"other", Work{0, profile.seconds - known, 0, 0, 0}});
+  profile.phases.push_back({"other", Work{0, profile.seconds - known, 0, 0, 0, 0}});
   return profile;
 }
 

@@ -70,7 +70,7 @@ private:
   int64_t Begin = 0, End = 0, Step = 0, Done = 0;
 };
 
-/// Throws a Failure that says why this file could not be written, as far as that can be known without writing it.
+/// Throws Failure(Exit::Data) that says why this file cannot be written; leaves it as it is.
 void checkProfilePath(const std::string &path);
 
 } // namespace vcc::runtime

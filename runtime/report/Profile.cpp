@@ -13,7 +13,7 @@ namespace vcc::runtime::report {
 
 void Work::add(const Work &other) {
   launches += other.launches;
-  seconds += other.seconds, floor += other.floor;
+  seconds += other.seconds, least += other.least, floor += other.floor;
   flops += other.flops, bytes += other.bytes;
 }
 
@@ -51,8 +51,14 @@ private:
   double perStep(double seconds) const { return 1e3 * seconds / double(std::max<int64_t>(P.steps, 1)); }
   double share(double seconds) const { return P.seconds > 0 ? 100 * seconds / P.seconds : 0; }
 
-  static std::string shortened(const std::string &name) {
-    return name.size() <= MostText ? name : name.substr(0, MostText - 3) + "...";
+  /// A name and, if there is room for it, the end of what is said about it.
+  static std::string shortened(const std::string &name, const std::string &about = {}) {
+    if (name.size() + 8 > MostText)
+      return name.substr(0, MostText);
+    if (about.empty())
+      return name;
+    size_t room = MostText - name.size() - 2;
+    return name + "  " + (about.size() <= room ? about : "..." + about.substr(about.size() - room + 3));
   }
 
   void header() {
@@ -60,23 +66,24 @@ private:
                         P.firstStep, P.firstStep + P.steps - 1, P.warm, P.threads, P.threads == 1 ? "" : "s", perStep(P.seconds));
     Text += fmt::format("measured just before: matrix products {:.1f} GFLOP/s, memory {:.1f} GB/s, starting the threads {:.1f} us\n",
                         P.flopRate / 1e9, P.byteRate / 1e9, P.forkSeconds * 1e6);
-    Text += "floor: the least time at these rates as a share of the time; above 100 % where data comes from a cache\n";
+    Text += "time: a step's mean; least: each launch at its fastest, which other processes disturbed least\n";
+    Text += "floor: what the work takes at those rates, as a share of the least; above 100 % where data comes from a cache\n";
   }
 
   void columns(const char *what) {
-    Text += fmt::format("\n{:<{}} {:>8} {:>9} {:>7} {:>9} {:>8} {:>9} {:>7} {:>7}\n", what, MostText, "launches", "ms", "time", "GFLOP", "GFLOP/s",
-                        "MB", "GB/s", "floor");
+    Text += fmt::format("\n{:<{}} {:>8} {:>9} {:>7} {:>9} {:>9} {:>8} {:>9} {:>7} {:>7}\n", what, MostText, "launches", "ms", "time", "least ms",
+                        "GFLOP", "GFLOP/s", "MB", "GB/s", "floor");
   }
 
   /// One row, all but the shares per step.
-  void row(const std::string &name, const Work &work) {
+  void row(const std::string &name, const Work &work, const std::string &about = {}) {
     double steps = double(std::max<int64_t>(P.steps, 1));
-    Text += fmt::format("{:<{}} ", shortened(name), MostText);
+    Text += fmt::format("{:<{}} ", shortened(name, about), MostText);
     Text += work.launches ? fmt::format("{:>8.4g} ", double(work.launches) / steps) : fmt::format("{:>8} ", "");
     Text += fmt::format("{:>9.3f} {:>6.1f}%", perStep(work.seconds), share(work.seconds));
     if (work.launches && work.seconds > 0)
-      Text += fmt::format(" {:>9.3f} {:>8.1f} {:>9.2f} {:>7.1f} {:>6.1f}%", work.flops / steps / 1e9, work.flops / work.seconds / 1e9,
-                          work.bytes / steps / 1e6, work.bytes / work.seconds / 1e9, 100 * work.floor / work.seconds);
+      Text += fmt::format(" {:>9.3f} {:>9.3f} {:>8.1f} {:>9.2f} {:>7.1f} {:>6.1f}%", perStep(work.least), work.flops / steps / 1e9, work.flops / work.seconds / 1e9,
+                          work.bytes / steps / 1e6, work.bytes / work.seconds / 1e9, work.least > 0 ? 100 * work.floor / work.least : 0);
     Text += "\n";
   }
 
@@ -141,7 +148,7 @@ private:
         rest.add(order[i].second);
         continue;
       }
-      row(order[i].first + "  " + P.kernelPath.at(order[i].first), order[i].second);
+      row(order[i].first, order[i].second, P.kernelPath.at(order[i].first));
     }
     if (order.size() > ShownKernels)
       row(fmt::format("{} others", order.size() - ShownKernels), rest);
@@ -152,7 +159,8 @@ private:
 };
 
 void writeWork(JsonWriter &writer, const Work &work) {
-  writer.member("launches", work.launches).member("seconds", work.seconds).member("floor_seconds", work.floor);
+  writer.member("launches", work.launches).member("seconds", work.seconds);
+  writer.member("least_seconds", work.least).member("floor_seconds", work.floor);
   writer.member("flops", work.flops).member("bytes", work.bytes);
 }
 

@@ -18,7 +18,9 @@ namespace vcc::runtime::report {
 
 struct Work {
   int64_t launches = 0;
-  double seconds = 0, floor = 0; // floor: the least time at the measured rates
+  double seconds = 0;
+  double least = 0; // each launch counted with its fastest time over the steps: what other processes did not disturb
+  double floor = 0; // the least time possible at the measured rates
   double flops = 0, bytes = 0;
 
   void add(const Work &other);

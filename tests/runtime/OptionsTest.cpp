@@ -36,6 +36,18 @@ TEST(Options, AreRead) {
   EXPECT_EQ(parseOptions({"--manifest"}).action, Options::Action::Manifest);
   EXPECT_EQ(parseOptions({"--stage", "1", "-h"}).action, Options::Action::Help);
   EXPECT_THAT(helpText("x"), HasSubstr("--max-steps N"));
+  EXPECT_THAT(helpText("x"), HasSubstr("--profile[=FILE]"));
+}
+
+TEST(Options, ProfileTakesAFileOnlyByEquals) {
+  Options options = parseOptions({"--profile", "--stage", "1"});
+  EXPECT_TRUE(options.profile);
+  EXPECT_EQ(options.profileFile, "");
+  EXPECT_EQ(options.profileSteps, 10);
+  options = parseOptions({"--stage", "1", "--profile=a.json", "--profile-steps", "4"});
+  EXPECT_EQ(options.profileFile, "a.json");
+  EXPECT_EQ(options.profileSteps, 4);
+  EXPECT_FALSE(parseOptions({"--stage", "1"}).profile);
 }
 
 TEST(Options, AreRefusedInWords) {
@@ -47,6 +59,11 @@ TEST(Options, AreRefusedInWords) {
   EXPECT_THAT(errorOf({"--resume", "maybe"}), HasSubstr("`auto` or `never`"));
   EXPECT_THAT(errorOf({"--manifest=x"}), HasSubstr("takes no value"));
   EXPECT_THAT(errorOf({"train"}), HasSubstr("unexpected argument"));
+  EXPECT_THAT(errorOf({"--stage", "1", "--profile", "a.json"}), HasSubstr("unexpected argument `a.json`"));
+  EXPECT_THAT(errorOf({"--stage", "1", "--profile="}), HasSubstr("names no file"));
+  EXPECT_THAT(errorOf({"--stage", "1", "--profile-steps", "0"}), HasSubstr("at least 1"));
+  EXPECT_THAT(errorOf({"--profile"}), HasSubstr("none is named"));
+  EXPECT_THAT(errorOf({"--stage", "1", "--evaluate", "all", "--profile"}), HasSubstr("while it trains"));
 }
 
 } // namespace
