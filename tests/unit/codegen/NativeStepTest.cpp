@@ -2,23 +2,16 @@
 //
 // One stage from its graph to machine code in this process, run by the runtime's executor, against the interpreter in f64: states and
 // outputs after each function agree to 1e-5 of their norm, for every CPU level and any number of threads.
-#include "compiler/codegen/cpu/LowerKernels.h"
-#include "compiler/codegen/cpu/Object.h"
 #include "compiler/differentiate/Passes.h"
 #include "compiler/fuse/Passes.h"
 #include "compiler/interpret/Interpreter.h"
-#include "compiler/link/Link.h"
 #include "compiler/schedule/Passes.h"
-#include "dialects/exec/Exec.h"
-#include "runtime/device/cpu/Executor.h"
 #include "tests/unit/codegen/KernelProgram.h"
+#include "tests/unit/codegen/NativeStage.h"
 
-#include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
-#include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include <cmath>
-#include <cstring>
 #include <gtest/gtest.h>
 #include <map>
 
@@ -27,76 +20,6 @@ using namespace vcc;
 namespace {
 
 using Numbers = std::vector<double>;
-
-int unusedMain(int, char **, const VccProgram *) { return 0; }
-
-/// A stage's machine code in this process.
-class Program {
-public:
-  Program(mlir::ModuleOp Stage, const std::string &Cpu) {
-    auto Target = llvm::cantFail(cpu::resolveCpu(Cpu));
-    auto Kernels = cpu::lowerKernels({Stage}, Target);
-    std::vector<std::string> Objects = llvm::cantFail(cpu::compileKernels(*Kernels, Target, 2));
-    llvm::LLVMContext Context;
-    auto Module = llvm::cantFail(link::buildProgram({Stage}, "{}", Context));
-    Objects.push_back(llvm::cantFail(link::emitProgramObject(*Module)));
-    Jit = llvm::cantFail(llvm::orc::LLJITBuilder().create());
-    auto &Library = Jit->getMainJITDylib();
-    Library.addGenerator(llvm::cantFail(
-        llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(Jit->getDataLayout().getGlobalPrefix())));
-    llvm::cantFail(Library.define(llvm::orc::absoluteSymbols(
-        {{Jit->mangleAndIntern("vcc_main"), {llvm::orc::ExecutorAddr::fromPtr(&unusedMain), llvm::JITSymbolFlags::Exported}}})));
-    for (const std::string &Object : Objects)
-      llvm::cantFail(Jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(Object)));
-  }
-  const VccStage &stage() { return llvm::cantFail(Jit->lookup("vcc_program")).toPtr<const VccProgram *>()->stages[0]; }
-
-private:
-  std::unique_ptr<llvm::orc::LLJIT> Jit;
-};
-
-/// A stage ready to run.
-class NativeStage {
-public:
-  NativeStage(Program &Code, exec::ModuleOp Plan, int Threads)
-      : Plan(Plan), Executor(std::make_unique<runtime::Executor>(Code.stage(), Threads)) {}
-
-  void run(const std::string &Function) {
-    int64_t Index = 0;
-    for (auto Op : Plan.getBody().front().getOps<exec::FunctionOp>()) {
-      if (Op.getSymName() == Function)
-        return Executor->run(Index);
-      ++Index;
-    }
-    ADD_FAILURE() << "no function " << Function;
-  }
-  bool has(const std::string &Name) { return bool(find(Name)); }
-  void write(const std::string &Name, const Numbers &Data) {
-    exec::BufferOp Buffer = find(Name);
-    std::byte *At = place(Buffer);
-    bool Float = llvm::isa<mlir::FloatType>(Buffer.tensorType().getElementType());
-    for (size_t I = 0; I < Data.size(); ++I)
-      if (Float)
-        reinterpret_cast<float *>(At)[I] = float(Data[I]);
-      else
-        reinterpret_cast<int32_t *>(At)[I] = int32_t(Data[I]);
-  }
-  Numbers read(const std::string &Name) {
-    exec::BufferOp Buffer = find(Name);
-    auto *At = reinterpret_cast<const float *>(place(Buffer));
-    return Numbers(At, At + Buffer.tensorType().getNumElements());
-  }
-
-private:
-  exec::BufferOp find(const std::string &Name) {
-    return llvm::dyn_cast_or_null<exec::BufferOp>(mlir::SymbolTable::lookupSymbolIn(Plan, Name));
-  }
-  std::byte *place(exec::BufferOp Buffer) {
-    return Executor->memory().at(static_cast<VccRegion>(Buffer.getRegion()), Buffer.getOffset());
-  }
-  exec::ModuleOp Plan;
-  std::unique_ptr<runtime::Executor> Executor;
-};
 
 void expectClose(const Numbers &Got, const Numbers &Want, const std::string &What) {
   ASSERT_EQ(Got.size(), Want.size()) << What;
@@ -168,17 +91,17 @@ TEST_F(NativeStep, MachineCodeKeepsTheMeaning) {
   schedule::buildSchedulePipeline(Passes);
   ASSERT_TRUE(mlir::succeeded(Passes.run(*Plan)));
   for (const std::string &Cpu : test::runnableCpus()) {
-    Program Code(*Plan, Cpu);
+    auto Code = llvm::cantFail(test::NativeProgram::make({*Plan}, Cpu, 2));
     for (int Threads : {1, 2}) {
       interpret::Interpreter Oracle(*Graph);
       setInputs(Oracle);
-      NativeStage Native(Code, schedule::planOf(*Plan), Threads);
+      test::NativeStage Native(Code->stage(0), schedule::planOf(*Plan), Threads);
       for (const std::string &Function : Functions) {
         for (auto &[Name, Data] : Inputs)
           if (Native.has(Function + "/in/" + Name))
             Native.write(Function + "/in/" + Name, Data);
         ASSERT_TRUE(mlir::succeeded(Oracle.run(Function)));
-        Native.run(Function);
+        ASSERT_TRUE(Native.run(Function));
         std::string Where = " after " + Function + " for " + Cpu + " with " + std::to_string(Threads) + " threads";
         for (const std::string &Path : Oracle.statePaths())
           if (Native.has(Path))

@@ -93,6 +93,19 @@ LogicalResult PlanRunner::run(StringRef function) {
   return success();
 }
 
+/// As the graph has it: GELU with its root in single precision.
+static double activate(tg::Activation kind, double x) {
+  switch (kind) {
+  case tg::Activation::None:
+    return x;
+  case tg::Activation::Gelu:
+    return 0.5 * x * (1 + std::erf(x * static_cast<double>(0.70710678118654752440f)));
+  case tg::Activation::Silu:
+    return x / (1 + std::exp(-x));
+  }
+  llvm_unreachable("all activations are handled");
+}
+
 void PlanRunner::runGemm(exec::GemmOp op) {
   exec::BufferOp a = bufferOf(op.getA()), b = bufferOf(op.getB()), c = bufferOf(op.getC());
   auto at = [](ArrayRef<int64_t> s, int64_t i, int64_t j, int64_t x, int64_t y) {
@@ -113,7 +126,7 @@ void PlanRunner::runGemm(exec::GemmOp op) {
             sum += element(bufferOf(*op.getAddend()), place);
           if (op.getAccumulate())
             sum += element(c, place);
-          results.push_back({place, sum});
+          results.push_back({place, activate(op.getActivation(), sum)});
         }
   for (auto [place, value] : results)
     element(c, place) = value;
@@ -214,9 +227,18 @@ LogicalResult PlanRunner::runKernel(exec::LaunchKernelOp op) {
   int64_t rows = tg::elementCount(op.getDims());
   for (unsigned i = 0; i < kernel.getResults().size(); ++i) {
     StringRef buffer = cast<FlatSymbolRefAttr>(op.getWrites()[i]).getValue();
+    outputs.push_back(buffer);
+    tg::ResultKind kind = kernel.getResultKind(i).getKind();
+    if (kind == tg::ResultKind::ColumnSum || kind == tg::ResultKind::TotalSum) {
+      // Sums may be a part of their buffer; the graph has them by themselves.
+      int64_t columns = kind == tg::ResultKind::ColumnSum ? static_cast<int64_t>(kernel.getColumns()) : 1;
+      access.push_back(tg::AccessAttr::get(builder.getContext(), 0, {}));
+      types.push_back(RankedTensorType::get({static_cast<int64_t>(op.getUnits()) * columns},
+                                            getElementTypeOrSelf(flatType(buffer))));
+      continue;
+    }
     access.push_back(graphAccess(cast<tg::AccessAttr>(op.getAccess()[next + i])));
     types.push_back(flatType(buffer));
-    outputs.push_back(buffer);
   }
   bool whole = op.getChunk() == 0 || static_cast<int64_t>(op.getChunk()) == rows;
   builder.setInsertionPointToEnd(&scratch);
@@ -241,12 +263,13 @@ void PlanRunner::storeResult(exec::LaunchKernelOp op, tg::KernelOp kernel, unsig
                              const tg::HostTensor &value) {
   exec::BufferOp buffer = bufferOf(cast<FlatSymbolRefAttr>(op.getWrites()[result]).getValue());
   tg::ResultAttr kind = kernel.getResultKind(result);
+  auto access = cast<tg::AccessAttr>(op.getAccess()[op.getReads().size() + result]);
   if (kind.getKind() != tg::ResultKind::Row && kind.getKind() != tg::ResultKind::Scalar) {
+    int64_t start = kind.getKind() == tg::ResultKind::Scatter ? 0 : access.getOffset();
     for (auto [i, number] : llvm::enumerate(value.Data))
-      element(buffer, static_cast<int64_t>(i)) = number;
+      element(buffer, start + static_cast<int64_t>(i)) = number;
     return;
   }
-  auto access = cast<tg::AccessAttr>(op.getAccess()[op.getReads().size() + result]);
   int64_t columns = kind.getKind() == tg::ResultKind::Row ? static_cast<int64_t>(kernel.getColumns()) : 1;
   for (int64_t row = 0, rows = tg::elementCount(op.getDims()); row < rows; ++row) {
     int64_t start = access.getOffset(), rest = row;
@@ -259,4 +282,24 @@ void PlanRunner::storeResult(exec::LaunchKernelOp op, tg::KernelOp kernel, unsig
       element(buffer, place) = value.Data[place];
     }
   }
+}
+
+std::string test::findOverlap(exec::ModuleOp plan) {
+  SmallVector<exec::BufferOp> buffers;
+  for (auto buffer : plan.getBody().getOps<exec::BufferOp>())
+    if (!buffer.getView())
+      buffers.push_back(buffer);
+  for (size_t i = 0; i < buffers.size(); ++i)
+    for (size_t j = i + 1; j < buffers.size(); ++j) {
+      exec::BufferOp a = buffers[i], b = buffers[j];
+      if (a.getRegion() != b.getRegion())
+        continue;
+      bool arena = a.getRegion() == exec::Region::Arena;
+      bool together = !arena || (*a.getFunction() == *b.getFunction() && *a.getFirst() <= *b.getLast() &&
+                                 *b.getFirst() <= *a.getLast());
+      bool apart = a.getOffset() + a.getSize() <= b.getOffset() || b.getOffset() + b.getSize() <= a.getOffset();
+      if (together && !apart)
+        return (a.getSymName() + " and " + b.getSymName()).str();
+    }
+  return "";
 }

@@ -45,6 +45,9 @@ private:
   mlir::Block scratch;
 };
 
+/// Two buffers without a view that live at one time and overlap, in words; empty when there are none.
+std::string findOverlap(exec::ModuleOp plan);
+
 } // namespace vcc::test
 
 #endif
