@@ -34,6 +34,8 @@ void Hash::stripe(const unsigned char *data) {
 }
 
 Hash &Hash::update(const void *input, size_t bytes) {
+  if (bytes == 0) // an empty buffer may have no address
+    return *this;
   auto *data = static_cast<const unsigned char *>(input);
   Total += bytes;
   if (PendingBytes) {
