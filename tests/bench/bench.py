@@ -18,6 +18,7 @@ import workloads
 HERE = pathlib.Path(__file__).resolve().parent
 TOLERANCE = 1e-4
 INSTALLED = ("eager", "installed-compile")  # PyTorch as pip leaves it; the others run with what `tuned` sets
+REFERENCE = "eager-fused"  # the twin that the floor's products are taken from; always there
 DISTURBED = 0.1  # of a core that other processes used during a round
 
 
@@ -86,6 +87,8 @@ def compare(workload, threads, twins, options, folder, rates):
             try:
                 twin = contestants.Twin({**workload.job, "variant": variant, "threads": threads, "environment": {} if variant in INSTALLED else best}, place, made)
             except RuntimeError as failure:
+                if variant == REFERENCE:
+                    raise
                 print(f"{workload.name}: no `{variant}`: {failure}", file=sys.stderr)
                 continue
             alive.append(twin)
@@ -94,16 +97,18 @@ def compare(workload, threads, twins, options, folder, rates):
                 raise SystemExit(f"error: {workload.name}: the losses of `{variant}` differ by {differences[variant]:.2g}\n"
                                  f"ours   {ours.losses}\ntheirs {twin.losses}")
             everyone.append(Measured(variant, twin))
-        products = everyone[1].contestant.ask("products")
+        # Its operations are the lean model's, one by one, and its products those of the tuned library.
+        reference = next(measured.contestant for measured in everyone if measured.name == REFERENCE)
+        products = reference.ask("products")
         for number in range(options.rounds):
             for measured in everyone:
                 measured.rounds.append(measured.contestant.round(options.seconds))
-            rates.measure(products["shapes"], threads, everyone[1].contestant, made)
+            rates.measure(products["shapes"], threads, reference, made)
         manifest = next(s for s in json.loads(workloads.call(workload.program, "--manifest"))["stages"] if s["name"] == workload.stage)
         return {"workload": workload.name, "threads": threads, "compile_s": workload.compile_seconds,
                 "program_bytes": workload.program.stat().st_size, "plan_bytes": sum(manifest["regions"].values()),
                 "loss_difference": differences, "floor": floor.of(workload, products, rates, threads),
-                "contestants": {measured.name: measured.summary() for measured in everyone}, "torch": everyone[1].contestant.version}
+                "contestants": {measured.name: measured.summary() for measured in everyone}, "torch": reference.version}
     finally:
         for contestant in alive:
             contestant.close()
@@ -162,7 +167,8 @@ def main():
             folder.mkdir()
             workload = names[name]
             workload.prepare(folder)
-            twins = options.twins.split(",") if options.twins else ["eager-fused", "compile"] if options.quick else workload.twins
+            twins = options.twins.split(",") if options.twins else [REFERENCE, "compile"] if options.quick else workload.twins
+            twins = twins if REFERENCE in twins else [REFERENCE, *twins]
             for threads in map(int, options.threads.split(",")):
                 results.append(compare(workload, threads, twins, options, folder, rates))
                 show(results[-1])

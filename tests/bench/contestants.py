@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs that are compared, each a process that is warm and waits until its next round: ours is stopped by a signal
 between its rounds, a twin waits for a line on its input."""
+import ctypes
 import json
 import os
 import pathlib
@@ -13,6 +14,12 @@ import load
 
 HERE = pathlib.Path(__file__).resolve().parent
 START_SECONDS = 600
+
+
+def die_with_parent():
+    """In a child: a stopped process must not outlive the bench, however that ends."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Round:
@@ -32,7 +39,14 @@ class Ours:
         started = time.time()
         self.errors = open(pathlib.Path(out).with_suffix(".err"), "w+")
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors,
-                                        env=environment)
+                                        env=environment, preexec_fn=die_with_parent)
+        try:
+            self.start(started, steps)
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, started, steps):
         lines = []
         while not lines:
             lines = self.lines(0.0005, START_SECONDS)
@@ -95,9 +109,14 @@ class Twin:
         self.errors = open(path.with_suffix(".err"), "w+")
         started = time.time()
         self.process = subprocess.Popen([sys.executable, str(HERE / "worker.py"), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.errors, text=True, env={**environment, **job["environment"]}, start_new_session=True)
-        self.first = self.answer()["first"] - started
-        told = self.answer()
+                                        stderr=self.errors, text=True, env={**environment, **job["environment"]}, start_new_session=True,
+                                        preexec_fn=die_with_parent)
+        try:
+            self.first = self.answer()["first"] - started
+            told = self.answer()
+        except BaseException:
+            self.close()
+            raise
         self.losses, self.version = told["losses"], told["torch"]
 
     def answer(self):
@@ -122,7 +141,9 @@ class Twin:
         return self.ask("memory")
 
     def close(self):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)  # with the compiling processes that it started, its session
-            self.process.wait()
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)  # its session: the compiling processes that it started too
+        except ProcessLookupError:
+            pass
+        self.process.wait()
         self.errors.close()

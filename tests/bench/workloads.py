@@ -65,9 +65,9 @@ class Llama(Workload):
         self.folder = folder
         texts = random.Random(SEED)
         syllables = ["ba", "co", "di", "fu", "ge", "ha", "li", "mo", "nu", "pe", "ra", "si", "to", "vu", "we", "zo"]
-        words = ["".join(texts.choice(syllables) for _ in range(texts.randint(1, 4))) for _ in range(2000)]
-        # A word has one piece or more and the ends have two, so that every row is full, and little is tokenised in vain.
-        lines = [" ".join(texts.choice(words) for _ in range(self.sizes["tokens"] * 3 // 5)) for _ in range(4000)]
+        words = ["".join(texts.choice(syllables) for _ in range(texts.randint(1, 2))) for _ in range(2000)]
+        # A word has one piece and seldom more, so that every row is full and little is tokenised in vain.
+        lines = [" ".join(texts.choice(words) for _ in range(self.sizes["tokens"])) for _ in range(4000)]
         (folder / "texts.json").write_text(json.dumps([{"text": line} for line in lines]))
         (folder / "corpus.txt").write_text("\n".join(lines[:400]))
         sentencepiece.SentencePieceTrainer.train(input=str(folder / "corpus.txt"), model_prefix=str(folder / "lm"), vocab_size=512,
