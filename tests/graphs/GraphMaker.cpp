@@ -121,9 +121,10 @@ void GraphMaker::makeEvaluation() {
 
 void GraphMaker::steps(int64_t count) {
   offer(leaf(someShape(between(1, 4))));
-  if (large && oneIn(2)) // more than is summed in one part
-    offer(sumOver(same<tg::SinOp>(leaf({between(200, 400), between(60, 100)})), oneIn(2) ? Sizes{0} : Sizes{0, 1},
-                  tg::ReduceKind::Sum));
+  if (large && oneIn(2)) { // more than is summed in one part
+    Value wave = same<tg::SinOp>(leaf({between(200, 400), between(60, 100)}));
+    offer(sumOver(same<tg::MulOp>(wave, splat(wave, 0x1p-8)), oneIn(2) ? Sizes{0} : Sizes{0, 1}, tg::ReduceKind::Sum));
+  }
   for (int64_t taken = 0, tried = 0; taken < count && tried < 4 * count; ++tried)
     taken += step();
 }
