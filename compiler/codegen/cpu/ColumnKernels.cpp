@@ -598,17 +598,27 @@ void ColumnEmitter::zeroTableRows() {
     KernelBuffer &Buffer = Frame.buffer(Frame.bufferOfResult(R));
     if (resultKind(R) != tg::ResultKind::Scatter)
       continue;
-    Value Width = Frame.constant(isRow(yielded(R)) ? Columns : 1);
-    TypedAttr Zero = B.getZeroAttr(Buffer.Storage);
-    Value Nothing = B.create<arith::ConstantOp>(Zero);
+    Value Zero = B.create<arith::ConstantOp>(B.getZeroAttr(registerType(yielded(R))));
     Frame.loop(Frame.Begin, Frame.End, Frame.constant(1), {}, [&](Value Unit, ValueRange) {
       Value Row = Frame.address(Buffer.Base, B.create<arith::MulIOp>(Unit, Buffer.IndexStride), Buffer.Storage);
-      Frame.loop(Frame.constant(0), Width, Frame.constant(1), {}, [&](Value Column, ValueRange) {
-        Value Place = B.create<arith::MulIOp>(Column, Frame.constant(Buffer.InnerStride));
-        B.create<LLVM::StoreOp>(Nothing, Frame.address(Row, Place, Buffer.Storage),
-                                Buffer.Storage.getIntOrFloatBitWidth() / 8);
+      if (!isRow(yielded(R))) {
+        Mem.storeScalar(Zero, Row, Buffer);
         return Values{};
-      });
+      }
+      auto Store = [&](Value Column, Value Mask) {
+        Value Place = B.create<arith::MulIOp>(Column, Frame.constant(Buffer.InnerStride));
+        Value Address = Frame.address(Row, Place, Buffer.Storage);
+        if (Buffer.InnerStride == 1)
+          Mem.store(Mem.splat(Zero), Address, Buffer, Mask);
+        else
+          Mem.scatter(Mem.splat(Zero), Address, strided(Buffer, Place), Buffer, Mask);
+        return Values{};
+      };
+      int64_t Whole = Columns / Lanes * Lanes;
+      Frame.loop(Frame.constant(0), Frame.constant(Whole), Frame.constant(Lanes), {},
+                 [&](Value Column, ValueRange) { return Store(Column, {}); });
+      if (Whole < Columns)
+        Store(Frame.constant(Whole), Mem.firstLanes(Columns - Whole));
       return Values{};
     });
   }

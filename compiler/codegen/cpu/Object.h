@@ -22,7 +22,7 @@ mlir::LogicalResult convertKernelsToLLVM(mlir::ModuleOp Kernels);
 llvm::Expected<std::unique_ptr<llvm::Module>> translateKernels(mlir::ModuleOp Kernels, const CpuTarget &Target,
                                                                llvm::LLVMContext &Context);
 
-/// Fails, naming the callee, when a function calls anything but LLVM intrinsics, memcpy, memset or memmove.
+/// Fails, naming the callee, when a function calls anything but LLVM intrinsics that are instructions.
 llvm::Error verifyNoCalls(const llvm::Module &Module);
 
 llvm::Expected<std::string> emitAssembly(llvm::Module &Module, const CpuTarget &Target);
