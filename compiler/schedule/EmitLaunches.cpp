@@ -89,16 +89,14 @@ private:
       return name(value);
     const Place &whole = plan.at(plan.spotOf(value).storage).place;
     std::string view = (whole.buffer + "+" + Twine(elements)).str();
-    if (views.insert(view).second) {
+    if (context.views.insert(view).second) {
       auto type = tg::tensorType(value);
       int64_t rest = type.getNumElements() - elements, bytes = exec::bytesOfElement(type.getElementType());
-      auto symbols = context.buffers.getInsertionBlock()->getParentOp();
-      if (!SymbolTable::lookupSymbolIn(symbols, view))
-        context.buffers.create<exec::BufferOp>(
-            builder.getUnknownLoc(), view, whole.region, whole.offset + elements * bytes, rest * bytes,
-            RankedTensorType::get({rest}, type.getElementType()),
-            FlatSymbolRefAttr::get(builder.getContext(), whole.buffer), FlatSymbolRefAttr(), IntegerAttr(),
-            IntegerAttr(), ElementsAttr(), "part of a matrix");
+      context.buffers.create<exec::BufferOp>(
+          builder.getUnknownLoc(), view, whole.region, whole.offset + elements * bytes, rest * bytes,
+          RankedTensorType::get({rest}, type.getElementType()),
+          FlatSymbolRefAttr::get(builder.getContext(), whole.buffer), FlatSymbolRefAttr(), IntegerAttr(),
+          IntegerAttr(), ElementsAttr(), "part of a matrix");
     }
     return FlatSymbolRefAttr::get(builder.getContext(), view);
   }
@@ -182,6 +180,8 @@ private:
       case tg::ResultKind::TotalSum:
         chunk = launch.getRowsPerChunk() ? static_cast<int64_t>(*launch.getRowsPerChunk()) : rows;
         units = static_cast<int64_t>(llvm::divideCeil(rows, chunk));
+        if (spot.window)
+          given = tg::AccessAttr::get(builder.getContext(), spot.offset, {});
         break;
       case tg::ResultKind::Scatter:
         given = indexedAccess(given, tg::tensorType(output).getNumElements());
@@ -283,7 +283,6 @@ private:
   std::optional<Location> loc;
   std::string label;
   exec::Phase phase = exec::Phase::Forward;
-  llvm::StringSet<> views;
   DenseMap<Operation *, int64_t> rowFlops;
 };
 

@@ -5,6 +5,7 @@
 #define VCC_COMPILER_SCHEDULE_EMITLAUNCHES_H
 
 #include "compiler/schedule/FunctionPlan.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace vcc::schedule {
 
@@ -12,6 +13,7 @@ struct EmitContext {
   mlir::OpBuilder &buffers;  ///< stands where buffers are declared
   mlir::OpBuilder &launches; ///< stands in the exec.function
   const mlir::SymbolTable &kernels;
+  llvm::StringSet<> &views;  ///< parts of matrices that are declared, by name
   mlir::StringRef function;
   int64_t threads;
 };

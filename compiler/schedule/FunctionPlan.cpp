@@ -150,9 +150,9 @@ bool FunctionPlan::readsInStep(Operation *op, Value state, Value result) {
 bool FunctionPlan::mayWriteStraight(Value value, const StateAccess &write) {
   Operation *maker = value.getDefiningOp();
   int start = startOf(value);
-  for (const StateAccess &read : reads) {
-    if (!read.overlaps(write) || read.position > write.position)
-      continue;
+  auto readAllows = [&](const StateAccess &read) {
+    if (read.position > write.position)
+      return true;
     bool same = read.begin == write.begin && read.end == write.end;
     for (int use : uses[read.op->getResult(0)]) {
       if (use > start && use != write.position)
@@ -160,10 +160,11 @@ bool FunctionPlan::mayWriteStraight(Value value, const StateAccess &write) {
       if (use == start && (!same || readsInStep(maker, read.op->getResult(0), value)))
         return false;
     }
-  }
-  for (const StateAccess &other : writes) {
-    if (other.op == write.op || !other.overlaps(write))
-      continue;
+    return true;
+  };
+  auto writeAllows = [&](const StateAccess &other) {
+    if (other.op == write.op)
+      return true;
     if (other.position > start && other.position < write.position)
       return false;
     // A later write would change the value under its later readers.
@@ -171,15 +172,16 @@ bool FunctionPlan::mayWriteStraight(Value value, const StateAccess &write) {
       for (int use : uses[value])
         if (use > write.position)
           return false;
-  }
-  return true;
+    return true;
+  };
+  return reads.allOverlapping(write, readAllows) && writes.allOverlapping(write, writeAllows);
 }
 
 void FunctionPlan::chooseTargets() {
   for (Operation &op : function.getBody().front()) {
-    auto note = [&](SmallVector<StateAccess> &list, StringRef path) {
+    auto note = [&](StateAccesses &list, StringRef path) {
       const Place &place = layout->state(path);
-      list.push_back({&op, position[&op], place.offset, place.offset + place.bytes, place.region});
+      list.add({&op, position[&op], place.offset, place.offset + place.bytes, place.region});
     };
     if (auto read = dyn_cast<tg::ReadOp>(op))
       note(reads, read.getState());
@@ -213,18 +215,20 @@ void FunctionPlan::chooseTargets() {
 }
 
 void FunctionPlan::chooseSnapshots() {
-  for (const StateAccess &read : reads)
-    for (const StateAccess &write : writes) {
-      if (!read.overlaps(write) || write.position < read.position)
-        continue;
-      Value stored = rootOf(cast<tg::WriteOp>(write.op).getValue());
-      int start = straight.contains(write.op) && stored.getDefiningOp() ? startOf(stored) : write.position;
-      if (isa_and_nonnull<tg::ReadOp>(stored.getDefiningOp()))
-        start = write.position;
+  for (const StateAccess &write : writes) {
+    Value stored = rootOf(cast<tg::WriteOp>(write.op).getValue());
+    int start = straight.contains(write.op) && stored.getDefiningOp() ? startOf(stored) : write.position;
+    if (isa_and_nonnull<tg::ReadOp>(stored.getDefiningOp()))
+      start = write.position;
+    reads.allOverlapping(write, [&](const StateAccess &read) {
+      if (write.position < read.position)
+        return true;
       for (int use : uses[read.op->getResult(0)])
         if (use > start && use != write.position && !(straight.contains(write.op) && stored == read.op->getResult(0)))
           snapshots.insert(read.op);
-    }
+      return true;
+    });
+  }
 }
 
 // Storage

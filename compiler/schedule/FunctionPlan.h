@@ -7,6 +7,7 @@
 
 #include "compiler/schedule/ArenaPacking.h"
 #include "compiler/schedule/RegionLayout.h"
+#include "compiler/schedule/StateAccess.h"
 #include "llvm/ADT/MapVector.h"
 
 namespace vcc::schedule {
@@ -58,16 +59,6 @@ private:
   FunctionPlan(mlir::func::FuncOp function, RegionLayout &layout, const mlir::SymbolTable &kernels, int64_t threads)
       : function(function), layout(&layout), kernels(&kernels), threads(threads) {}
 
-  struct StateAccess {
-    mlir::Operation *op;
-    int position;
-    int64_t begin, end; ///< bytes in the region
-    exec::Region region;
-    bool overlaps(const StateAccess &other) const {
-      return region == other.region && begin < other.end && other.begin < end;
-    }
-  };
-
   mlir::LogicalResult check();
   void number();
   void findWindows();
@@ -94,7 +85,7 @@ private:
   llvm::DenseMap<mlir::Operation *, int> position;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<int, 4>> uses; ///< of roots, by position
   llvm::MapVector<mlir::Value, mlir::OpOperand *> windowUse;   ///< parts of concatenations
-  llvm::SmallVector<StateAccess> reads, writes;
+  StateAccesses reads, writes;
   llvm::DenseMap<mlir::Value, Place> target;       ///< values that are made where they are written
   llvm::DenseSet<mlir::Operation *> straight;      ///< writes that need no copy
   llvm::DenseSet<mlir::Operation *> snapshots;     ///< reads whose state changes before they are used

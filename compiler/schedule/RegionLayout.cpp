@@ -39,14 +39,18 @@ RegionLayout::RegionLayout(ModuleOp stage, OpBuilder &builder) : builder(builder
 
 void RegionLayout::layOutStates(ModuleOp stage) {
   llvm::StringMap<bool> trained;
+  llvm::StringMap<StringRef> storage;
+  for (auto op : stage.getOps<tg::StateOp>())
+    if (op.getStorage())
+      storage[op.getSymName()] = *op.getStorage();
   for (auto op : stage.getOps<tg::StateOp>())
     if (op.getKind() != tg::StateKind::Weight || op.getTrainable())
       trained[op.getStorage() ? *op.getStorage() : op.getSymName()] = true;
   for (auto function : stage.getOps<func::FuncOp>())
     if (!function.getSymName().starts_with("init"))
       function.walk([&](tg::WriteOp op) {
-        auto state = stage.lookupSymbol<tg::StateOp>(op.getState());
-        trained[state && state.getStorage() ? *state.getStorage() : op.getState()] = true;
+        auto flat = storage.find(op.getState());
+        trained[flat != storage.end() ? flat->second : op.getState()] = true;
       });
   for (auto op : stage.getOps<tg::StateOp>()) {
     if (op.getStorage())

@@ -55,6 +55,7 @@ struct ScheduleStage : schedule::impl::ScheduleStagePassBase<ScheduleStage> {
     buffers.setInsertionPointToStart(body);
     functions.setInsertionPointToEnd(body);
     RegionLayout layout(stage, buffers);
+    llvm::StringSet<> views;
     int64_t arena = 0;
     for (auto function : stage.getOps<func::FuncOp>()) {
       FailureOr<FunctionPlan> planned = FunctionPlan::make(function, layout, symbols, threads);
@@ -67,7 +68,7 @@ struct ScheduleStage : schedule::impl::ScheduleStagePassBase<ScheduleStage> {
         buffers.setInsertionPoint(op);
       OpBuilder launches(&getContext());
       launches.setInsertionPointToEnd(&op.getBody().emplaceBlock());
-      emitLaunches(*planned, {buffers, launches, symbols, op.getSymName(), threads});
+      emitLaunches(*planned, {buffers, launches, symbols, views, op.getSymName(), threads});
     }
     auto bytes = [&](exec::Region region) { return layout.size(region); };
     plan.setWeightsBytes(bytes(exec::Region::Weights));
