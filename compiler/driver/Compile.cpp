@@ -62,7 +62,7 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
       ->type_name("DIR");
   command->add_option("--stage", arguments->levels.stage,
                       "with --emit: only this stage, by name or number");
-  command->add_flag("--time", arguments->levels.time, "print how long each step took");
+  command->add_flag("--time", arguments->levels.time, "print seconds, memory and operations of each level and pass");
   command->callback([arguments, &action, executable] {
     action = [arguments, executable]() -> int {
       if (arguments->target != "cpu") {

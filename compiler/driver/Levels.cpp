@@ -8,6 +8,7 @@
 #include "compiler/codegen/cpu/LowerKernels.h"
 #include "compiler/codegen/cpu/Object.h"
 #include "compiler/differentiate/Passes.h"
+#include "compiler/driver/Costs.h"
 #include "compiler/driver/ExitCodes.h"
 #include "compiler/fuse/Passes.h"
 #include "compiler/link/Link.h"
@@ -23,8 +24,6 @@
 #include "llvm/Support/Process.h"
 #include "llvm/Support/Threading.h"
 #include "llvm/Support/ToolOutputFile.h"
-
-#include <chrono>
 
 namespace vcc::driver {
 
@@ -62,7 +61,9 @@ struct StageRun {
 class Run {
 public:
   Run(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err)
-      : options(options), out(out), err(err) {}
+      : options(options), out(out), err(err), costs(options.time) {
+    costs.watch(context);
+  }
 
   bool canWriteProgram();
   int toElaborated();
@@ -76,10 +77,10 @@ private:
   mlir::OwningOpRef<mlir::ModuleOp> program;
   std::optional<elaborate::ElaboratedRecipe> recipe;
   std::vector<StageRun> stages;
-  std::vector<std::pair<std::string, double>> times;
-  std::chrono::steady_clock::time_point mark = std::chrono::steady_clock::now();
+  Costs costs;
   int dumped = 0;
 
+  void endElaborate(llvm::FailureOr<elaborate::ElaboratedRecipe> &made);
   bool chooseStages();
   LogicalResult apply(StageRun &stage, llvm::StringRef step, Pipeline build);
   int lowerStages();
@@ -90,8 +91,6 @@ private:
   int internal(llvm::StringRef what);
   int write(llvm::StringRef text);
   void dump(llvm::StringRef name, llvm::StringRef text);
-  void lap(llvm::StringRef name);
-  void printTimes();
 };
 
 } // namespace
@@ -102,29 +101,6 @@ static std::string print(mlir::Operation *op) {
   op->print(stream, mlir::OpPrintingFlags().useLocalScope());
   stream << "\n";
   return text;
-}
-
-void Run::lap(llvm::StringRef name) {
-  auto now = std::chrono::steady_clock::now();
-  double seconds = std::chrono::duration<double>(now - mark).count();
-  mark = now;
-  for (auto &[known, total] : times)
-    if (known == name) {
-      total += seconds;
-      return;
-    }
-  times.push_back({name.str(), seconds});
-}
-
-void Run::printTimes() {
-  if (!options.time)
-    return;
-  double total = 0;
-  for (auto &[name, seconds] : times) {
-    err << llvm::format("%8.3f s  ", seconds) << name << "\n";
-    total += seconds;
-  }
-  err << llvm::format("%8.3f s  ", total) << "total\n";
 }
 
 void Run::dump(llvm::StringRef name, llvm::StringRef text) {
@@ -188,7 +164,7 @@ int Run::toElaborated() {
       return kUsage;
     }
   program = dsl::compileToVcs(context, options.source, engine);
-  lap("read, resolve, emit");
+  costs.endLevel("read, resolve, emit", {}, program ? costs.count(*program) : std::nullopt);
   if (!program || engine.hasErrors()) {
     engine.printConsole(err, err.has_colors());
     return kRecipe;
@@ -201,7 +177,7 @@ int Run::toElaborated() {
   elaborate::ElaborateOptions elaboration;
   elaboration.stdlibDir = options.source.StdlibDir;
   auto made = elaborate::elaborate(*program, engine, elaboration);
-  lap("elaborate");
+  endElaborate(made);
   engine.printConsole(err, err.has_colors());
   if (failed(made))
     return kRecipe;
@@ -212,6 +188,16 @@ int Run::toElaborated() {
     stages.push_back({stage.name, stage.number, i, std::move(stage.module), {}});
   }
   return kDone;
+}
+
+void Run::endElaborate(llvm::FailureOr<elaborate::ElaboratedRecipe> &made) {
+  if (!options.time)
+    return;
+  uint64_t after = 0;
+  if (succeeded(made))
+    for (auto &stage : made->stages)
+      after += *costs.count(*stage.module);
+  costs.endLevel("elaborate", costs.count(*program), after);
 }
 
 bool Run::chooseStages() {
@@ -228,10 +214,12 @@ bool Run::chooseStages() {
 
 LogicalResult Run::apply(StageRun &stage, llvm::StringRef step, Pipeline build) {
   std::string before = print(*stage.module);
+  auto operations = costs.count(*stage.module);
   mlir::PassManager passes(&context);
   build(passes);
+  costs.watch(passes);
   LogicalResult result = passes.run(*stage.module);
-  lap(step);
+  costs.endLevel(step, operations, costs.count(*stage.module));
   if (succeeded(result))
     return success();
   llvm::SmallString<128> path;
@@ -358,7 +346,7 @@ int Run::generate() {
   for (StageRun &stage : stages)
     modules.push_back(*stage.module);
   mlir::OwningOpRef<mlir::ModuleOp> kernels = cpu::lowerKernels(modules, *target);
-  lap("lower kernels");
+  costs.endLevel("lower kernels", {}, kernels ? costs.count(*kernels) : std::nullopt);
   if (!kernels || failed(mlir::verify(*kernels)) || failed(verifyLevel(*kernels, Level::Kernels)))
     return internal("the kernels cannot be lowered");
   if (options.last == Level::Kernels || !options.dumpFolder.empty()) {
@@ -394,7 +382,7 @@ int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
   recipe->manifest["features"] = target.Features;
   auto objects =
       cpu::compileKernels(kernels, target, llvm::hardware_concurrency().compute_thread_count());
-  lap("compile kernels");
+  costs.endLevel("compile kernels", costs.count(kernels));
   if (!objects)
     return internal(llvm::toString(objects.takeError()));
   llvm::SmallVector<mlir::ModuleOp> modules;
@@ -417,7 +405,7 @@ int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
     err << "error: " << llvm::toString(std::move(error)) << "\n";
     return kInternal;
   }
-  lap("link");
+  costs.endLevel("link");
   return kDone;
 }
 
@@ -429,7 +417,7 @@ int Run::lower() {
   int code = lowerStages();
   if (code == kDone)
     code = options.last <= Level::Plan ? emitStages() : generate();
-  printTimes();
+  costs.print(err);
   return code;
 }
 
