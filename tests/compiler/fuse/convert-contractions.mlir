@@ -70,3 +70,33 @@ func.func @copied() {
   tg.output "y", %y : tensor<3x2x5x8xf32>
   return
 }
+
+// Must not fire: a matrix that is the same for every batch is no vector that is the same for every row.
+// CHECK-LABEL: func.func @keeps_matrix_of_every_batch
+func.func @keeps_matrix_of_every_batch() {
+  %x = tg.input "x" : tensor<2x3x4xf32>
+  %w = tg.input "w" : tensor<2x8x4xf32>
+  %b = tg.input "b" : tensor<3x8xf32>
+  // CHECK: tg.gemm
+  // CHECK-NOT: bias
+  %y = tg.dot_general %x, %w {batch_a = array<i64: 0>, batch_b = array<i64: 0>, contract_a = array<i64: 2>, contract_b = array<i64: 2>} : (tensor<2x3x4xf32>, tensor<2x8x4xf32>) -> tensor<2x3x8xf32>
+  %bb = tg.broadcast %b {axes = array<i64: 1, 2>} : (tensor<3x8xf32>) -> tensor<2x3x8xf32>
+  // CHECK: tg.add
+  %z = tg.add %y, %bb : tensor<2x3x8xf32>
+  tg.output "z", %z : tensor<2x3x8xf32>
+  return
+}
+
+// Batches that follow each other on one side only stay two.
+// CHECK-LABEL: func.func @batches_of_one_side
+func.func @batches_of_one_side() {
+  %x = tg.input "x" : tensor<2x3x4x5xf32>
+  %k = tg.input "k" : tensor<3x2x6x5xf32>
+  // CHECK: tg.gemm
+  // CHECK-SAME: a_strides = array<i64: 60, 20, 5, 1>
+  // CHECK-SAME: b_strides = array<i64: 30, 60, 1, 5>
+  // CHECK-SAME: batch = array<i64: 2, 3>
+  %y = tg.dot_general %x, %k {batch_a = array<i64: 0, 1>, batch_b = array<i64: 1, 0>, contract_a = array<i64: 3>, contract_b = array<i64: 3>} : (tensor<2x3x4x5xf32>, tensor<3x2x6x5xf32>) -> tensor<2x3x4x6xf32>
+  tg.output "y", %y : tensor<2x3x4x6xf32>
+  return
+}

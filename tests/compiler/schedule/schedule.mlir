@@ -104,3 +104,24 @@ module @in_place {
     return
   }
 }
+
+// -----
+
+// Must not fire: another row of the kernel still reads, transposed, what this one would overwrite.
+// CHECK-LABEL: module @read_by_another_row
+// CHECK: exec.function @f {
+// CHECK-NEXT: exec.gemm @"f/0"
+// CHECK-NEXT: exec.launch @{{.*}} reads [@"f/0", @"f/0"] writes [@"f/1"]
+// CHECK-NEXT: exec.gemm @"f/out/y" = @"f/1"
+module @read_by_another_row {
+  func.func @f() {
+    %x = tg.input "x" : tensor<4x4xf32>
+    %p = tg.dot_general %x, %x {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+    %t = tg.transpose %p {permutation = array<i64: 1, 0>} : (tensor<4x4xf32>) -> tensor<4x4xf32>
+    %e = tg.exp %t : tensor<4x4xf32>
+    %s = tg.sub %p, %e : tensor<4x4xf32>
+    %y = tg.dot_general %s, %x {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+    tg.output "y", %y : tensor<4x4xf32>
+    return
+  }
+}
