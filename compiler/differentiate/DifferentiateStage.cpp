@@ -53,8 +53,17 @@ private:
 
 } // namespace
 
+// The border of a segment only marks: what comes back to its value is summed in the order it would be without it, so that computing
+// a segment again changes no bit.
+static Value behindBorders(Value V) {
+  for (auto Barrier = V.getDefiningOp<tg::BarrierOp>(); Barrier && Barrier.getBorder();
+       Barrier = V.getDefiningOp<tg::BarrierOp>())
+    V = Barrier.getInputs()[0];
+  return V;
+}
+
 void Reverse::add(Value V, Value Cotangent, Location Loc) {
-  Value &Sum = Cotangents[V];
+  Value &Sum = Cotangents[behindBorders(V)];
   Sum = Sum ? B.create<tg::AddOp>(Loc, Sum, Cotangent).getResult() : Cotangent;
 }
 

@@ -241,3 +241,34 @@ module @aside {
     return
   }
 }
+
+// -----
+
+// Cotangents add up in the order that they would without the border of a segment: from the last use to the first.
+// CHECK-LABEL: module @border
+module @border {
+  tg.state @w weight trainable : tensor<f32>
+  func.func @forward_main() {
+    %w = tg.read @w : tensor<f32>
+    // CHECK: %[[E:.*]] = tg.exp
+    %e = tg.exp %w : tensor<f32>
+    // CHECK-NEXT: %[[A:.*]] = tg.sin %[[E]]
+    %a = tg.sin %e : tensor<f32>
+    // CHECK-NEXT: %[[B:.*]] = tg.barrier %[[E]] {border = #tg.border<enter 0>}
+    %b = tg.barrier %e {border = #tg.border<enter 0>} : tensor<f32>
+    // CHECK-NEXT: %[[C:.*]] = tg.cos %[[B]]
+    %c = tg.cos %b : tensor<f32>
+    // CHECK-NEXT: %[[D:.*]] = tg.tanh %[[B]]
+    %d = tg.tanh %b : tensor<f32>
+    %f = tg.mul %c, %d : tensor<f32>
+    %g = tg.barrier %f {border = #tg.border<leave 0>} : tensor<f32>
+    %h = tg.mul %g, %a : tensor<f32>
+    // CHECK: tg.loss
+    tg.loss %h : tensor<f32>
+    // CHECK: %[[FROM_D:.*]] = tg.mul
+    // CHECK: %[[FIRST:.*]] = tg.add %{{.*}}, %{{.*}}
+    // CHECK: %[[SECOND:.*]] = tg.add %[[FIRST]], %{{.*}}
+    // CHECK: tg.mul %[[SECOND]], %[[E]]
+    return
+  }
+}
