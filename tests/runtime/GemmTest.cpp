@@ -184,6 +184,22 @@ TEST(Gemm, PackedSquareWeightAndItsTranspose) {
       }
 }
 
+// Sums over thousands of elements go to another routine of the library.
+TEST(Gemm, LongSums) {
+  for (bool accumulate : {false, true})
+    for (auto [m, n, k] : {std::tuple{2, 2, 2048}, {5, 6, 2500}, {4, 3, 2049}, {6, 1, 2500}, {1, 6, 2500}}) {
+      Case c = plain(m, n, k);
+      c.accumulate = accumulate;
+      EXPECT_LT(errorOf(c), 5e-6) << m << "x" << n << "x" << k;
+      c.a[2] = 1, c.a[3] = m; // the left-hand side by columns
+      EXPECT_LT(errorOf(c), 5e-6) << m << "x" << n << "x" << k;
+      c.c[2] = n + 3; // a window of a wider result
+      EXPECT_LT(errorOf(c), 5e-6) << m << "x" << n << "x" << k;
+      c.bias = true; // back to the product with epilogues
+      EXPECT_LT(errorOf(c), 5e-6) << m << "x" << n << "x" << k;
+    }
+}
+
 TEST(Gemm, RefusesNonsense) {
   Case c = plain(4, 4, 4);
   c.m = 0;

@@ -3,6 +3,7 @@
 // The walk over the launch table.
 #include "runtime/device/cpu/Executor.h"
 
+#include "runtime/device/cpu/DeepProduct.h"
 #include "runtime/device/cpu/Threads.h"
 #include "runtime/program/Failure.h"
 
@@ -23,6 +24,8 @@ std::unique_ptr<Launch> Executor::make(const VccLaunch &launch) {
   case VCC_LAUNCH_KERNEL:
     return makeKernel(launch, Memory, Threads);
   case VCC_LAUNCH_GEMM:
+    if (auto deep = makeDeepProduct(launch, Memory))
+      return deep;
     return Products.make(launch);
   case VCC_LAUNCH_ATTENTION:
     return makeAttention(launch, Memory, Threads);
