@@ -3,28 +3,14 @@
 // One walk over the program that puts each operation into the group of its operands where it fits, else into a group
 // that reads the same tensor, else into a new one.
 #include "compiler/fuse/KernelGroups.h"
+#include "llvm/ADT/StringSet.h"
 #include <queue>
 
 using namespace mlir;
 using namespace vcc;
 using namespace vcc::fuse;
 
-StringRef fuse::storageOf(Operation *user, StringRef state) {
-  auto module = user->getParentOfType<ModuleOp>();
-  auto op = module.lookupSymbol<tg::StateOp>(state);
-  return op && op.getStorage() ? *op.getStorage() : state;
-}
-
 namespace {
-
-/// The flat state that a read or write touches; empty for other operations.
-StringRef touchedStorage(Operation *op) {
-  if (auto read = dyn_cast<tg::ReadOp>(op))
-    return storageOf(op, read.getState());
-  if (auto write = dyn_cast<tg::WriteOp>(op))
-    return storageOf(op, write.getState());
-  return {};
-}
 
 /// The bases that a member reads, sources' own operands included.
 SmallVector<Value> memberBases(Operation *op) {
@@ -52,9 +38,49 @@ KernelGroups::KernelGroups(func::FuncOp function) : function(function) {
   int next = 0;
   for (Operation &op : function.getBody().front())
     index[&op] = next++;
+  findTouched();
   for (Operation &op : function.getBody().front())
     place(&op);
   dropUnread();
+}
+
+void KernelGroups::findTouched() {
+  struct Part {
+    StringRef storage;
+    int64_t begin, end;
+  };
+  llvm::StringMap<Part> states;
+  for (auto state : function->getParentOfType<ModuleOp>().getOps<tg::StateOp>()) {
+    int64_t begin = state.getOffset() ? static_cast<int64_t>(*state.getOffset()) : 0;
+    states[state.getSymName()] = {state.getStorage() ? *state.getStorage() : state.getSymName(), begin,
+                                  begin + state.getTensorType().getNumElements()};
+  }
+  llvm::StringMap<SmallVector<Part>> parts; // of each storage
+  llvm::StringSet<> known, overlapping;
+  SmallVector<std::pair<Operation *, StringRef>> accesses;
+  for (Operation &op : function.getBody().front()) {
+    StringRef state;
+    if (auto read = dyn_cast<tg::ReadOp>(op))
+      state = read.getState();
+    else if (auto write = dyn_cast<tg::WriteOp>(op))
+      state = write.getState();
+    if (state.empty())
+      continue;
+    accesses.push_back({&op, state});
+    if (known.insert(state).second)
+      parts[states[state].storage].push_back(states[state]);
+  }
+  for (auto &entry : parts) {
+    llvm::sort(entry.second, [](const Part &a, const Part &b) { return a.begin < b.begin; });
+    for (size_t i = 1; i < entry.second.size(); ++i)
+      if (entry.second[i].begin < entry.second[i - 1].end)
+        overlapping.insert(entry.first());
+  }
+  for (auto [op, state] : accesses) {
+    StringRef storage = states[state].storage, key = overlapping.contains(storage) ? storage : state;
+    touched[op] = key;
+    lastTouch[key] = index.lookup(op);
+  }
 }
 
 int KernelGroups::homeOf(Operation *op) const {
@@ -78,12 +104,12 @@ void KernelGroups::place(Operation *op) {
   int level = -1;
   for (Value base : basesOf(op))
     level = std::max(level, levelOf(base));
-  if (StringRef storage = touchedStorage(op); !storage.empty())
+  if (StringRef storage = touched.lookup(op); !storage.empty())
     if (auto written = writeLevel.find(storage); written != writeLevel.end())
       level = std::max(level, written->second);
   levels[op] = level + 1;
   if (isa<tg::WriteOp>(op))
-    writeLevel[touchedStorage(op)] = level + 1;
+    writeLevel[touched.lookup(op)] = level + 1;
 }
 
 void KernelGroups::placeMember(Operation *op) {
@@ -141,12 +167,46 @@ bool KernelGroups::joinGroupsOf(Operation *op, ArrayRef<Value> bases, int level)
   return true;
 }
 
-/// Joins a group of the same level that reads one of the same tensors (or another part of it) anyway.
+/// The value, and what library operations make at the same time: the other results of its maker, the other products of
+/// the matrix that it is a product of.
+SmallVector<Value> KernelGroups::madeWith(Value value) const {
+  SmallVector<Value> made{value};
+  Operation *maker = value.getDefiningOp();
+  if (!maker || isMember(maker) || isSource(value))
+    return made;
+  for (Value other : maker->getResults())
+    if (other != value)
+      made.push_back(other);
+  auto product = dyn_cast<tg::GemmOp>(maker);
+  if (!product)
+    return made;
+  // Near each other only: nothing is to be computed a layer early.
+  constexpr int Near = 16, Most = 32;
+  int seen = 0;
+  for (Operation *user : product.getA().getUsers()) {
+    auto other = dyn_cast<tg::GemmOp>(user);
+    if (other && other != product && other.getA() == product.getA() &&
+        std::abs(index.lookup(other) - index.lookup(product)) <= Near)
+      made.push_back(other.getResult());
+    if (++seen == Most)
+      break;
+  }
+  return made;
+}
+
+/// Joins a group of the same level that reads one of the same tensors (or another part of it) anyway, or else what is made
+/// together with it.
 bool KernelGroups::joinSibling(Operation *op, int level) {
   int64_t count = countOf(isa<tg::ReduceOp>(op) ? op->getOperand(0) : op->getResult(0));
+  SmallVector<Value> near, wider;
   for (Value base : basesOf(op)) {
     if (countOf(base) < count || count == 1 || isSource(base))
       continue;
+    near.push_back(base);
+    llvm::append_range(wider, ArrayRef(madeWith(base)).drop_front());
+  }
+  near.append(wider);
+  for (Value base : near) {
     for (int id : readersOf[base]) {
       if (all[id].level != level || all[id].count != count || all[id].members.empty())
         continue;
@@ -167,6 +227,46 @@ void KernelGroups::assign(int id, Group group) {
     auto &readers = readersOf[base];
     if (!llvm::is_contained(readers, id))
       readers.push_back(id);
+  }
+}
+
+std::optional<SmallVector<Operation *>> KernelGroups::waitingFor(Operation *op) const {
+  constexpr size_t Most = 16;
+  SmallVector<Operation *> waiting{op};
+  for (size_t i = 0; i < waiting.size(); ++i) {
+    if (waiting.size() > Most)
+      return std::nullopt;
+    // What is written may be read again.
+    if (isa<tg::WriteOp>(waiting[i]) && lastTouch.lookup(touched.lookup(waiting[i])) > index.lookup(waiting[i]))
+      return std::nullopt;
+    for (Operation *user : waiting[i]->getUsers()) {
+      if (homeOf(user) >= 0)
+        return std::nullopt;
+      if (!llvm::is_contained(waiting, user))
+        waiting.push_back(user);
+    }
+  }
+  llvm::sort(waiting, [&](Operation *a, Operation *b) { return index.lookup(a) < index.lookup(b); });
+  return waiting;
+}
+
+void KernelGroups::adopt(Operation *op, int id, Group group) {
+  int last = 0;
+  for (auto [member, role] : group.members)
+    last = std::max(last, index.lookup(member));
+  home[op] = id;
+  index[op] = last;
+  assign(id, std::move(group));
+}
+
+void KernelGroups::waitFor(ArrayRef<Operation *> ops, int id) {
+  for (Operation *op : ops) {
+    if (!levels.count(op))
+      continue; // views wait for nothing
+    int &level = levels[op];
+    level = std::max(level, all[id].level + 1);
+    for (Value base : basesOf(op))
+      level = std::max(level, levelOf(base) + 1);
   }
 }
 
@@ -249,12 +349,13 @@ SmallVector<KernelGroups::Node> KernelGroups::order() const {
     }
     for (Value base : basesOf(nodes[node].op))
       edgesFrom(base, static_cast<int>(node));
-    StringRef storage = touchedStorage(nodes[node].op);
+    StringRef storage = touched.lookup(nodes[node].op);
     if (storage.empty())
       continue;
     auto &before = touching[storage];
     bool write = isa<tg::WriteOp>(nodes[node].op);
-    for (int other : before)
+    // A write waits for all of them, a read for the write, which comes first.
+    for (int other : ArrayRef<int>(before).take_front(write || before.empty() ? before.size() : 1))
       if (write || isa<tg::WriteOp>(nodes[other].op))
         edge(other, static_cast<int>(node));
     if (write)

@@ -87,24 +87,32 @@ public:
   /// Bases that an operation of its own reads.
   static llvm::SmallVector<mlir::Value> basesOf(mlir::Operation *op);
 
+  /// The operations of their own that wait for `op`, itself first; nothing when a kernel waits for it.
+  std::optional<llvm::SmallVector<mlir::Operation *>> waitingFor(mlir::Operation *op) const;
+  /// Makes the group, which has the new operation among its members, the one that provides it.
+  void adopt(mlir::Operation *op, int id, Group group);
+  /// Tells operations of their own, in program order, that they read a group now.
+  void waitFor(llvm::ArrayRef<mlir::Operation *> ops, int id);
+
 private:
   void place(mlir::Operation *op);
   void placeMember(mlir::Operation *op);
   bool joinGroupsOf(mlir::Operation *op, llvm::ArrayRef<mlir::Value> bases, int level);
   bool joinSibling(mlir::Operation *op, int level);
+  llvm::SmallVector<mlir::Value> madeWith(mlir::Value value) const;
   void assign(int id, Group group);
+  void findTouched();
 
   mutable mlir::func::FuncOp function;
   llvm::SmallVector<Group> all;
   llvm::DenseMap<mlir::Operation *, int> index, home;
   llvm::DenseMap<mlir::Operation *, int> levels; ///< of operations of their own
   llvm::DenseMap<mlir::Value, llvm::SmallVector<int, 2>> readersOf;
-  llvm::StringMap<int> writeLevel;
+  /// What a read or write touches: the state itself, or its storage where states that overlap are touched.
+  llvm::DenseMap<mlir::Operation *, llvm::StringRef> touched;
+  llvm::StringMap<int> lastTouch, writeLevel;
   llvm::DenseSet<mlir::Value> readOutside;
 };
-
-/// The name of the flat state that holds a state (its own when it is no view).
-llvm::StringRef storageOf(mlir::Operation *stateUser, llvm::StringRef state);
 
 } // namespace vcc::fuse
 

@@ -14,6 +14,8 @@ namespace {
 
 /// A longer chain is computed once.
 constexpr size_t MaxChain = 16;
+/// A value is kept that is read again within so many steps.
+constexpr int ShortLife = 12;
 
 class Recomputation {
 public:
@@ -27,13 +29,18 @@ public:
         members.push_back(&op);
     for (Operation *op : llvm::reverse(members))
       consider(op);
+    for (Operation *op : llvm::reverse(members))
+      giveBack(op);
     groups.dropUnread();
   }
 
 private:
   struct Readers {
     SmallVector<int, 4> kernels; ///< groups that read it from memory
-    int lastOther = -1;          ///< last place at which an operation of its own reads it
+    /// Operations of their own that read it, by place.
+    SmallVector<std::pair<int, Operation *>, 2> others;
+
+    int lastOther() const { return others.empty() ? -1 : others.back().first; }
   };
 
   void collectReaders() {
@@ -42,7 +49,9 @@ private:
     for (KernelGroups::Node node : groups.order()) {
       if (node.op) {
         for (Value base : KernelGroups::basesOf(node.op))
-          readers[base].lastOther = std::max(readers[base].lastOther, place);
+          readers[base].others.push_back({place, node.op});
+        if (isa<tg::LossOp>(node.op))
+          border = place;
       } else {
         position[node.group] = place;
         for (Value base : groups.groups()[node.group].reads)
@@ -57,13 +66,16 @@ private:
     auto found = readers.find(value);
     if (found == readers.end())
       return -1;
-    int last = found->second.lastOther;
+    int last = found->second.lastOther();
     for (int group : found->second.kernels)
       last = std::max(last, position[group]);
     return last;
   }
 
   static bool isCheap(Operation *op) { return op->hasTrait<OpTrait::Elementwise>() || isa<tg::BarrierOp>(op); }
+
+  /// Statistics of rows and weights of a layer count for nothing beside the rows themselves.
+  static bool isSmallBeside(Value value, int64_t count) { return countOf(value) * 4 < count; }
 
   /// Whether the value lives outside the arena.
   static bool isPermanent(Value value) {
@@ -101,7 +113,7 @@ private:
   /// Whether an operation of its own reads the value, so that it is in memory whatever is decided here.
   bool mustStay(Value value) const {
     auto found = readers.find(value);
-    return found != readers.end() && found->second.lastOther >= 0;
+    return found != readers.end() && found->second.lastOther() >= 0;
   }
 
   void consider(Operation *op) {
@@ -123,33 +135,32 @@ private:
       last = std::max(last, position[kernel]);
     int64_t count = countOf(value), again = 0;
     for (Value leaf : leaves)
-      if (!isPermanent(leaf) && lastRead(leaf) < last)
+      if (!isPermanent(leaf) && lastRead(leaf) < last && !isSmallBeside(leaf, count))
         again += countOf(leaf);
-    bool stays = read->second.lastOther >= 0;
-    int64_t kept = stays && read->second.lastOther >= last ? 0 : count;
+    bool stays = read->second.lastOther() >= 0;
+    int64_t kept = stays && read->second.lastOther() >= last ? 0 : count;
     // Tensors read or written either way.
     int64_t readsAgain = 0, readsKept = static_cast<int64_t>(kernels.size()) + (stays ? 0 : 1);
     for (int kernel : kernels)
       for (Value leaf : leaves)
-        readsAgain += countOf(leaf) * 4 >= count && !groups.groups()[kernel].reads.contains(leaf);
+        readsAgain += !isSmallBeside(leaf, count) && !groups.groups()[kernel].reads.contains(leaf);
     bool smaller = again < kept, faster = readsAgain < readsKept;
     if (!(faster && again <= kept) && !(smaller && readsAgain == readsKept))
       return;
-    SmallVector<Operation *> ordered(chain.begin(), chain.end());
-    llvm::sort(ordered, [&](Operation *a, Operation *b) { return groups.indexOf(a) < groups.indexOf(b); });
+    SmallVector<Operation *> ordered = inProgramOrder(chain);
     for (int kernel : kernels)
       cloneInto(kernel, ordered);
   }
 
-  void cloneInto(int kernel, ArrayRef<Operation *> chain) {
-    Group &target = groups.groups()[kernel];
-    Group tried = target;
+  /// The group with a chain computed again inside, or nothing when it does not fit.
+  std::optional<Group> withChain(int kernel, ArrayRef<Operation *> chain) {
+    Group tried = groups.groups()[kernel];
     for (Operation *op : chain) {
       if (tried.members.count(op))
         continue;
       std::optional<Group> fitted = withMember(tried, op, [&](Value base) { return groups.levelOf(base); });
       if (!fitted || fitted->members.lookup(op) != Role::Row)
-        return;
+        return std::nullopt;
       tried = std::move(*fitted);
     }
     // Members that read a copied value must read it as a row of the group, in order.
@@ -159,10 +170,19 @@ private:
         if (llvm::is_contained(chain, view.base.getDefiningOp()) &&
             (isa<tg::GatherOp>(member) ||
              classifyReach(tried, view, operandRole(tried, member, role)) != Reach::Row))
-          return;
+          return std::nullopt;
       }
     for (Operation *op : chain)
       tried.reads.remove(op->getResult(0));
+    return tried;
+  }
+
+  void cloneInto(int kernel, ArrayRef<Operation *> chain) {
+    if (std::optional<Group> tried = withChain(kernel, chain))
+      accept(kernel, std::move(*tried), chain);
+  }
+
+  void accept(int kernel, Group tried, ArrayRef<Operation *> chain) {
     for (Value base : tried.reads) {
       auto &kernels = readers[base].kernels;
       if (!llvm::is_contained(kernels, kernel))
@@ -170,12 +190,123 @@ private:
     }
     for (Operation *op : chain)
       llvm::erase(readers[op->getResult(0)].kernels, kernel);
-    target = std::move(tried);
+    groups.groups()[kernel] = std::move(tried);
+  }
+
+  // What only products of the backward read again
+
+  /// The late kernel that reads all of the leaves that are as large as the value anyway; -1 when there is none.
+  int lateReaderOf(ArrayRef<Value> leaves, int64_t count) const {
+    int found = -1;
+    bool any = false;
+    for (Value leaf : leaves) {
+      if (isSmallBeside(leaf, count) || isPermanent(leaf))
+        continue;
+      auto read = readers.find(leaf);
+      if (read == readers.end())
+        return -1;
+      int first = -1;
+      for (int kernel : read->second.kernels)
+        if (position[kernel] > border && (first < 0 || position[kernel] < position[first]) &&
+            (!any || kernel == found))
+          first = kernel;
+      if (first < 0)
+        return -1;
+      found = first;
+      any = true;
+    }
+    return found;
+  }
+
+  /// A value that a product of the backward reads again is given back by a kernel of the backward that has what it is
+  /// made of in its hands, instead of being kept; the product waits for that kernel.
+  void giveBack(Operation *op) {
+    int homeGroup = groups.homeOf(op);
+    const Group &group = groups.groups()[homeGroup];
+    auto member = group.members.find(op);
+    Value value = op->getResult(0);
+    auto read = readers.find(value);
+    if (member == group.members.end() || member->second != Role::Row || !isCheap(op) || read == readers.end() ||
+        position[homeGroup] > border || windowInConcat(value))
+      return;
+    SmallVector<std::pair<int, Operation *>> late;
+    int early = position[homeGroup];
+    for (auto [place, other] : read->second.others) {
+      if (place > border)
+        late.push_back({place, other});
+      else
+        early = std::max(early, place);
+    }
+    if (late.empty() || late.front().first - early < ShortLife)
+      return;
+    SmallVector<SmallVector<Operation *>> waiting;
+    for (auto [place, other] : late) {
+      std::optional<SmallVector<Operation *>> ops = groups.waitingFor(other);
+      if (!isa<tg::GemmOp>(other) || !ops)
+        return;
+      waiting.push_back(std::move(*ops));
+    }
+    llvm::SetVector<Operation *> chain;
+    llvm::SetVector<Value> leaves;
+    if (!collectChain(homeGroup, op, chain, leaves))
+      return;
+    int giver = lateReaderOf(leaves.getArrayRef(), countOf(value));
+    if (giver < 0)
+      return;
+    SmallVector<Operation *> ordered = inProgramOrder(chain);
+    std::optional<Group> tried = withChain(giver, ordered);
+    SmallVector<std::pair<int, Group>> others;
+    for (int kernel : read->second.kernels) {
+      if (position[kernel] < border || kernel == giver)
+        continue;
+      std::optional<Group> other = withChain(kernel, ordered);
+      if (!other)
+        return;
+      others.push_back({kernel, std::move(*other)});
+    }
+    if (!tried)
+      return;
+    OpBuilder builder(late.front().second);
+    auto copy = builder.create<tg::BarrierOp>(value.getLoc(), TypeRange{value.getType()}, ValueRange{value});
+    std::optional<Group> giving = withMember(*tried, copy, [&](Value base) { return groups.levelOf(base); });
+    if (!giving) {
+      copy->erase();
+      return;
+    }
+    for (auto &[kernel, other] : others)
+      accept(kernel, std::move(other), ordered);
+    accept(giver, *giving, ordered);
+    groups.adopt(copy, giver, std::move(*giving));
+    for (auto [entry, ops] : llvm::zip(late, waiting)) {
+      readFrom(entry.second, value, copy.getResult(0));
+      groups.waitFor(ops, giver);
+    }
+    llvm::erase_if(readers[value].others, [&](auto &entry) { return entry.first > border; });
+  }
+
+  /// Lets an operation read `copy` where it reads all of `value`.
+  static void readFrom(Operation *op, Value value, Value copy) {
+    for (OpOperand &operand : op->getOpOperands()) {
+      if (resolveView(operand.get()).base != value)
+        continue;
+      OpBuilder builder(op);
+      if (operand.get().getType() != copy.getType())
+        operand.set(builder.create<tg::ReshapeOp>(op->getLoc(), operand.get().getType(), copy));
+      else
+        operand.set(copy);
+    }
+  }
+
+  SmallVector<Operation *> inProgramOrder(const llvm::SetVector<Operation *> &chain) const {
+    SmallVector<Operation *> ordered(chain.begin(), chain.end());
+    llvm::sort(ordered, [&](Operation *a, Operation *b) { return groups.indexOf(a) < groups.indexOf(b); });
+    return ordered;
   }
 
   KernelGroups &groups;
   func::FuncOp function;
   SmallVector<int> position;
+  int border = std::numeric_limits<int>::max(); ///< the place of the loss; the backward comes after it
   DenseMap<Value, Readers> readers;
 };
 

@@ -40,6 +40,8 @@ private:
       }
       return;
     }
+    if (auto copy = dyn_cast<tg::BarrierOp>(op))
+      return shareCopy(copy);
     if (isViewOp(op))
       return visitView(op);
     if (isa<tg::ConcatOp>(op)) {
@@ -59,6 +61,27 @@ private:
       if (isSource(ids.base))
         op->getOpOperand(1).set(copyOf(op->getOperand(1)));
     }
+  }
+
+  /// Copies of the same elements of one tensor are one copy: the forward's and the backward's of a slice, say.
+  void shareCopy(tg::BarrierOp copy) {
+    StridedView view = resolveView(copy.getInputs()[0]);
+    if (isSource(view.base))
+      return;
+    CollapsedDims dims = collapseDims(view.shape, view.strides);
+    for (auto &[known, whole] : copiesOf[view.base]) {
+      CollapsedDims other = collapseDims(known.shape, known.strides);
+      if (known.offset != view.offset || other.sizes != dims.sizes || other.strides != dims.strides)
+        continue;
+      OpBuilder builder(copy);
+      Value shared = whole;
+      if (shared.getType() != copy.getOutputs()[0].getType())
+        shared = builder.create<tg::ReshapeOp>(copy.getLoc(), copy.getOutputs()[0].getType(), shared);
+      copy.getOutputs()[0].replaceAllUsesWith(shared);
+      copy.erase();
+      return;
+    }
+    copiesOf[view.base].push_back({view, copy.getOutputs()[0]});
   }
 
   /// Reshapes that strides cannot express, and views of what exists only inside kernels, get a copy to look at.
@@ -136,6 +159,7 @@ private:
 
   func::FuncOp function;
   DenseMap<Value, Value> copies;
+  DenseMap<Value, SmallVector<std::pair<StridedView, Value>, 2>> copiesOf; ///< by what they are copies of
 };
 
 struct MaterializeViews : fuse::impl::MaterializeViewsPassBase<MaterializeViews> {

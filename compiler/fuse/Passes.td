@@ -80,4 +80,23 @@ def OutlineKernelsPass : Pass<"tg-outline-kernels", "::mlir::ModuleOp"> {
   let dependentDialects = ["::vcc::tg::TgDialect"];
 }
 
+def JoinSumsPass : Pass<"tg-join-sums", "::mlir::ModuleOp"> {
+  let summary = "one launch finishes all sums that go to neighbours in a flat state";
+  let description = [{
+    A sum over many rows is taken in parts, which a second launch adds up. For the gradients of biases and norms, which
+    lie beside each other in one flat state, that second launch is shared: the parts lie under each other, the launch
+    sums them chunk by chunk, and its result is written at once.
+    ```mlir
+    %s = tg.launch @sum(%p) {dims = array<i64: 64>, ..} : (tensor<64x8xf32>) -> tensor<8xf32>
+    tg.write @"gradient:a", %s;  // and the same for %q and @"gradient:b"
+    // becomes
+    %c = tg.concat %p, %q {axis = 0 : i64} : (..) -> tensor<128x8xf32>
+    %t = tg.launch @sum(%c) {dims = array<i64: 128>, rows_per_chunk = 64 : i64, ..} : (tensor<128x8xf32>) -> tensor<2x8xf32>
+    tg.write @"group1:gradient[0..16]", (reshape %t)
+    ```
+    Runs after tg-outline-kernels.
+  }];
+  let dependentDialects = ["::vcc::tg::TgDialect"];
+}
+
 #endif

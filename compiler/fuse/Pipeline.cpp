@@ -15,6 +15,7 @@ void vcc::fuse::buildFusePipeline(OpPassManager &manager) {
   manager.addPass(createFoldActivationsPass());
   manager.addPass(createMaterializeViewsPass());
   manager.addPass(createOutlineKernelsPass());
+  manager.addPass(createJoinSumsPass());
 }
 
 void vcc::fuse::registerFuse() {

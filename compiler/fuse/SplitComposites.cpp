@@ -214,6 +214,25 @@ struct JoinPads : OpRewritePattern<tg::AddOp> {
   }
 };
 
+/// A concatenation of concatenations along the same axis is one.
+struct FlattenConcat : OpRewritePattern<tg::ConcatOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(tg::ConcatOp op, PatternRewriter &rewriter) const override {
+    SmallVector<Value> parts;
+    for (Value part : op.getInputs()) {
+      auto inner = part.getDefiningOp<tg::ConcatOp>();
+      if (inner && inner.getAxis() == op.getAxis() && inner->hasOneUse())
+        llvm::append_range(parts, inner.getInputs());
+      else
+        parts.push_back(part);
+    }
+    if (parts.size() == op.getInputs().size())
+      return failure();
+    rewriter.modifyOpInPlace(op, [&] { op.getInputsMutable().assign(parts); });
+    return success();
+  }
+};
+
 struct SplitReduce : OpRewritePattern<tg::ReduceOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(tg::ReduceOp op, PatternRewriter &rewriter) const override {
@@ -249,8 +268,8 @@ struct SplitComposites : fuse::impl::SplitCompositesPassBase<SplitComposites> {
     RewritePatternSet joins(&getContext());
     joins.add<JoinPads>(&getContext());
     RewritePatternSet patterns(&getContext());
-    patterns.add<SplitSoftmax, SplitLogSoftmax, SplitCrossEntropy, SplitCrossEntropyGrad, SplitPad, SplitReduce,
-                 SplitAccumulation, DropStopGradient>(&getContext());
+    patterns.add<SplitSoftmax, SplitLogSoftmax, SplitCrossEntropy, SplitCrossEntropyGrad, SplitPad, FlattenConcat,
+                 SplitReduce, SplitAccumulation, DropStopGradient>(&getContext());
     fuse::addSplitAttentionPatterns(patterns);
     if (failed(applyPatternsAndFoldGreedily(getOperation(), std::move(joins))) ||
         failed(applyPatternsAndFoldGreedily(getOperation(), std::move(patterns))))

