@@ -5,6 +5,8 @@
 
 #include "compiler/elaborate/Stage.h"
 
+#include "llvm/Support/FormatVariadic.h"
+
 namespace vcc::elaborate {
 
 using llvm::failed;
@@ -233,7 +235,31 @@ Json Writer::components(Stage &stage) {
   return list;
 }
 
-static Json startList(const std::vector<StartSource> &sources) {
+/// The word of an initialiser, for the line that says where a weight came from.
+static std::string initialWord(const Value &value) {
+  using Kind = Initializer::Kind;
+  if (auto *callable = value.asCallable())
+    return symbolName(callable->declaration);
+  if (auto *builtin = value.asBuiltin())
+    return builtin->name.str();
+  if (auto number = value.asNumber())
+    return llvm::formatv("{0}", *number).str();
+  auto *initializer = value.asInitializer();
+  if (!initializer)
+    return "";
+  switch (initializer->kind) {
+  case Kind::Zeros: return "zeros";
+  case Kind::Ones: return "ones";
+  case Kind::Constant: return llvm::formatv("{0}", initializer->first).str();
+  case Kind::Normal: return "normal";
+  case Kind::Uniform: return "uniform";
+  case Kind::XavierUniform: return "xavier_uniform";
+  case Kind::Table: return "table";
+  }
+  return "";
+}
+
+static Json startList(const std::vector<StartSource> &sources, const Value &init) {
   Json list = Json::array();
   for (const StartSource &source : sources) {
     if (source.kind == StartSource::Kind::Stage)
@@ -243,7 +269,7 @@ static Json startList(const std::vector<StartSource> &sources) {
     else if (source.kind == StartSource::Kind::File)
       list.push_back({{"file", source.name}});
     else
-      list.push_back({{"init", true}});
+      list.push_back({{"init", true}, {"by", initialWord(init)}});
   }
   return list;
 }
@@ -288,7 +314,7 @@ Json Writer::states(Stage &stage) {
                   {"trainable", trains}};
     if (trains)
       state["group"] = group->second;
-    state["start"] = startList(stage.starts.lookup(weight));
+    state["start"] = startList(stage.starts.lookup(weight), weight->init);
     list.push_back(std::move(state));
   }
   return list;

@@ -123,7 +123,7 @@ std::vector<std::string> linkCommand(const std::string &Linker, llvm::ArrayRef<s
   Words.push_back(Output);
   Words.insert(Words.end(), Objects.begin(), Objects.end());
   Words.push_back(Runtime);
-  for (const char *Word : {"-ldnnl", "-lfmt", "-lsimdjson", "-lsentencepiece", "-licuuc", "-licudata", "-lgomp", "-ldl", "-lpthread"})
+  for (const char *Word : {"-ldnnl", "-lfmt", "-lsimdjson", "-lsentencepiece", "-licuuc", "-licudata", "-lz", "-lgomp", "-ldl", "-lpthread"})
     Words.push_back(Word);
   return Words;
 }

@@ -180,6 +180,10 @@ void StageRun::tellSources() {
       writer.member("wanted", std::string_view(source.wanted));
     Log.write(writer.endObject().text());
   }
+  for (const FileUse &use : Origin.uses)
+    if (use.leftOut || use.unused)
+      Log.note(fmt::format("{}: {} of {} tensors left out by `rename`, {} not used by this stage", use.file, use.leftOut, use.tensors,
+                           use.unused));
   tellUnfinishedSources();
 }
 

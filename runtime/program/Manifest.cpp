@@ -82,17 +82,34 @@ static State::Kind parseKind(const JsonNode &node) {
   node.fail(fmt::format("is `{}`, but `weight`, `gradient`, `moment` or `counter` is needed", name));
 }
 
-static std::vector<Start> parseStart(const JsonNode &node) {
+static std::vector<FileKeys> parseKeys(const JsonNode &node) {
+  std::vector<FileKeys> made;
+  for (const JsonNode &item : node.items()) {
+    FileKeys &keys = made.emplace_back();
+    keys.inside = item.stringOr("inside", "");
+    for (const JsonNode &rule : item.at("rename").items()) {
+      auto patterns = rule.items();
+      if (patterns.size() != 2)
+        rule.fail("needs two patterns");
+      keys.rename.push_back({patterns[0].string(), patterns[1].string()});
+    }
+  }
+  return made;
+}
+
+static std::vector<Start> parseStart(const JsonNode &node, const Stage &stage) {
   std::vector<Start> sources;
   for (const JsonNode &item : node.items()) {
     if (auto stage = item.find("stage"))
       sources.push_back({Start::Kind::Stage, stage->string()});
     else if (auto file = item.find("file"))
-      sources.push_back({Start::Kind::File, file->string()});
+      sources.push_back({Start::Kind::File, file->string(), item.integerOr("keys", -1)});
     else if (item.booleanOr("init", false))
-      sources.push_back({Start::Kind::Init, {}});
+      sources.push_back({Start::Kind::Init, item.stringOr("by", "")});
     else
       item.fail("is none of {\"stage\": ...}, {\"file\": ...}, {\"init\": true}");
+    if (sources.back().keys < -1 || sources.back().keys >= int64_t(stage.keys.size()))
+      item.fail(fmt::format("names `keys` {}, but the stage has {}", sources.back().keys, stage.keys.size()));
   }
   return sources;
 }
@@ -120,7 +137,7 @@ static State parseState(const JsonNode &node, const Stage &stage) {
     checkInside(*gradient, stage, *state.gradient, state.bytes);
   }
   if (auto start = node.find("start"))
-    state.start = parseStart(*start);
+    state.start = parseStart(*start, stage);
   return state;
 }
 
@@ -238,6 +255,8 @@ static Stage parseStage(const JsonNode &node, const Manifest &manifest) {
     stage.seed = seed->unsignedInteger();
   parseComponents(node, stage);
   parseRegions(node, stage);
+  if (auto keys = node.find("keys"))
+    stage.keys = parseKeys(*keys);
   parseStates(node, stage);
   findGradients(stage);
   int64_t position = 0;

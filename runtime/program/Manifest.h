@@ -122,7 +122,14 @@ struct Function {
 struct Start {
   enum class Kind { Stage, File, Init };
   Kind kind = Kind::Init;
-  std::string name; // stage's name, or file relative to --weights
+  std::string name;  // stage's name, file relative to --weights, or the initialiser where it is known
+  int64_t keys = -1; // File: into Stage::keys; -1: its keys are the paths
+};
+
+/// How the keys of a file become paths.
+struct FileKeys {
+  std::string inside; // the dictionary of the file that is meant; empty: found by a rule
+  std::vector<std::pair<std::string, std::string>> rename; // patterns, in order
 };
 
 struct Place {
@@ -160,6 +167,7 @@ struct Stage {
   int64_t accumulate = 1;
   uint64_t seed = 0;
   int64_t weightsBytes = 0, stateBytes = 0, arenaBytes = 0, ioBytes = 0;
+  std::vector<FileKeys> keys;
   std::vector<State> states;
   std::vector<Function> functions;
   std::map<std::string, Batch> batch; // by variant

@@ -222,10 +222,15 @@ std::string saveWeights(const manifest::Stage &stage, const std::string &out,
       tensors.push_back({state.path, {state.dtype, state.shape, address(state)}});
       continue;
     }
-    fs::path file = fs::absolute(source->second);
+    const Place &place = source->second;
+    fs::path file = fs::absolute(place.file);
     fs::path relative = file.lexically_relative(fs::absolute(path).parent_path());
     references.key(state.path).beginObject();
     references.member("file", std::string_view((relative.empty() ? file : relative).native()));
+    if (!place.inside.empty())
+      references.member("inside", std::string_view(place.inside));
+    if (place.key != state.path)
+      references.member("key", std::string_view(place.key));
     references.member("hash", std::string_view(hexOf(hash))).endObject();
   }
   std::map<std::string, std::string> metadata = {

@@ -45,6 +45,13 @@ MappedFile::~MappedFile() {
     munmap(const_cast<std::byte *>(Data), Size);
 }
 
+void MappedFile::release(const std::byte *begin, size_t bytes) const {
+  auto page = uintptr_t(sysconf(_SC_PAGESIZE)), first = (uintptr_t(begin) + page - 1) / page * page;
+  uintptr_t last = (uintptr_t(begin) + bytes) / page * page;
+  if (first < last)
+    madvise(reinterpret_cast<void *>(first), last - first, MADV_DONTNEED);
+}
+
 FileWriter::FileWriter(const std::string &path)
     : Path(path), File(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
   if (File < 0)

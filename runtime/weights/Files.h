@@ -24,6 +24,8 @@ public:
   const std::byte *data() const { return Data; }
   size_t size() const { return Size; }
   std::string_view text() const { return {reinterpret_cast<const char *>(Data), Size}; }
+  /// Gives back the memory of whole pages in this range, which were read and are not wanted soon; they stay readable.
+  void release(const std::byte *begin, size_t bytes) const;
 
 private:
   const std::byte *Data = nullptr;

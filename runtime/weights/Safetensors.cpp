@@ -11,8 +11,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <filesystem>
-#include <set>
 
 namespace vcc::runtime {
 
@@ -81,86 +79,25 @@ static void checkDisjoint(const std::map<std::string, TensorView> &tensors) {
       throw JsonError("has tensors that overlap");
 }
 
-void Safetensors::addFile(const std::string &path) {
-  auto file = std::make_unique<MappedFile>(path);
+Safetensors::Safetensors(const std::string &path) : Path(path), File(path) {
   try {
-    std::string_view header = headerOf(*file);
+    std::string_view header = headerOf(File);
     JsonDocument document(header);
-    const std::byte *data = file->data() + 8 + header.size();
-    std::map<std::string, TensorView> tensors;
+    const std::byte *data = File.data() + 8 + header.size();
     for (const auto &[name, node] : document.root().members()) {
       if (name == "__metadata__") {
         for (const auto &[key, value] : node.members())
           Metadata[key] = value.string();
         continue;
       }
-      TensorView view = parseTensor(node, data, file->size() - 8 - header.size());
-      if (!tensors.emplace(name, view).second)
+      TensorView view = parseTensor(node, data, File.size() - 8 - header.size());
+      if (!Tensors.emplace(name, view).second)
         throw JsonError(fmt::format("names `{}` twice", name));
     }
-    checkDisjoint(tensors);
-    for (auto &[name, view] : tensors)
-      if (!Tensors.emplace(name, std::move(view)).second)
-        throw JsonError(fmt::format("holds `{}`, which another shard holds too", name));
+    checkDisjoint(Tensors);
   } catch (const JsonError &error) {
     throw Failure(Exit::Data, fmt::format("`{}` {}", path, error.what()));
   }
-  Files.push_back(std::move(file));
-}
-
-void Safetensors::addIndex(const std::string &path) {
-  namespace fs = std::filesystem;
-  std::map<std::string, std::string> shardOf;
-  try {
-    MappedFile file(path);
-    JsonDocument document(file.text());
-    for (const auto &[name, shard] : document.root().at("weight_map").members())
-      shardOf[name] = shard.string();
-  } catch (const JsonError &error) {
-    throw Failure(Exit::Data, fmt::format("`{}` {}", path, error.what()));
-  }
-  std::set<std::string> shards;
-  for (const auto &[name, shard] : shardOf) {
-    if (fs::path(shard).has_parent_path() || shard == ".." || shard.empty())
-      throw Failure(Exit::Data, fmt::format("`{}` names shard `{}`, which is not beside it", path, shard));
-    shards.insert(shard);
-  }
-  for (const std::string &shard : shards)
-    addFile((fs::path(path).parent_path() / shard).string());
-  for (const auto &[name, shard] : shardOf)
-    if (!Tensors.count(name))
-      throw Failure(Exit::Data, fmt::format("`{}` says that `{}` is in `{}`, but it is not", path,
-                                            name, shard));
-}
-
-void Safetensors::addFolder(const std::string &path) {
-  namespace fs = std::filesystem;
-  std::vector<std::string> files;
-  std::error_code error;
-  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
-    std::string name = entry->path().filename().string();
-    if (name.ends_with(".safetensors.index.json"))
-      return addIndex(entry->path().string());
-    if (name.ends_with(".safetensors"))
-      files.push_back(entry->path().string());
-  }
-  if (error)
-    throw Failure(Exit::Data, fmt::format("cannot read folder `{}`: {}", path, error.message()));
-  if (files.empty())
-    throw Failure(Exit::Data, fmt::format("folder `{}` holds no `.safetensors` file", path));
-  std::sort(files.begin(), files.end());
-  for (const std::string &file : files)
-    addFile(file);
-}
-
-Safetensors::Safetensors(const std::string &path) : Path(path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error))
-    addFolder(path);
-  else if (path.ends_with(".json"))
-    addIndex(path);
-  else
-    addFile(path);
 }
 
 const TensorView *Safetensors::find(const std::string &name) const {

@@ -9,7 +9,6 @@
 #include "runtime/weights/Files.h"
 
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,7 +21,6 @@ struct TensorView {
   size_t bytes() const { return size_t(elementsOf(shape) * bytesOf(dtype)); }
 };
 
-/// A file, or the shards of an index (`*.index.json`, or a folder that holds one or some `.safetensors`).
 class Safetensors {
 public:
   /// Throws Failure(Exit::Data) that names the file and what is wrong with it.
@@ -33,12 +31,11 @@ public:
   const TensorView *find(const std::string &name) const;
   const std::map<std::string, std::string> &metadata() const { return Metadata; }
 
+  void release(const std::byte *begin, size_t bytes) const { File.release(begin, bytes); }
+
 private:
-  void addFile(const std::string &path);
-  void addIndex(const std::string &path);
-  void addFolder(const std::string &path);
   std::string Path;
-  std::vector<std::unique_ptr<MappedFile>> Files;
+  MappedFile File;
   std::map<std::string, TensorView> Tensors;
   std::map<std::string, std::string> Metadata;
 };

@@ -6,7 +6,8 @@
 #include "runtime/program/Failure.h"
 #include "runtime/program/Json.h"
 #include "runtime/program/Suggest.h"
-#include "runtime/weights/Safetensors.h"
+#include "runtime/weights/KeyMap.h"
+#include "runtime/weights/WeightsFile.h"
 
 #include <fmt/format.h>
 
@@ -42,10 +43,14 @@ std::string fileOf(const Start &start, const StartOptions &options) {
                                           : (fs::path(options.weights) / start.name).string();
 }
 
-/// A frozen weight of an earlier stage: the file that it lies in and the hash it had.
+/// A frozen weight of an earlier stage: where it lies and the hash it had.
 struct Reference {
-  std::string file, hash;
+  Place place;
+  std::string hash;
 };
+
+/// A file and the dictionary of it.
+using FileName = std::pair<std::string, std::string>;
 
 class Reader {
 public:
@@ -67,31 +72,57 @@ private:
   void readWeight(const State &state, const std::function<std::byte *(const State &)> &address) {
     const Start *source = choose(state);
     if (!source || source->kind == Start::Kind::Init)
-      return count(state, source, "init");
-    std::string path = fileOf(*source, Options);
-    Used[path] = source;
+      return count(state, source, source && !source->name.empty() ? "init " + source->name : "init");
+    FileName name = {fileOf(*source, Options), keysOf(*source) ? keysOf(*source)->inside : ""};
+    Used[name].insert(source->keys);
+    if (source->kind == Start::Kind::File)
+      Given.insert(name);
     if (source->kind == Start::Kind::Stage && !Result.stages.count(source->name))
-      Result.stages[source->name] = identity(open(path));
-    std::string from;
-    const TensorView *view = locate(path, state.path, from, 0);
-    if (!view) {
-      Errors.push_back(fmt::format("`{}` {} is not in `{}`{}", state.path, textOf(state.shape), path,
-                                   didYouMean(state.path, namesOf(path))));
+      Result.stages[source->name] = identity(open(name));
+    Place place{name.first, name.second, keyOf(name, *source, state)};
+    std::vector<std::pair<std::string, std::string>> hashes; // and the file that tells it
+    if (!follow(place, hashes, 0)) {
+      Lacking.push_back(state.path);
+      Errors.push_back(fmt::format("`{}` {} is not in `{}`{}", state.path, textOf(state.shape), name.first,
+                                   didYouMean(state.path, map(name, source->keys).paths())));
       return;
     }
-    if (view->shape != state.shape) {
-      Errors.push_back(fmt::format("`{}` is {} in `{}`, but the recipe needs {}", state.path,
-                                   textOf(view->shape), from, textOf(state.shape)));
+    WeightsFile &file = open({place.file, place.inside});
+    const StoredTensor &tensor = *file.find(place.key);
+    std::string from = file.placeOf(place.key), what = place.key == state.path ? "" : fmt::format(" (`{}` there)", place.key);
+    if (tensor.shape != state.shape) {
+      Errors.push_back(fmt::format("`{}` is {} in `{}`{}, but the recipe needs {}", state.path, textOf(tensor.shape), from, what,
+                                   textOf(state.shape)));
       return;
     }
-    if (view->dtype != state.dtype) {
-      Errors.push_back(fmt::format("`{}` is {} in `{}`, but the recipe needs {}", state.path,
-                                   nameOf(view->dtype), from, nameOf(state.dtype)));
+    if (!isReadable(tensor.dtype, state.dtype)) {
+      Errors.push_back(fmt::format("`{}` is {} in `{}`{}, but the recipe needs {}", state.path, nameOf(tensor.dtype), from, what,
+                                   nameOf(state.dtype)));
       return;
     }
-    std::memcpy(address(state), view->data, view->bytes());
-    Result.file[state.path] = from;
+    if (auto lost = file.read(place.key, state.dtype, address(state)))
+      Errors.push_back(fmt::format("`{}` has at element {} in `{}`{} a number that {} cannot hold", state.path, *lost, from, what,
+                                   nameOf(state.dtype)));
+    for (const auto &[hash, teller] : hashes)
+      if (hexOf(hashOf(address(state), size_t(state.bytes))) != hash)
+        throw Failure(Exit::Data, fmt::format("`{}` in `{}` is not what `{}` was trained with", place.key, place.file, teller),
+                      "train the stages after it again, or restore the file");
+    Taken[name].insert(place.file == name.first ? place.key : "");
+    Result.file[state.path] = place;
     count(state, source, from);
+  }
+
+  const manifest::FileKeys *keysOf(const Start &source) const { return source.keys < 0 ? nullptr : &Stage.keys[size_t(source.keys)]; }
+
+  /// The key of a weight in a file: its own path where the file may only refer to it.
+  std::string keyOf(const FileName &name, const Start &source, const State &state) {
+    const std::vector<std::string> &keys = map(name, source.keys).keysOf(state.path);
+    if (keys.empty())
+      return state.path;
+    for (size_t i = 1; i < keys.size(); ++i)
+      if (!isSame(*open(name).find(keys[0]), *open(name).find(keys[i])))
+        Errors.push_back(fmt::format("`{}` and `{}` of `{}` differ, but both become `{}`", keys[0], keys[i], name.first, state.path));
+    return keys[0];
   }
 
   void count(const State &state, const Start *chosen, const std::string &from) {
@@ -124,81 +155,100 @@ private:
     return nullptr;
   }
 
-  const Safetensors &open(const std::string &path) {
-    auto &file = Files[path];
+  WeightsFile &open(const FileName &name) {
+    auto &file = Files[name];
     if (!file)
-      file = std::make_unique<Safetensors>(path);
+      file = std::make_unique<WeightsFile>(name.first, name.second);
     return *file;
   }
 
-  static std::string identity(const Safetensors &file) {
+  const KeyMap &map(const FileName &name, int64_t keys) {
+    auto &made = Maps[{name, keys}];
+    if (!made) {
+      std::vector<std::string> names;
+      for (const auto &[key, tensor] : open(name).tensors())
+        names.push_back(key);
+      made = std::make_unique<KeyMap>(keys < 0 ? nullptr : &Stage.keys[size_t(keys)], names);
+    }
+    return *made;
+  }
+
+  static std::string identity(const WeightsFile &file) {
     auto it = file.metadata().find(IdentityKey);
     return it == file.metadata().end() ? std::string() : it->second;
   }
 
-  const std::map<std::string, Reference> &referencesOf(const std::string &path) {
-    auto [it, fresh] = References.try_emplace(path);
+  const std::map<std::string, Reference> &referencesOf(const FileName &name) {
+    auto [it, fresh] = References.try_emplace(name);
     if (!fresh)
       return it->second;
-    const auto &metadata = open(path).metadata();
+    const auto &metadata = open(name).metadata();
     auto text = metadata.find(ReferencesKey);
     if (text == metadata.end())
       return it->second;
     try {
       JsonDocument document(text->second);
-      for (const auto &[name, node] : document.root().members())
-        it->second[name] = {node.at("file").string(), node.at("hash").string()};
+      for (const auto &[path, node] : document.root().members())
+        it->second[path] = {{node.at("file").string(), node.stringOr("inside", ""), node.stringOr("key", path)},
+                            node.at("hash").string()};
     } catch (const JsonError &error) {
-      throw Failure(Exit::Data, fmt::format("`{}` has broken references: {}", path, error.what()));
+      throw Failure(Exit::Data, fmt::format("`{}` has broken references: {}", name.first, error.what()));
     }
     return it->second;
   }
 
-  /// A tensor of a file, or of the file that it refers to for a weight which was frozen there.
-  const TensorView *locate(const std::string &path, const std::string &name, std::string &from,
-                           int depth) {
+  /// Brings `place` to where the tensor lies: there, or in the file that is referred to for a weight which was frozen.
+  bool follow(Place &place, std::vector<std::pair<std::string, std::string>> &hashes, int depth) {
     constexpr int DeepestChain = 64;
-    if (const TensorView *view = open(path).find(name)) {
-      from = path;
-      return view;
-    }
-    const auto &references = referencesOf(path);
-    auto it = references.find(name);
+    FileName name = {place.file, place.inside};
+    if (open(name).find(place.key))
+      return true;
+    const auto &references = referencesOf(name);
+    auto it = references.find(place.key);
     if (it == references.end() || depth == DeepestChain)
-      return nullptr;
-    fs::path target(it->second.file);
+      return false;
+    fs::path target(it->second.place.file);
     std::string file = target.is_absolute() ? target.string()
-                                            : (fs::path(path).parent_path() / target).lexically_normal().string();
+                                            : (fs::path(place.file).parent_path() / target).lexically_normal().string();
     if (!exists(file))
       throw Failure(Exit::Data, fmt::format("`{}` was frozen in `{}` and lies in `{}`, which is not there",
-                                            name, path, file));
-    const TensorView *view = locate(file, name, from, depth + 1);
-    if (view && hexOf(hashOf(view->data, view->bytes())) != it->second.hash)
-      throw Failure(Exit::Data,
-                    fmt::format("`{}` in `{}` is not what `{}` was trained with", name, from, path),
-                    "train the stages after it again, or restore the file");
-    return view;
+                                            place.key, place.file, file));
+    hashes.push_back({it->second.hash, place.file});
+    place = {file, it->second.place.inside, it->second.place.key};
+    return follow(place, hashes, depth + 1);
   }
 
-  std::vector<std::string> namesOf(const std::string &path) {
-    std::vector<std::string> names;
-    for (const auto &[name, view] : open(path).tensors())
-      names.push_back(name);
-    return names;
-  }
-
-  /// A tensor that no stage of the recipe knows is in the wrong file, or its name has changed.
+  /// A tensor that no stage of the recipe knows is in the wrong file, or its name has changed, or it must be left out in words.
   void reportUnexpected() {
     std::set<std::string> known;
     for (const manifest::Stage &stage : Manifest.stages)
       for (const State &state : stage.states)
         known.insert(state.path);
     std::vector<std::string> candidates(known.begin(), known.end());
-    for (const auto &[path, source] : Used)
-      for (const auto &[name, view] : open(path).tensors())
-        if (!known.count(name))
-          Errors.push_back(fmt::format("`{}` holds `{}` {}, which no part of the recipe has{}", path,
-                                       name, textOf(view.shape), didYouMean(name, candidates)));
+    for (const auto &[name, maps] : Used) {
+      FileUse use{name.first};
+      for (const auto &[key, tensor] : open(name).tensors()) {
+        bool isKnown = false, leftOut = false;
+        for (int64_t keys : maps) {
+          const std::string &path = map(name, keys).pathOf(key);
+          leftOut |= path.empty();
+          isKnown |= known.count(path) > 0;
+        }
+        ++use.tensors;
+        use.leftOut += !isKnown && leftOut;
+        use.unused += isKnown && !Taken[name].count(key);
+        if (isKnown || leftOut)
+          continue;
+        Unknown.push_back(key);
+        Errors.push_back(fmt::format("`{}` holds `{}` {}, which no part of the recipe has{}", name.first, key,
+                                     textOf(tensor.shape), didYouMean(key, candidates)));
+      }
+      for (int64_t keys : maps)
+        for (const std::string &rule : map(name, keys).idle())
+          Errors.push_back(fmt::format("`{}` has no key that `rename {{ {} }}` speaks of", name.first, rule));
+      if (Given.count(name))
+        Result.uses.push_back(use);
+    }
   }
 
   void reportErrors() {
@@ -215,6 +265,10 @@ private:
     }
     if (Errors.empty())
       return;
+    if (std::string rule = suggestRename(Lacking, Unknown); help.empty() && !rule.empty())
+      help = fmt::format("the names differ by their beginnings: say `{}` after the file in the recipe", rule);
+    else if (help.empty() && !Unknown.empty())
+      help = "what is not wanted of a file is left out in words: `rename { \"pattern.*\" -> \"\" }` after the file in the recipe";
     std::string text = fmt::format("stage `{}` cannot start:", Stage.name);
     for (size_t i = 0; i < std::min(Errors.size(), ShownErrors); ++i)
       text += "\n  " + Errors[i];
@@ -227,9 +281,13 @@ private:
   const manifest::Stage &Stage;
   const StartOptions &Options;
   Provenance Result;
-  std::map<std::string, std::unique_ptr<Safetensors>> Files;
-  std::map<std::string, std::map<std::string, Reference>> References;
-  std::map<std::string, const Start *> Used;
+  std::map<FileName, std::unique_ptr<WeightsFile>> Files;
+  std::map<std::pair<FileName, int64_t>, std::unique_ptr<KeyMap>> Maps;
+  std::map<FileName, std::map<std::string, Reference>> References;
+  std::map<FileName, std::set<int64_t>> Used;
+  std::map<FileName, std::set<std::string>> Taken;
+  std::set<FileName> Given; // by the recipe, not left by a stage
+  std::vector<std::string> Lacking, Unknown; // paths without a key, keys without a path
   std::map<std::string, std::vector<const State *>> Missing;
   std::vector<std::string> Errors;
 };

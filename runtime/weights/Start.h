@@ -25,16 +25,30 @@ struct StartOptions {
 /// Weights of one part of the model that came from one place.
 struct Source {
   std::string part;    // the first word of their paths
-  std::string from;    // a file, or `init`
+  std::string from;    // a file (and the dictionary in it), or `init` and by what
   std::string wanted;  // the places that come first in the recipe and are not there
   int64_t weights = 0;
+};
+
+/// Where a tensor lies: a file (an index, a folder), the dictionary of it that is meant, its key there.
+struct Place {
+  std::string file, inside, key;
+};
+
+/// What a file of the recipe held and this stage did not take.
+struct FileUse {
+  std::string file;
+  int64_t tensors = 0;
+  int64_t leftOut = 0; // by a rule of the recipe
+  int64_t unused = 0;  // known to the recipe, but started from elsewhere or used by other stages
 };
 
 /// Where a stage's weights came from.
 struct Provenance {
   std::vector<Source> sources; // in the order of the stage's weights
-  /// Weight path -> file it was read from; absent: as the init function wrote it.
-  std::map<std::string, std::string> file;
+  std::vector<FileUse> uses;
+  /// Weight path -> what it was read from; absent: as the init function wrote it.
+  std::map<std::string, Place> file;
   /// Stage -> identity of its weights file, for the stages that were read from.
   std::map<std::string, std::string> stages;
 };

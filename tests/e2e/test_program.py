@@ -266,7 +266,7 @@ class Image(unittest.TestCase):
         needed = re.findall(r"NEEDED.*\[(.*?)\]", text)
         self.assertGreater(len(needed), 4)
         for library in needed:
-            self.assertRegex(library, r"^(libdnnl|libfmt|libsimdjson|libsentencepiece|libicuuc|libicudata|libgomp|libstdc\+\+|libm|libgcc_s|libc|ld-linux-x86-64)\.so")
+            self.assertRegex(library, r"^(libdnnl|libfmt|libsimdjson|libsentencepiece|libicuuc|libicudata|libz|libgomp|libstdc\+\+|libm|libgcc_s|libc|ld-linux-x86-64)\.so")
         self.assertNotIn("RPATH", text)
         self.assertNotIn("RUNPATH", text)
         everything = programs.succeed("ldd", PROGRAM)

@@ -9,6 +9,7 @@ import struct
 import unittest
 
 import programs
+from torch_files import legacy_file, torch_file, zip_file
 
 SECONDS = 30
 
@@ -142,8 +143,11 @@ class Weights(unittest.TestCase):
     def test_dtype(self):
         tensors, _ = self.read()
         dtype, shape, content = tensors["lm.lm_head.weight"]
-        for name, bytes_ in (("F16", len(content) // 2), ("F64", len(content) * 2), ("I32", len(content)), ("BF16", len(content) // 2)):
-            self.fails(self.written({**tensors, "lm.lm_head.weight": (name, shape, (content * 2)[:bytes_])}), "`lm.lm_head.weight` is", "the recipe needs f32")
+        for name, width in (("I32", 4), ("I64", 8), ("I16", 2), ("I8", 1), ("U8", 1), ("BOOL", 1)):
+            self.fails(self.written({**tensors, "lm.lm_head.weight": (name, shape, (content * 2)[:len(content) // 4 * width])}),
+                       f"`lm.lm_head.weight` is {name.lower()} in", "the recipe needs f32")
+        double = struct.pack("<d", 1e300) + bytes(len(content) * 2 - 8)
+        self.fails(self.written({**tensors, "lm.lm_head.weight": ("F64", shape, double)}), "`lm.lm_head.weight` has at element 0", "a number that f32 cannot hold")
 
     def test_shape(self):
         tensors, _ = self.read()
@@ -193,6 +197,93 @@ class Weights(unittest.TestCase):
         self.assertEqual(ended.code, 5, ended)
         self.assertIn("step 0", ended.err)
         self.assertIn("`lm.lm_head.weight` (element 0)", ended.err)
+
+
+class Adopted(unittest.TestCase):
+    """Weights of somebody else: other names, types, layouts. The recipe says `rename { "*.inv_freq" -> "" "llama_model.*" -> "lm.*" "tied" -> "lm.lm_head.weight" }`."""
+
+    def setUp(self):
+        folder = programs.fresh_folder()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        (self.root / "given.safetensors").write_bytes(GIVEN)
+        self.given, _ = programs.read_tensors(self.root / "given.safetensors")
+        self.theirs = {"llama_model" + name[2:]: value for name, value in self.given.items()}
+        self.theirs["llama_model.model.layers.0.rotary_emb.inv_freq"] = ("F32", (4,), bytes(16))
+        self.theirs["tied"] = self.given["lm.lm_head.weight"]
+
+    def start(self, stage="adopt"):
+        shutil.rmtree(self.root / "out", ignore_errors=True)
+        return programs.run(PROGRAM, "--stage", stage, "--data", DATA, "--weights", self.root, "--out", self.root / "out", "--threads", "1", seconds=SECONDS)
+
+    def starts(self, *words):
+        ended = self.start()
+        self.assertEqual(ended.code, 0, ended)
+        for word in words:
+            self.assertIn(word, ended.out + ended.err)
+        return [programs.numbers_of(step) for step in programs.steps_of(self.root / "out", "adopt")]
+
+    def fails(self, *words):
+        ended = self.start()
+        self.assertEqual(ended.code, 3, ended)
+        for word in words:
+            self.assertIn(word, ended.err)
+
+    def write(self, tensors, name="theirs.pth", **options):
+        (self.root / name).write_bytes(torch_file(tensors, **options))
+
+    def test_the_same_weights_are_the_same_run(self):
+        self.assertEqual(self.start("borrow").code, 0)
+        expected = [programs.numbers_of(step) for step in programs.steps_of(self.root / "out", "borrow")]
+        for make in (zip_file, legacy_file):
+            self.write(self.theirs, make=make)
+            self.assertEqual(self.starts("lm: ", "theirs.pth", "1 of", "left out by `rename`"), expected)
+        self.write(self.theirs, wrap=lambda weights: {"model": weights, "epoch": 3})
+        self.assertEqual(self.starts("theirs.pth (model)"), expected)
+        double = {name: ("F64", shape, b"".join(struct.pack("<d", value) for value, in struct.iter_unpack("<f", content))) for name, (_, shape, content) in self.theirs.items()}
+        self.write(double)
+        self.assertEqual(self.starts(), expected)
+        (self.root / "theirs.pth").unlink()
+        (self.root / "theirs").mkdir()
+        names = sorted(self.theirs)
+        shard_of = {name: f"pytorch_model-{1 + number % 2}.bin" for number, name in enumerate(names)}
+        for shard in set(shard_of.values()):
+            self.write({name: self.theirs[name] for name in names if shard_of[name] == shard}, "theirs/" + shard)
+        (self.root / "theirs" / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": shard_of}))
+        self.assertEqual(self.starts("for want of", "theirs.pth"), expected)
+        (self.root / "theirs" / "pytorch_model-1.bin").unlink()
+        self.fails("names 1 of 2 shards that is not there")
+
+    def test_short_floats(self):
+        """bf16 is the upper half of f32: what is read is what was cut."""
+        cut = {name: ("F32", shape, b"".join(b"\0\0" + content[at + 2:at + 4] for at in range(0, len(content), 4))) for name, (_, shape, content) in self.theirs.items()}
+        self.write(cut)
+        expected = self.starts()
+        self.write({name: ("BF16", shape, b"".join(content[at + 2:at + 4] for at in range(0, len(content), 4))) for name, (_, shape, content) in cut.items()})
+        self.assertEqual(self.starts(), expected)
+
+    def test_twins_that_differ(self):
+        """A tensor that is kept twice is read; two that become one path and differ are not."""
+        dtype, shape, content = self.theirs["tied"]
+        self.write({**self.theirs, "tied": (dtype, shape, content[:-1] + bytes([content[-1] ^ 1]))})
+        self.fails("`llama_model.lm_head.weight` and `tied` of", "differ, but both become `lm.lm_head.weight`")
+
+    def test_rules_that_match_nothing(self):
+        self.write({name: value for name, value in self.theirs.items() if name != "tied"})
+        self.fails('has no key that `rename { "tied" -> "lm.lm_head.weight" }` speaks of')
+
+    def test_other_names(self):
+        """Nothing is dropped in silence, and the rule that was forgotten is said."""
+        self.write({**self.theirs, "optimizer.step": ("F32", (1,), bytes(4))})
+        self.fails("holds `optimizer.step` [1], which no part of the recipe has", '-> ""')
+        self.write({"net." + name if name.startswith("llama") and "inv_freq" not in name else name: value for name, value in self.theirs.items()})
+        self.fails("is not in", 'rename { "net.llama_model.*" -> "lm.*" }')
+
+    def test_a_harmful_file(self):
+        owned = self.root / "owned"
+        (self.root / "theirs.pth").write_bytes(zip_file(b"\x80\x02cposix\nsystem\nX" + struct.pack("<I", len(f"touch {owned}")) + f"touch {owned}".encode() + b"\x85R."))
+        self.fails("theirs.pth", "byte 2: uses `posix.system`, which is not among the names of tensor files and is refused", "torch.save")
+        self.assertFalse(owned.exists())
 
 
 class Stages(unittest.TestCase):

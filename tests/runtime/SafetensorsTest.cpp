@@ -2,7 +2,7 @@
 //
 // Safetensors: what is written reads back; what is hostile is refused by name.
 #include "runtime/program/Failure.h"
-#include "runtime/weights/Safetensors.h"
+#include "runtime/weights/WeightsFile.h"
 #include "tests/runtime/Scratch.h"
 
 #include <gmock/gmock.h>
@@ -82,12 +82,12 @@ TEST(Safetensors, ReadsShards) {
   writeSafetensors(scratch.path("m-2.safetensors"), {{"two", {DType::F32, {1}, bytes(&two)}}}, {});
   std::string index = scratch.write("m.safetensors.index.json",
                                     R"({"weight_map":{"one":"m-1.safetensors","two":"m-2.safetensors"}})");
-  EXPECT_EQ(Safetensors(index).tensors().size(), 2u);
-  EXPECT_EQ(Safetensors(scratch.root()).tensors().size(), 2u);
+  EXPECT_EQ(WeightsFile(index).tensors().size(), 2u);
+  EXPECT_EQ(WeightsFile(scratch.root()).tensors().size(), 2u);
   scratch.write("m.safetensors.index.json", R"({"weight_map":{"one":"m-2.safetensors"}})");
-  EXPECT_THROW(Safetensors{index}, Failure);
+  EXPECT_THROW(WeightsFile{index}, Failure);
   scratch.write("m.safetensors.index.json", R"({"weight_map":{"one":"../x.safetensors"}})");
-  EXPECT_THROW(Safetensors{index}, Failure);
+  EXPECT_THROW(WeightsFile{index}, Failure);
 }
 
 TEST(Safetensors, RefusesHostileHeaders) {

@@ -10,6 +10,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 namespace vcc::runtime {
 namespace {
 
@@ -52,7 +54,7 @@ TEST_F(StartRules, ReadsFromAStage) {
   EXPECT_EQ(start(), "");
   EXPECT_EQ(Weight[3], 4);
   EXPECT_EQ(Result.stages.at("fit"), "x");
-  EXPECT_THAT(Result.file.at("model.bias"), HasSubstr("fit/weights.safetensors"));
+  EXPECT_THAT(Result.file.at("model.bias").file, HasSubstr("fit/weights.safetensors"));
   EXPECT_EQ(start(false), "");
   EXPECT_EQ(Result.file.count("model.bias"), 0u); // trained weights come from a checkpoint
 }
@@ -63,7 +65,7 @@ TEST_F(StartRules, PrefersTheFirstSourceThatExists) {
   float bias = 42;
   writeSafetensors(Scratch.path("weights/bias.safetensors"), {{"model.bias", {DType::F32, {1}, reinterpret_cast<std::byte *>(&bias)}}}, {});
   EXPECT_EQ(start(), "");
-  EXPECT_THAT(Result.file.at("model.bias"), HasSubstr("bias.safetensors"));
+  EXPECT_THAT(Result.file.at("model.bias").file, HasSubstr("bias.safetensors"));
 }
 
 TEST_F(StartRules, NamesMissingTensors) {
@@ -96,9 +98,25 @@ TEST_F(StartRules, FollowsReferencesAndChecksThem) {
   refer(hexOf(hashOf(weight, sizeof weight)));
   EXPECT_EQ(start(), "");
   EXPECT_EQ(Weight[0], 9);
-  EXPECT_THAT(Result.file.at("model.weight"), HasSubstr("older/weights.safetensors"));
+  EXPECT_THAT(Result.file.at("model.weight").file, HasSubstr("older/weights.safetensors"));
   refer("0000000000000000");
   EXPECT_THAT(start(), HasSubstr("is not what"));
+}
+
+TEST_F(StartRules, FollowsReferencesToOtherKeysAndTypes) {
+  uint16_t halves[4] = {0x3c00, 0xc000, 0x0001, 0x7bff};
+  float weight[4] = {1, -2, 0x1p-24f, 65504};
+  auto *bytes = reinterpret_cast<std::byte *>(Values);
+  makeFolders(Scratch.path("out/fit"));
+  writeSafetensors(Scratch.path("theirs.safetensors"), {{"theirs", {DType::F16, {4}, reinterpret_cast<std::byte *>(halves)}}}, {});
+  std::string references = R"({"model.weight":{"file":"../../theirs.safetensors","key":"theirs","hash":")" +
+                           hexOf(hashOf(weight, sizeof weight)) + "\"}}";
+  writeSafetensors(Scratch.path("out/fit/weights.safetensors"),
+                   {{"model.bias", {DType::F32, {1}, bytes}}, {"shift.offset", {DType::F32, {1}, bytes}}},
+                   {{IdentityKey, "x"}, {ReferencesKey, references}});
+  EXPECT_EQ(start(), "");
+  EXPECT_EQ(std::memcmp(Weight, weight, sizeof weight), 0);
+  EXPECT_EQ(Result.file.at("model.weight").key, "theirs");
 }
 
 } // namespace
