@@ -86,7 +86,7 @@ class Prints(Case):
 
     def test_manifest(self):
         manifest = json.loads(programs.succeed(PROGRAM, "--manifest"))
-        self.assertEqual((manifest["recipe"], [stage["name"] for stage in manifest["stages"]]), ("words", ["pretrain", "tune", "borrow"]))
+        self.assertEqual((manifest["recipe"], [stage["name"] for stage in manifest["stages"]]), ("words", ["pretrain", "tune", "borrow", "adopt"]))
         self.assertTrue(manifest["features"])
         self.assertNotIn(str(programs.TOP), json.dumps(manifest))
 
