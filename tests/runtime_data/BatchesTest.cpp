@@ -233,6 +233,28 @@ TEST_F(Batches, microBatchesShareTheStep) {
   EXPECT_EQ(numbers, whole.Numbers);
 }
 
+// A micro-batch is shared by the ranks: those of one rank do not follow each other in the step.
+TEST_F(Batches, ranksTakeTurnsWithinMicroBatches) {
+  auto single = open();
+  Filled whole = fill(*single, 1);
+  Options.world = 2;
+  Stage.accumulate = 2;
+  Stage.batch["main"].rows = 1;
+  std::vector<std::unique_ptr<BatchSource>> ranks;
+  for (Options.rank = 0; Options.rank < 2; ++Options.rank)
+    ranks.push_back(open());
+  std::vector<int32_t> numbers;
+  std::vector<uint8_t> pixels;
+  for (int micro : {0, 1})
+    for (auto &rank : ranks) {
+      Filled part = fill(*rank, 1, micro);
+      numbers.insert(numbers.end(), part.Numbers.begin(), part.Numbers.end());
+      pixels.insert(pixels.end(), part.Pixels.begin(), part.Pixels.end());
+    }
+  EXPECT_EQ(numbers, whole.Numbers);
+  EXPECT_EQ(pixels, whole.Pixels);
+}
+
 TEST_F(Batches, badSamplesAreReplacedTheSameWayEverywhere) {
   auto good = order(3);
   Files.write("clips/c5.mp4", "");

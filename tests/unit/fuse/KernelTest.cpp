@@ -220,6 +220,23 @@ TEST(Kernel, KeepsOldStates) {
                "tg.state @w weight trainable : tensor<4x4xf32>\ntg.state @row weight trainable in(@w, 4) : tensor<4xf32>");
 }
 
+// A state is read again after a write whose value comes late: its kernel waits for the second product.
+TEST(Kernel, ReadsNewStates) {
+  checkMeaning(R"(
+    %x = tg.input "x" : tensor<4x4xf32>
+    %u = tg.input "u" : tensor<4x4xf32>
+    %a = tg.dot_general %x, %u {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+    %n = tg.neg %a : tensor<4x4xf32>
+    tg.write @w, %n : tensor<4x4xf32>
+    %v = tg.read @w : tensor<4x4xf32>
+    %b = tg.dot_general %u, %x {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+    %m = tg.mul %n, %b : tensor<4x4xf32>
+    tg.output "m", %m : tensor<4x4xf32>
+    %z = tg.add %v, %x : tensor<4x4xf32>
+    tg.output "z", %z : tensor<4x4xf32>)",
+               "tg.state @w weight trainable : tensor<4x4xf32>");
+}
+
 // Maxima over the first and the middle axis, of whole numbers too.
 TEST(Kernel, ReducesAnyAxis) {
   checkMeaning(R"(
