@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiler's cost grows linearly with the depth of the model, in every pass: operations, patterns tried, and instructions
+that the processor runs, function by function."""
+import re
+import tempfile
+import unittest
+
+import growth
+import machine_code
+import plans
+
+# Every buffer that is kept for the backward lives beside all others that are, so that packing them tightly looks at pairs.
+PAIRS = "vcc::schedule::packArena("
+# The allocator's own upkeep depends on what lies where.
+ALLOCATOR = ("malloc", "free", "_int_", "unlink_chunk", "realloc", "calloc", "operator ")
+
+
+class Counts(unittest.TestCase):
+    """Operations before and after each pass, and patterns tried in it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.tables = [growth.timed(plans.RECIPES / "layers.vcs", "--emit=kernels", "-o", "/dev/null", "--cpu", "x86-64-v3", "-D", f"layers={layers}")
+                      for layers in growth.DEPTHS]
+
+    def test_every_pass_is_there(self):
+        levels = [name for level, name, _, column in self.tables[0] if level == name and column == "seconds"]
+        self.assertEqual(levels, ["read, resolve, emit", "elaborate", "simplify", "differentiate", "fuse", "schedule", "lower kernels", "total"])
+        passes = {(level, name) for level, name, _, _ in self.tables[0] if level != name}
+        self.assertLessEqual({("simplify", "canonicalize"), ("differentiate", "tg-differentiate"), ("fuse", "tg-split-composites"), ("fuse", "tg-outline-kernels"),
+                              ("fuse", "cse"), ("schedule", "exec-schedule")}, passes)
+        self.assertEqual({frozenset(table) for table in self.tables}, {frozenset(self.tables[0])})
+
+    def test_operations_and_patterns(self):
+        table = {" ".join(map(str, key)): value for key, value in growth.joined(self.tables).items() if key[3] in ("before", "after", "tried")}
+        self.assertGreater(len(table), 30)
+        self.assertEqual(growth.faults(table), [])
+        # They do grow: 4 times the layers are nearly 4 times the operations.
+        few, _, many = table["fuse tg-split-composites 1 before"]
+        self.assertGreater(many, 3 * few)
+        # Kernels do not.
+        few, _, many = table["lower kernels lower kernels 1 after"]
+        self.assertLess(many, 1.1 * few)
+
+    def test_memory(self):
+        few, _, many = (table["total", "total", 1, "peak"] for table in self.tables)
+        self.assertGreater(few, 30)
+        self.assertLess(many, 4 * few)
+
+
+class Instructions(unittest.TestCase):
+    """Instructions from the recipe's text to its plan, counted by callgrind. (The number of kernels, and with it what they cost, does
+    not grow.)"""
+
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.TemporaryDirectory() as folder:
+            runs = [growth.profiled(f"{folder}/{depth}", plans.RECIPES / "depth.vcs", "--emit=plan", "-o", "/dev/null", "-D", f"depth={depth}")
+                    for depth in growth.DEPTHS]
+            messages = [run.communicate(timeout=900)[1] for run in runs]
+            assert not any(run.returncode for run in runs), messages
+            cls.profiles = [growth.Profile(f"{folder}/{depth}") for depth in growth.DEPTHS]
+        cls.totals = [profile.total for profile in cls.profiles]
+        # A part of what 12 layers cost: how long a search in a hash table takes depends on how full it is.
+        cls.slack = 0.003 * (cls.totals[1] - cls.totals[0])
+
+    def test_all(self):
+        self.assertGreater(self.totals[0], 1e8)
+        self.assertFalse(growth.too_much(self.totals), self.totals)
+
+    def test_no_function_is_quadratic(self):
+        table = growth.joined([profile.own for profile in self.profiles])
+        self.assertGreater(len(table), 5000)
+        found = [row for row in growth.faults(table, self.slack) if not row.startswith(ALLOCATOR) and PAIRS not in row]
+        self.assertEqual(found, [])
+
+    def test_pairs_of_buffers_stay_cheap(self):
+        pairs = sum(cost for name, cost in self.profiles[2].own.items() if PAIRS in name)
+        self.assertGreater(pairs, 0)
+        self.assertLess(pairs, self.totals[2] / 50)
+
+    def test_passes(self):
+        """With what they call but the packing, each of the project's passes."""
+        passes = growth.joined([profile.inclusive for profile in self.profiles])
+        table = {name: counts for name, counts in passes.items() if "::runOnOperation()" in name}
+        [schedule] = [name for name in table if "ScheduleStage" in name]
+        table[schedule] = tuple(count - sum(cost for name, cost in profile.own.items() if PAIRS in name)
+                                for count, profile in zip(table[schedule], self.profiles))
+        self.assertGreater(len(table), 7)
+        self.assertEqual(growth.faults(table, self.slack), [])
+
+    def test_operations_made(self):
+        made = growth.joined([profile.calls for profile in self.profiles])
+        table = {name: counts for name, counts in made.items() if name.startswith(("mlir::Operation::create(", "mlir::Operation::destroy()", "mlir::Operation::erase()"))}
+        self.assertGreaterEqual(len(table), 2)
+        self.assertEqual(growth.faults(table, 200), [])
+
+
+class Kernels(unittest.TestCase):
+    """Kernels do not multiply with stages of the same parts, nor with batches of other rows, frames and lengths."""
+
+    def kernels(self, shapes):
+        """Of a program with one stage `connect` for each (rows, frames, tokens), as names, which are hashes of what they do."""
+        text = (plans.RECIPES / "layers.vcs").read_text()
+        head = text[:text.index('stage "language"')]
+        stage = text[text.index('stage 2 "connect"'):text.index('stage 3 "instruct"')]
+        for old in ("clips: rows", "frames: frames", "max_tokens: tokens"):
+            self.assertEqual(stage.count(old), 1)
+        with tempfile.NamedTemporaryFile("w", suffix=".vcs") as file:
+            file.write(head)
+            for number, (rows, frames, tokens) in enumerate(shapes, 1):
+                file.write(stage.replace('stage 2 "connect"', f'stage {number} "connect{number}"').replace("clips: rows", f"clips: {rows}")
+                           .replace("frames: frames", f"frames: {frames}").replace("max_tokens: tokens", f"max_tokens: {tokens}"))
+            file.flush()
+            return set(machine_code.declared(plans.emit(file.name, "kernels", "-D", "layers=3")))
+
+    def test_stages(self):
+        one = self.kernels([(4, 4, 24)])
+        self.assertGreater(len(one), 30)
+        self.assertEqual(one, self.kernels([(4, 4, 24)] * 4))
+
+    def test_batch_shapes(self):
+        """What depends on a shape: attention's row kernels, which know how long their rows are (two, and a third backward, for
+        each length); sums, of which those over more than 8192 elements take two launches; the table of positions, made from as many
+        parts as there are frames."""
+        one = self.kernels([(4, 4, 24)])
+        attention = lambda names: {name for name in names if name.startswith("attention_")}
+        others = lambda names: names - attention(names)
+        self.assertEqual(others(one), others(self.kernels([(4, 4, tokens) for tokens in (24, 17, 32, 40, 48, 64)])))
+        rows = self.kernels([(rows, 4, 24) for rows in (4, 2, 3, 5, 6, 8)])
+        self.assertEqual(attention(one), attention(rows))
+        self.assertLessEqual(len(others(rows) ^ others(one)), 3)
+        six = self.kernels([(4, 4, 24), (3, 4, 40), (8, 8, 24), (5, 8, 32), (6, 4, 17), (2, 8, 64)])
+        self.assertLessEqual(others(one), six)
+        self.assertLessEqual(len(others(six) - others(one)), 3 + 3)
+        lengths = {re.search(r"_(\d+)$", name)[1] for name in attention(six) - attention(one)}
+        self.assertLessEqual(len(attention(six) - attention(one)), 3 * len(lengths))
+        self.assertLessEqual(len(lengths), 2 * 5)
+
+
+class FullSize(unittest.TestCase):
+    """The second stage of VideoChat2 at its real size, 7.1 billion weights, from the recipe's text to a linked program."""
+
+    def test_connect(self):
+        with tempfile.TemporaryDirectory() as folder:
+            table = growth.timed(plans.RECIPES / "connect_sizes.vcs", "-D", 'size="7b"', "--cpu", "x86-64-v3", "-o", f"{folder}/train.bin")
+            listing = plans.run(f"{folder}/train.bin")
+            kernels = {function.name for function in machine_code.functions(f"{folder}/train.bin")}
+        self.assertIn("trains  vision 290,479,104, bridge 101,672,448, project 3,149,824 (395,301,376)", listing)
+        self.assertIn("frozen  lm 6,738,415,616", listing)
+        # 23 blocks, 12 layers of two feed-forward parts, 32 blocks: 16,174 operations with their gradients when this was written.
+        operations = {key: value for key, value in table.items() if key[3] in ("before", "after") and key[0] not in ("lower kernels", "compile kernels")}
+        self.assertGreater(table["differentiate", "differentiate", 1, "after"], 10000)
+        self.assertLess(max(operations.values()), 30000, operations)
+        self.assertLess(table["total", "total", 1, "tried"], 60000)
+        # As many kernels as one layer of each kind needs, and 320 MB then.
+        self.assertGreater(len(kernels), 40)
+        self.assertLess(len(kernels), 120)
+        self.assertLess(table["lower kernels", "lower kernels", 1, "after"], 100000)
+        self.assertLess(table["total", "total", 1, "peak"], 2000)
+
+
+class Control(unittest.TestCase):
+    """The measure tells a quadratic from a line."""
+
+    def test_line_and_square(self):
+        at = lambda formula: tuple(formula(depth) for depth in growth.DEPTHS)
+        self.assertFalse(growth.too_much(at(lambda n: 1000 + 7 * n)))
+        self.assertFalse(growth.too_much(at(lambda n: 10 ** 9)))
+        self.assertTrue(growth.too_much(at(lambda n: 1000000 + 7 * n + n * n)))
+        self.assertEqual(growth.faults({"line": at(lambda n: 3 * n), "square": at(lambda n: n * n)}), ["square: 144 576 2,304"])
+        self.assertEqual(growth.faults({"square": at(lambda n: n * n)}, slack=1e4), [])
+
+    def test_table(self):
+        text = ("  seconds   peak MB    before     after     tried  (operations before and after, patterns tried)\n"
+                "    0.568      92.4         -      3619         -  read, resolve, emit\n"
+                "    0.141     108.7      8311      6188      3660  simplify\n"
+                "    0.029     108.7      8311      6811      3660    canonicalize\n"
+                "    1.540     110.8         -         -     18746  total\n")
+        table = growth.read_times(text)
+        self.assertEqual(table["simplify", "canonicalize", 1, "after"], 6811)
+        self.assertNotIn(("read, resolve, emit", "read, resolve, emit", 1, "before"), table)
+
+
+if __name__ == "__main__":
+    unittest.main()
