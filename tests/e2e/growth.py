@@ -32,7 +32,7 @@ def joined(tables):
 
 def timed(*arguments):
     """The table that `--time` prints: {(level, pass, which of its name, column): number}."""
-    finished = subprocess.run([str(word) for word in (plans.VCC, "compile", *arguments, "--time")], capture_output=True, text=True)
+    finished = subprocess.run([str(word) for word in (plans.VCC, "compile", *arguments, "--time")], capture_output=True, text=True, timeout=600)
     if finished.returncode:
         raise AssertionError(finished.stderr)
     return read_times(finished.stderr)
