@@ -17,7 +17,12 @@ struct OperationCall {
   llvm::StringMap<Value> arguments;
   std::vector<Value> positional; // of max and min over several numbers
 
-  Value at(StringRef argument) const { return arguments.lookup(argument); }
+  /// Lives as long as the call does: what is asked of it may be a place inside it.
+  const Value &at(StringRef argument) const {
+    static const Value absent;
+    auto found = arguments.find(argument);
+    return found == arguments.end() ? absent : found->second;
+  }
   FailureOr<Tensor> tensor(StringRef argument, mlir::Type numbers = {}) const;
   FailureOr<int64_t> integer(StringRef argument) const;
   FailureOr<double> number(StringRef argument) const;
