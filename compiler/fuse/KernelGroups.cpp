@@ -117,7 +117,7 @@ void KernelGroups::placeMember(Operation *op) {
   int level = -1;
   for (Value base : bases)
     level = std::max(level, levelOf(base));
-  if (joinGroupsOf(op, bases, level) || joinSibling(op, level + 1))
+  if (joinGroupsOf(op, bases, level) || joinWaiting(op, bases, level) || joinSibling(op, level + 1))
     return;
   Group group;
   group.level = level + 1;
@@ -165,6 +165,77 @@ bool KernelGroups::joinGroupsOf(Operation *op, ArrayRef<Value> bases, int level)
   home[op] = id;
   assign(id, std::move(*fitted));
   return true;
+}
+
+/// The levels of a group that is computed only at `level`, and of what has to follow it then; nothing when that is much,
+/// or reads or writes a state.
+std::optional<KernelGroups::Levels> KernelGroups::levelsAfter(int id, int level) const {
+  constexpr size_t Most = 16;
+  Levels then;
+  then.groups[id] = level;
+  struct Known {
+    Operation *op;
+    int group, level; // where it is made, -1 for operations of their own, and when
+  };
+  SmallVector<Known> open;
+  auto openGroup = [&](int group, int known) {
+    for (auto [member, role] : all[group].members)
+      open.push_back({member, group, known});
+  };
+  openGroup(id, level);
+  while (!open.empty()) {
+    auto [maker, from, known] = open.pop_back_val();
+    for (Operation *user : maker->getUsers()) {
+      int group = homeOf(user);
+      if (isViewOp(user)) {
+        open.push_back({user, from, known});
+      } else if (group >= 0 && group != from) {
+        auto [at, isNew] = then.groups.try_emplace(group, all[group].level);
+        if (at->second <= known)
+          openGroup(group, at->second = known + 1);
+      } else if (auto own = levels.find(user); own != levels.end()) {
+        if (touched.count(user))
+          return std::nullopt;
+        auto [at, isNew] = then.own.try_emplace(user, own->second);
+        if (at->second <= known)
+          open.push_back({user, -1, at->second = known + 1});
+      }
+    }
+    if (then.groups.size() + then.own.size() > Most)
+      return std::nullopt;
+  }
+  return then;
+}
+
+/// Joins a group of the operands that waits for what else is read: an update of weights reads moments, which a kernel of
+/// the same size makes, and a few numbers, which another makes meanwhile.
+bool KernelGroups::joinWaiting(Operation *op, ArrayRef<Value> bases, int level) {
+  int64_t count = countOf(isa<tg::ReduceOp>(op) ? op->getOperand(0) : op->getResult(0));
+  for (Value base : bases) {
+    int id = levelOf(base) == level && base.getDefiningOp() ? homeOf(base.getDefiningOp()) : -1;
+    if (id < 0 || all[id].count != count)
+      continue;
+    std::optional<Levels> then = levelsAfter(id, level + 1);
+    if (!then)
+      continue;
+    Group waiting = all[id];
+    waiting.level = level + 1;
+    auto levelThen = [&](Value value) {
+      Operation *maker = value.getDefiningOp();
+      return maker && homeOf(maker) == id ? level + 1 : levelOf(value);
+    };
+    std::optional<Group> fitted = withMember(waiting, op, levelThen);
+    if (!fitted)
+      continue;
+    for (auto [group, at] : then->groups)
+      all[group].level = at;
+    for (auto [own, at] : then->own)
+      levels[own] = at;
+    home[op] = id;
+    assign(id, std::move(*fitted));
+    return true;
+  }
+  return false;
 }
 
 /// The value, and what library operations make at the same time: the other results of its maker, the other products of

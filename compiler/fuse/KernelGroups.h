@@ -99,6 +99,12 @@ private:
   void placeMember(mlir::Operation *op);
   bool joinGroupsOf(mlir::Operation *op, llvm::ArrayRef<mlir::Value> bases, int level);
   bool joinSibling(mlir::Operation *op, int level);
+  bool joinWaiting(mlir::Operation *op, llvm::ArrayRef<mlir::Value> bases, int level);
+  struct Levels {
+    llvm::SmallMapVector<int, int, 8> groups;
+    llvm::SmallMapVector<mlir::Operation *, int, 8> own;
+  };
+  std::optional<Levels> levelsAfter(int id, int level) const;
   llvm::SmallVector<mlir::Value> madeWith(mlir::Value value) const;
   void assign(int id, Group group);
   void findTouched();

@@ -185,3 +185,35 @@ module @given_back {
     return
   }
 }
+
+// -----
+
+// The moments' kernel waits for the rate, which another kernel makes meanwhile, so that the weights' part joins it; what reads
+// its sum waits too.
+// CHECK-LABEL: module @update
+// CHECK: func.func @f
+// CHECK-COUNT-3: tg.launch
+// CHECK-NOT: tg.launch
+module @update {
+  tg.state @w weight : tensor<96xf32>
+  tg.state @m moment : tensor<96xf32>
+  tg.state @g gradient : tensor<96xf32>
+  func.func @f() {
+    %step = tg.input "step.index" : tensor<f32>
+    %rate = tg.exp %step : tensor<f32>
+    %g = tg.read @g : tensor<96xf32>
+    %m = tg.read @m : tensor<96xf32>
+    %w = tg.read @w : tensor<96xf32>
+    %squares = tg.mul %g, %g : tensor<96xf32>
+    %norm = tg.reduce %squares {axes = array<i64: 0>, kind = #tg.reduce_kind<sum>} : (tensor<96xf32>) -> tensor<f32>
+    %root = tg.sqrt %norm : tensor<f32>
+    tg.output "norm", %root : tensor<f32>
+    %moment = tg.add %m, %g : tensor<96xf32>
+    %rates = tg.broadcast %rate {axes = array<i64>} : (tensor<f32>) -> tensor<96xf32>
+    %move = tg.mul %moment, %rates : tensor<96xf32>
+    %new = tg.sub %w, %move : tensor<96xf32>
+    tg.write @m, %moment : tensor<96xf32>
+    tg.write @w, %new : tensor<96xf32>
+    return
+  }
+}
