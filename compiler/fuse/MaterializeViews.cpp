@@ -30,16 +30,8 @@ public:
 
 private:
   void visit(Operation *op) {
-    if (auto barrier = dyn_cast<tg::BarrierOp>(op); barrier && barrier.getInputs().size() != 1) {
-      // It stands for its operands in memory: what kernels make on the spot needs no standing for.
-      for (auto [operand, result] : llvm::zip(op->getOpOperands(), op->getResults())) {
-        if (isSource(resolveView(operand.get()).base))
-          result.replaceAllUsesWith(operand.get());
-        else
-          wholeOperand(operand);
-      }
-      return;
-    }
+    if (auto barrier = dyn_cast<tg::BarrierOp>(op); barrier && barrier.getInputs().size() != 1)
+      return visitBorder(barrier);
     if (auto copy = dyn_cast<tg::BarrierOp>(op))
       return shareCopy(copy);
     if (isViewOp(op))
@@ -61,6 +53,34 @@ private:
       if (isSource(ids.base))
         op->getOpOperand(1).set(copyOf(op->getOperand(1)));
     }
+  }
+
+  /// A border stands for its operands in memory: what kernels make on the spot needs no standing for.
+  void visitBorder(tg::BarrierOp border) {
+    SmallVector<Value> kept, results;
+    for (auto [operand, result] : llvm::zip(border.getInputs(), border.getOutputs())) {
+      if (isSource(resolveView(operand).base)) {
+        result.replaceAllUsesWith(operand);
+        continue;
+      }
+      kept.push_back(operand);
+      results.push_back(result);
+    }
+    if (kept.size() < border.getInputs().size()) {
+      if (kept.empty())
+        return border.erase();
+      if (kept.size() == 1)
+        kept.push_back(kept[0]); // of one operand it would be a copy
+      OpBuilder builder(border);
+      auto smaller = builder.create<tg::BarrierOp>(border.getLoc(), TypeRange(ValueRange(kept)), kept);
+      smaller->setAttrs(border->getAttrs());
+      for (auto [old, made] : llvm::zip(results, smaller.getOutputs()))
+        old.replaceAllUsesWith(made);
+      border.erase();
+      border = smaller;
+    }
+    for (OpOperand &operand : border->getOpOperands())
+      wholeOperand(operand);
   }
 
   /// Copies of the same elements of one tensor are one copy: the forward's and the backward's of a slice, say.

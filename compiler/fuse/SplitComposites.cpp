@@ -228,7 +228,7 @@ struct FlattenConcat : OpRewritePattern<tg::ConcatOp> {
     }
     if (parts.size() == op.getInputs().size())
       return failure();
-    rewriter.modifyOpInPlace(op, [&] { op.getInputsMutable().assign(parts); });
+    rewriter.replaceOpWithNewOp<tg::ConcatOp>(op, op.getType(), parts, op.getAxis());
     return success();
   }
 };

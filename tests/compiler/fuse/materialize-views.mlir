@@ -83,3 +83,22 @@ func.func @copies() {
   tg.output "c", %cw : tensor<4x3xf32>
   return
 }
+
+// A border keeps what lies in memory; what is made on the spot leaves it, and a border of nothing is none.
+// CHECK-LABEL: func.func @borders
+func.func @borders() {
+  %rng = tg.input "rng" : tensor<4xi32>
+  %x = tg.input "x" : tensor<1x5xf32>
+  %draw = tg.random_uniform %rng {site = #tg.site<"drop">} : (tensor<4xi32>) -> tensor<1x5xf32>
+  %flat = tg.reshape %draw : (tensor<1x5xf32>) -> tensor<5xf32>
+  // CHECK: %[[X:.*]] = tg.input "x"
+  // CHECK-COUNT-1: tg.barrier %[[X]], %[[X]]
+  // CHECK-NOT: tg.barrier {{.*}},
+  %some:2 = tg.barrier %x, %draw : tensor<1x5xf32>, tensor<1x5xf32>
+  %none:2 = tg.barrier %draw, %flat : tensor<1x5xf32>, tensor<5xf32>
+  %sum = tg.add %some#0, %some#1 : tensor<1x5xf32>
+  // CHECK: tg.output "sum"
+  tg.output "sum", %sum : tensor<1x5xf32>
+  tg.output "draw", %none#1 : tensor<5xf32>
+  return
+}
