@@ -171,7 +171,7 @@ void GraphMaker::whole() {
 }
 
 void GraphMaker::truth() {
-  if (oneIn(2)) {
+  if (!oneIn(3)) {
     Value x = takeTruth();
     if (oneIn(3))
       return offer(same<tg::NotOp>(x));

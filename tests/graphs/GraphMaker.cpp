@@ -134,7 +134,8 @@ bool GraphMaker::step() {
   static constexpr Step table[] = {
       &GraphMaker::unary,     &GraphMaker::unary,       &GraphMaker::unary,        &GraphMaker::binary,
       &GraphMaker::binary,    &GraphMaker::binary,      &GraphMaker::power,        &GraphMaker::whole,
-      &GraphMaker::truth,     &GraphMaker::select,      &GraphMaker::convert,      &GraphMaker::reduce,
+      &GraphMaker::truth,     &GraphMaker::truth,       &GraphMaker::select,       &GraphMaker::convert,
+      &GraphMaker::truth,     &GraphMaker::truth,       &GraphMaker::concat,       &GraphMaker::reduce,
       &GraphMaker::reduce,    &GraphMaker::broadcast,   &GraphMaker::broadcast,    &GraphMaker::reshape,
       &GraphMaker::reshape,   &GraphMaker::transpose,   &GraphMaker::transpose,    &GraphMaker::slice,
       &GraphMaker::concat,    &GraphMaker::pad,         &GraphMaker::halves,       &GraphMaker::gather,

@@ -104,6 +104,13 @@ void GraphMaker::concat() {
       shape[axis] = size();
     refuse(tg::elementCount(shape) > MostElements);
     parts.push_back(oneIn(5) ? x : takeLike(RankedTensorType::get(shape, type.getElementType())));
+    if (oneIn(4)) { // a concatenation of concatenations
+      Sizes twice(shapeOf(parts.back()));
+      twice[axis] *= 2;
+      refuse(tg::elementCount(twice) > MostElements);
+      SmallVector<Value> pair{parts.back(), takeLike(parts.back().getType())};
+      parts.back() = make<tg::ConcatOp>(RankedTensorType::get(twice, type.getElementType()), pair, axis);
+    }
     total += shapeOf(parts.back())[axis];
   }
   Sizes shape(type.getShape());

@@ -4,6 +4,7 @@
 //   VCC_SEED=n    the first graph's number (else drawn and printed); graph i has the number n + i
 //   VCC_GRAPHS=n  how many (2000); VCC_NATIVE=0 leaves out machine code; VCC_TABLE=1 prints what was counted
 //   VCC_GRAPH=f   checks the one graph of a file instead, as a failure prints it
+//   VCC_PRINT=1   prints every graph before it is checked: for one that ends the process
 #include "tests/graphs/Check.h"
 #include "tests/graphs/Shrink.h"
 
@@ -30,7 +31,14 @@ constexpr uint64_t BatchSize = 250;
 
 uint64_t setting(const char *name, uint64_t otherwise) {
   const char *given = std::getenv(name);
-  return given ? std::strtoull(given, nullptr, 10) : otherwise;
+  if (!given)
+    return otherwise;
+  uint64_t number = 0;
+  if (llvm::StringRef(given).getAsInteger(10, number)) {
+    std::fprintf(stderr, "%s must be a whole number from 0 but is `%s`\n", name, given);
+    std::exit(2);
+  }
+  return number;
 }
 
 thread_local uint64_t current = 0;
@@ -38,7 +46,7 @@ thread_local uint64_t current = 0;
 /// A graph that ends the process is named on the way out.
 void nameCurrent(int signal) {
   char text[128];
-  int size = std::snprintf(text, sizeof text, "signal %d in a random graph: VCC_SEED=%llu VCC_GRAPHS=1\n", signal,
+  int size = std::snprintf(text, sizeof text, "signal %d in a random graph: VCC_SEED=%llu VCC_GRAPHS=1 VCC_PRINT=1\n", signal,
                            static_cast<unsigned long long>(current));
   (void)!write(2, text, static_cast<size_t>(size));
   std::signal(signal, SIG_DFL);
@@ -86,6 +94,8 @@ void work(Session &run) {
     for (uint64_t i = first; i < std::min(first + BatchSize, run.count); ++i) {
       current = run.seed + i;
       Graph graph = makeGraph(current, checker.context());
+      if (setting("VCC_PRINT", 0))
+        std::printf("%s\n", printGraph(graph).c_str()), std::fflush(stdout);
       Prepared prepared;
       prepared.number = current;
       if (auto fault = checker.checkPasses(graph, prepared)) {
@@ -148,6 +158,7 @@ TEST(Graphs, MeanTheSameAtEveryLevel) {
               static_cast<unsigned long long>(run.counts.of("graphs")), static_cast<unsigned long long>(run.counts.of("graphs left out")));
   if (run.count < DefaultGraphs)
     return;
+  EXPECT_GE(run.counts.of("graphs"), run.count - run.count / 100) << "too many graphs were left out";
   for (const std::string &name : names)
     EXPECT_GE(run.counts.of(name), LeastCount) << name << " occurred too rarely";
 }
