@@ -13,7 +13,7 @@ llvm = "/usr/lib/llvm-19/bin"
 config.name = "vcc"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".vcs", ".test"]
-config.excludes = ["Inputs", "run", "parity", "e2e", "bare"]
+config.excludes = ["Inputs", "run", "parity", "e2e", "bare", "bench", "mutants", "san"]
 config.test_source_root = os.path.join(top, "tests")
 config.test_exec_root = os.path.join(build, "tests", "lit")
 

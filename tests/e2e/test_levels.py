@@ -243,7 +243,7 @@ class Frozen(unittest.TestCase):
         self.assertEqual(backward(self.plans["align"]), [])
         self.assertGreater(len(backward(self.plans["connect"])), 30)
 
-    def test_freezing_keeps_less(self):
+    def test_freezing_saves_the_products_of_gradients(self):
         """The same stage with the language model trained has the products of its weights' gradients, and keeps no less: what
         those read of norms and activations is computed again, not kept."""
         text = plans.TINY.read_text()

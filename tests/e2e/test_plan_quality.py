@@ -134,6 +134,23 @@ class Deep(unittest.TestCase):
     def test_llama(self):
         self.llama("llama")
 
+    def test_whole_llama_step(self):
+        """What belongs to no layer counts too: embedding and last norm read and write a row, and five backwards (9 d); the loss
+        reads the logits and writes their gradient (2 V) per token. The update reads weight, gradient and two moments and writes
+        three of them, after clipping has read the gradients for their norm: 32 bytes per weight."""
+        plan = plans.plans(self.text)["llama"]
+        step, update = traffic.Traffic(plan), traffic.Traffic(plan, "update")
+        tokens = rows_of(step, "lm.model.layers[0].mlp.up_proj.weight")
+        vocabulary = traffic.plan_elements(plan, "lm.lm_head.weight") // self.D
+        moved = WORD * sum(step.moved(launch) for launch in step.launches if step.generated(launch))
+        least = WORD * tokens * (self.DEPTH * llama_moves(self.D, self.D, self.F) + 9 * self.D + 2 * vocabulary)
+        self.assertGreater(moved, least / 2)
+        self.assertLessEqual(moved, 1.5 * least)
+        weights = sum(traffic.plan_elements(plan, name) for name in plan.buffers if re.fullmatch(r"group\d+:weight", name))
+        moved = WORD * sum(update.moved(launch) for launch in update.launches if update.generated(launch))
+        self.assertGreater(weights, 30_000_000)
+        self.assertLessEqual(moved, 1.05 * 32 * weights)
+
     def test_frozen_llama(self):
         self.llama("frozen")
 
@@ -146,7 +163,7 @@ class Deep(unittest.TestCase):
         tokens = rows_of(self.stages["vit"], "vision.blocks[0].mlp.fc1.weight")
         work = self.least("vit", vit_keeps(self.D), vit_moves(self.D), "vision", tokens)
         for layer, (launches, _) in work.items():
-            self.assertLessEqual(launches, 12, layer)
+            self.assertLessEqual(launches, 11, layer)
 
     def test_qformer(self):
         """Self-attention: a norm each way and the sums of its biases (3); cross-attention: a norm each way and the sums of the
