@@ -235,8 +235,12 @@ void StageRun::startProfile() {
 
 void StageRun::tellProfile() {
   Log.note(report::textOf(Profile->profile()));
-  Profile->writeTrace(ProfilePath, Context.manifest.recipe);
-  Log.note(fmt::format("a trace for Perfetto or Chrome: {}", ProfilePath));
+  try {
+    Profile->writeTrace(ProfilePath, Context.manifest.recipe);
+    Log.note(fmt::format("a trace for Perfetto or Chrome: {}", ProfilePath));
+  } catch (const Failure &failure) { // a full disk is no reason to stop training
+    Log.note(fmt::format("warning: no trace was written: {}", failure.what()));
+  }
 }
 
 bool StageRun::loop() {

@@ -7,6 +7,7 @@
 #include "runtime/device/cpu/Threads.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <limits>
@@ -77,7 +78,7 @@ double memoryRate(int threads) {
       std::memcpy(to + begin, from + begin, size_t(end - begin));
     });
   });
-  volatile uint64_t sink = 0;
+  std::atomic<uint64_t> sink = 0; // what is read has to be used
   double read = bestOf(0.15, [&] {
     onThreads(threads, [&](int thread, int count) {
       auto [begin, end] = shareOf(2 * StreamBytes, thread, count, 4096);
@@ -85,7 +86,7 @@ double memoryRate(int threads) {
       uint64_t sum = 0;
       for (int64_t i = 0, n = (end - begin) / 8; i < n; ++i)
         sum += words[i];
-      sink = sum;
+      sink.store(sum, std::memory_order_relaxed);
     });
   });
   return 2.0 * double(StreamBytes) / std::min(copy, read);
