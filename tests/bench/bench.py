@@ -53,7 +53,7 @@ def tuned(folder):
 
 def losses_agree(ours, theirs):
     """The largest difference of a step's losses, relative to the twin's."""
-    return max(abs(a - b) / max(1.0, abs(b)) for a, b in zip(ours, theirs, strict=True))
+    return max(abs(a - b) / abs(b) for a, b in zip(ours, theirs, strict=True))
 
 
 class Measured:
