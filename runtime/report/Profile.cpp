@@ -33,6 +33,8 @@ std::string mergedPath(const std::string &path) {
 namespace {
 
 constexpr double ShownShare = 0.01;
+/// A step whose launches reach less of their mean than this at their fastest was not alone.
+constexpr double Disturbed = 0.7;
 constexpr size_t ShownKernels = 24, MostText = 56;
 
 class Table {
@@ -66,8 +68,15 @@ private:
                         P.firstStep, P.firstStep + P.steps - 1, P.warm, P.threads, P.threads == 1 ? "" : "s", perStep(P.seconds));
     Text += fmt::format("measured just before: matrix products {:.1f} GFLOP/s, memory {:.1f} GB/s, starting the threads {:.1f} us\n",
                         P.flopRate / 1e9, P.byteRate / 1e9, P.forkSeconds * 1e6);
-    Text += "time: a step's mean; least: each launch at its fastest, which other processes disturbed least\n";
-    Text += "floor: what the work takes at those rates, as a share of the least; above 100 % where data comes from a cache\n";
+    Text += "ms: a step's mean; least: each launch at its fastest, which other processes disturbed least; rates, floor and order go by it\n";
+    Text += "floor: what the work takes at the rates measured, as a share of the least; above 100 % where data comes from a cache\n";
+    Work all;
+    for (const auto &[name, work] : P.phases)
+      if (work.launches)
+        all.add(work);
+    if (all.least < Disturbed * all.seconds)
+      Text += fmt::format("launches took {:.1f} times their least in the mean: other processes ran, read the least and doubt the rates measured\n",
+                          all.seconds / all.least);
   }
 
   void columns(const char *what) {
@@ -81,9 +90,9 @@ private:
     Text += fmt::format("{:<{}} ", shortened(name, about), MostText);
     Text += work.launches ? fmt::format("{:>8.4g} ", double(work.launches) / steps) : fmt::format("{:>8} ", "");
     Text += fmt::format("{:>9.3f} {:>6.1f}%", perStep(work.seconds), share(work.seconds));
-    if (work.launches && work.seconds > 0)
-      Text += fmt::format(" {:>9.3f} {:>9.3f} {:>8.1f} {:>9.2f} {:>7.1f} {:>6.1f}%", perStep(work.least), work.flops / steps / 1e9, work.flops / work.seconds / 1e9,
-                          work.bytes / steps / 1e6, work.bytes / work.seconds / 1e9, work.least > 0 ? 100 * work.floor / work.least : 0);
+    if (double fastest = work.least > 0 ? work.least : work.seconds; work.launches && fastest > 0)
+      Text += fmt::format(" {:>9.3f} {:>9.3f} {:>8.1f} {:>9.2f} {:>7.1f} {:>6.1f}%", perStep(work.least), work.flops / steps / 1e9, work.flops / fastest / 1e9,
+                          work.bytes / steps / 1e6, work.bytes / fastest / 1e9, 100 * work.floor / fastest);
     Text += "\n";
   }
 
@@ -115,11 +124,13 @@ private:
       }
     }
     columns("path (with what lies below it)");
-    show(root, "", 0);
+    show(root, "");
   }
 
-  void show(const Node &node, const std::string &indent, int depth) {
+  void show(const Node &node, const std::string &indent) {
     std::vector<std::pair<std::string, const Node *>> order;
+    Work rest;
+    int hidden = 0;
     for (const auto &[name, below] : node.below) {
       std::string path = name;
       const Node *shown = &below;
@@ -127,21 +138,27 @@ private:
         path += "." + shown->below.begin()->first;
         shown = &shown->below.begin()->second;
       }
-      if (shown->work.seconds >= ShownShare * P.seconds)
+      if (shown->work.seconds >= ShownShare * P.seconds) {
         order.emplace_back(path, shown);
+      } else {
+        rest.add(shown->work);
+        ++hidden;
+      }
     }
     std::stable_sort(order.begin(), order.end(),
-                     [](const auto &a, const auto &b) { return a.second->work.seconds > b.second->work.seconds; });
+                     [](const auto &a, const auto &b) { return a.second->work.least > b.second->work.least; });
     for (const auto &[path, shown] : order) {
       row(indent + path, shown->work);
-      show(*shown, indent + "  ", depth + 1);
+      show(*shown, indent + "  ");
     }
+    if (hidden)
+      row(fmt::format("{}{} other{}", indent, hidden, hidden == 1 ? "" : "s"), rest);
   }
 
   void kernels() {
     columns("kernel (and where most of its time is)");
     std::vector<std::pair<std::string, Work>> order(P.kernels.begin(), P.kernels.end());
-    std::stable_sort(order.begin(), order.end(), [](const auto &a, const auto &b) { return a.second.seconds > b.second.seconds; });
+    std::stable_sort(order.begin(), order.end(), [](const auto &a, const auto &b) { return a.second.least > b.second.least; });
     Work rest;
     for (size_t i = 0; i < order.size(); ++i) {
       if (i >= ShownKernels) {

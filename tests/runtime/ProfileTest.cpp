@@ -91,6 +91,10 @@ TEST(Profile, TableAddsUpAlongPaths) {
   EXPECT_THAT(text, Not(HasSubstr("norm"))) << "less than a hundredth of the time";
   EXPECT_THAT(text, HasSubstr("3.500   70.0%")) << "mlp: half of 7 ms a step";
   EXPECT_THAT(text, HasSubstr("71.4%")) << "5 ms of 7 ms";
+  EXPECT_THAT(text, HasSubstr("\n  1 other ")) << "what is not shown is counted";
+  EXPECT_THAT(text, Not(HasSubstr("other processes ran")));
+  profile.phases.front().second.least /= 2;
+  EXPECT_THAT(textOf(profile), HasSubstr("launches took 2.0 times their least in the mean: other processes ran"));
   JsonWriter writer;
   writeJson(writer, profile);
   JsonDocument document(writer.text());
