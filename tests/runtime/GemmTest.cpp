@@ -141,6 +141,15 @@ TEST(Gemm, Batched) {
   EXPECT_LT(errorOf(broadcast), Tolerance);
 }
 
+// Every second row of a batch of rows: what one batch reaches, counted by whole strides, is more than the next one's distance.
+TEST(Gemm, BatchesBetweenEachOthersRows) {
+  Case points{2, 9, 1, 1, 1, {9, 1, 1, 1}, {85, 10, 1, 1}, {9, 1, 1, 1}};
+  EXPECT_LT(errorOf(points), Tolerance);
+  Case rows{2, 9, 4, 3, 5, {180, 20, 5, 1}, {400, 45, 9, 2}, {108, 12, 3, 1}};
+  rows.accumulate = rows.addend = rows.bias = true;
+  EXPECT_LT(errorOf(rows), Tolerance);
+}
+
 TEST(Gemm, PackedWeights) {
   Case c = plain(64, 96, 80);
   c.pack = true, c.bias = true;

@@ -333,12 +333,67 @@ private:
 
 } // namespace
 
+namespace {
+
+/// Whether the library can describe an operand: each stride steps over all that the smaller ones reach, counted by whole
+/// strides. Batches that lie between each other's rows do not.
+bool isNested(std::vector<std::pair<int64_t, int64_t>> steps) { // (stride, size)
+  std::erase_if(steps, [](const auto &step) { return step.second == 1 || step.first == 0; });
+  std::sort(steps.begin(), steps.end());
+  for (size_t i = 1; i < steps.size(); ++i)
+    if (steps[i].first < steps[i - 1].first * steps[i - 1].second)
+      return false;
+  return true;
+}
+
+bool isDescribable(const int64_t *ints) {
+  int64_t batch0 = ints[VCC_GEMM_BATCH0], batch1 = ints[VCC_GEMM_BATCH1];
+  int64_t m = ints[VCC_GEMM_M], n = ints[VCC_GEMM_N], k = ints[VCC_GEMM_K];
+  auto fits = [&](int first, int64_t rows, int64_t columns) {
+    return isNested({{ints[first], batch0}, {ints[first + 1], batch1}, {ints[first + 2], rows}, {ints[first + 3], columns}});
+  };
+  return fits(VCC_GEMM_A_BATCH0, m, k) && fits(VCC_GEMM_B_BATCH0, k, n) && fits(VCC_GEMM_C_BATCH0, m, n);
+}
+
+/// The products of a stack one after the other.
+class GemmStack final : public Launch {
+public:
+  GemmStack(const VccLaunch &launch, Gemms &gemms) {
+    int outer = launch.ints[VCC_GEMM_BATCH0] > 1 ? 0 : 1;
+    for (int64_t i = 0; i < launch.ints[VCC_GEMM_BATCH0 + outer]; ++i) {
+      std::vector<int64_t> ints(launch.ints, launch.ints + launch.int_count);
+      std::vector<VccBuffer> buffers(launch.buffers, launch.buffers + launch.buffer_count);
+      ints[size_t(VCC_GEMM_BATCH0 + outer)] = 1;
+      int strides[] = {VCC_GEMM_A_BATCH0, VCC_GEMM_B_BATCH0, VCC_GEMM_C_BATCH0, -1, VCC_GEMM_C_BATCH0};
+      for (size_t operand = 0; operand < std::min<size_t>(buffers.size(), 5); ++operand)
+        if (strides[operand] >= 0)
+          buffers[operand].offset += uint64_t(i * launch.ints[strides[operand] + outer]) * sizeof(float);
+      VccLaunch one = launch;
+      one.ints = ints.data(), one.buffers = buffers.data();
+      Products.push_back(gemms.make(one));
+    }
+  }
+  void run() override {
+    for (auto &product : Products)
+      product->run();
+  }
+
+private:
+  std::vector<std::unique_ptr<Launch>> Products;
+};
+
+} // namespace
+
 Gemms::Gemms(const StageMemory &memory) : State(std::make_unique<Shared>(memory)) {
   dnnl::set_primitive_cache_capacity(4096);
 }
 Gemms::~Gemms() = default;
 
 std::unique_ptr<Launch> Gemms::make(const VccLaunch &launch) {
+  checkCounts(launch, 3, VCC_GEMM_INTS);
+  bool isStack = launch.ints[VCC_GEMM_BATCH0] > 1 || launch.ints[VCC_GEMM_BATCH1] > 1;
+  if (isStack && !isDescribable(launch.ints))
+    return std::make_unique<GemmStack>(launch, *this);
   try {
     return std::make_unique<GemmLaunch>(launch, *State);
   } catch (const dnnl::error &error) {
