@@ -4,6 +4,7 @@
 #include "runtime/loop/Profiler.h"
 
 #include "runtime/program/Failure.h"
+#include "runtime/program/Phase.h"
 
 #include <fmt/format.h>
 
@@ -95,21 +96,6 @@ void Profiler::ended(const Function &function) {
   Walk &walk = Walks.back();
   walk.end = report::nowNanoseconds();
   Spans.add("loop", {Table.functions[function.index].name, -1, walk.begin, walk.end});
-}
-
-static const char *phaseName(uint32_t phase) {
-  switch (phase) {
-  case VCC_PHASE_FORWARD:
-    return "forward";
-  case VCC_PHASE_BACKWARD:
-    return "backward";
-  case VCC_PHASE_UPDATE:
-    return "update";
-  case VCC_PHASE_EVALUATE:
-    return "evaluation";
-  default:
-    return "init";
-  }
 }
 
 std::string Profiler::kernelName(VccKernel kernel) const {

@@ -3,6 +3,8 @@
 // The arena and the outputs start as zeros, so that the first launch after which they hold such a number wrote it.
 #include "runtime/loop/Trace.h"
 
+#include "runtime/program/Phase.h"
+
 #include <fmt/format.h>
 
 #include <cstring>
@@ -32,21 +34,6 @@ float firstIn(const std::byte *data, uint64_t bytes) {
   return 0;
 }
 
-const char *nameOf(uint32_t phase) {
-  switch (phase) {
-  case VCC_PHASE_FORWARD:
-    return "forward";
-  case VCC_PHASE_BACKWARD:
-    return "backward";
-  case VCC_PHASE_UPDATE:
-    return "update";
-  case VCC_PHASE_EVALUATE:
-    return "evaluation";
-  default:
-    return "init";
-  }
-}
-
 } // namespace
 
 std::string whereNotFinite(StageProgram &program, const manifest::Function &function) {
@@ -66,7 +53,7 @@ std::string whereNotFinite(StageProgram &program, const manifest::Function &func
           target = fmt::format("`{}`", port.name);
     if (value != 0)
       where = fmt::format("; it arose in `{}` ({}, launch {} of {}), which made {} {}", launch.name ? launch.name : "?",
-                          nameOf(launch.phase), number + 1, count, target, value);
+                          phaseName(launch.phase), number + 1, count, target, value);
     return value == 0;
   });
   return where;
