@@ -119,9 +119,10 @@ void GraphMaker::makeEvaluation() {
   endFunction();
 }
 
-void GraphMaker::steps(int64_t count) {
-  offer(leaf(someShape(between(1, 4))));
-  if (large && oneIn(2)) { // more than is summed in one part
+void GraphMaker::steps(int64_t count, bool withLeaf) {
+  if (withLeaf)
+    offer(leaf(someShape(between(1, 4))));
+  if (withLeaf && large && oneIn(2)) { // more than is summed in one part
     Value wave = same<tg::SinOp>(leaf({between(200, 400), between(60, 100)}));
     offer(sumOver(same<tg::MulOp>(wave, splat(wave, 0x1p-8)), oneIn(2) ? Sizes{0} : Sizes{0, 1}, tg::ReduceKind::Sum));
   }
@@ -142,7 +143,7 @@ bool GraphMaker::step() {
       &GraphMaker::scatter,   &GraphMaker::source,      &GraphMaker::product,      &GraphMaker::linear,
       &GraphMaker::linear,    &GraphMaker::gatedLinear, &GraphMaker::matmul,       &GraphMaker::normalise,
       &GraphMaker::softmax,   &GraphMaker::attention,   &GraphMaker::crossEntropy, &GraphMaker::dropout,
-      &GraphMaker::fence,     &GraphMaker::stateChange,
+      &GraphMaker::fence,     &GraphMaker::stateChange, &GraphMaker::segment,      &GraphMaker::segment,
   };
   Block &body = function.getBody().front();
   Operation *before = body.empty() ? nullptr : &body.back();

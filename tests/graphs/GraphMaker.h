@@ -46,7 +46,7 @@ private:
   void makeEvaluation();
   void makeUpdate();
   void updateState(const std::string &weight, const std::string &gradient, mlir::RankedTensorType type);
-  void steps(int64_t count);
+  void steps(int64_t count, bool withLeaf = true);
   bool step();
   void finishValues(bool trained);
   void addToLoss(mlir::Value value);
@@ -109,6 +109,7 @@ private:
   void slice();
   void concat();
   void pad();
+  void collective();
   void halves();
   void gather();
   void scatter();
@@ -123,7 +124,9 @@ private:
   void crossEntropy();
   void dropout();
   void fence();
+  void segment();
   void stateChange();
+  mlir::Value border(mlir::Value value, tg::BorderSide side, int64_t number);
   mlir::Value affine(mlir::Value x, bool trainable);
   mlir::Value sumOver(mlir::Value x, llvm::ArrayRef<int64_t> axes, tg::ReduceKind kind);
   mlir::Value spreadRows(mlir::Value rows, mlir::Value like);
@@ -150,8 +153,8 @@ private:
   std::vector<mlir::Value> pool;
   std::vector<std::string> trainable;
   mlir::Value loss, randomState;
-  bool training = false, large = false;
-  int names = 0;
+  bool training = false, large = false, inSegment = false;
+  int names = 0, segments = 0;
   double bound = 0; ///< of the values of a step
 };
 

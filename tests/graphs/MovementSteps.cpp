@@ -130,6 +130,12 @@ void GraphMaker::pad() {
   offer(make<tg::PadOp>(floats(shape), x, low, high, APFloat(oneIn(2) ? 0.0 : number())));
 }
 
+// Of one rank, as in a recipe for any number of ranks that is compiled for one; several stand in tests/unit/tg and tests/e2e.
+void GraphMaker::collective() {
+  Value x = takeFloat(1);
+  offer(oneIn(2) ? make<tg::AllGatherOp>(x.getType(), x, 1) : make<tg::ReduceScatterOp>(x.getType(), x, 1));
+}
+
 // The halves of the last axis, joined in another order: rotations, gates. Its gradient joins pads.
 void GraphMaker::halves() {
   Value x = takeFloat(1);

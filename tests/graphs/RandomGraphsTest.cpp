@@ -156,8 +156,13 @@ TEST(Graphs, MeanTheSameAtEveryLevel) {
     std::printf("%s", run.counts.table(names).c_str());
   std::printf("%llu graphs, %llu left out (a value or gradient above 1e6)\n",
               static_cast<unsigned long long>(run.counts.of("graphs")), static_cast<unsigned long long>(run.counts.of("graphs left out")));
+  uint64_t beyond = run.counts.of("graphs beyond one run in f32");
+  if (run.native)
+    std::printf("%llu of them natively further from f64 than 4 times one run in f32, though not than 4 times the largest of five\n",
+                static_cast<unsigned long long>(beyond));
   if (run.count < DefaultGraphs)
     return;
+  EXPECT_LE(beyond, run.count / 100) << "the largest of five runs must not be what most graphs need";
   EXPECT_GE(run.counts.of("graphs"), run.count - run.count / 100) << "too many graphs were left out";
   for (const std::string &name : names)
     EXPECT_GE(run.counts.of(name), LeastCount) << name << " occurred too rarely";
