@@ -206,6 +206,21 @@ static LogicalResult readLabel(Evaluator &evaluator, vcs::LabelFieldOp op, Batch
   return success();
 }
 
+static LogicalResult readIdentity(Evaluator &evaluator, vcs::IdentityFieldOp op, BatchSpec &batch) {
+  auto options =
+      Options::read(evaluator, op.getOptions(), "`" + op.getName().str() + "`", {"from"});
+  if (failed(options))
+    return failure();
+  LabelSpec label(op.getLoc());
+  label.name = op.getName().str();
+  auto from = options->word("from", label.name);
+  if (failed(from))
+    return failure();
+  label.from = *from;
+  batch.labels.push_back(std::move(label));
+  return success();
+}
+
 FailureOr<BatchSpec> readBatch(Evaluator &evaluator, vcs::BatchOp op) {
   BatchSpec batch(op.getLoc());
   bool good = true;
@@ -216,6 +231,8 @@ FailureOr<BatchSpec> readBatch(Evaluator &evaluator, vcs::BatchOp op) {
       good &= succeeded(readText(evaluator, text, batch));
     if (auto label = llvm::dyn_cast<vcs::LabelFieldOp>(entry))
       good &= succeeded(readLabel(evaluator, label, batch));
+    if (auto identity = llvm::dyn_cast<vcs::IdentityFieldOp>(entry))
+      good &= succeeded(readIdentity(evaluator, identity, batch));
     if (auto accumulate = llvm::dyn_cast<vcs::AccumulateOp>(entry)) {
       auto value = evaluator.evaluate(accumulate.getCount());
       auto count = failed(value) ? FailureOr<int64_t>(failure())
@@ -335,6 +352,7 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
       text.source->rows = rows;
       text.source->maxTokens = text.maxTokens;
       text.source->ids = vocabulary(evaluator, llvm::cast<vcs::TokenizerOp>(text.tokenizer));
+      text.source->side = text.side;
       text.source->hasVisualPlace = namesVisual(text.templ);
     }
     auto field = std::make_shared<TextField>();
@@ -349,6 +367,8 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
     GraphBuilder &g = evaluator.function->graph;
     Tensor labels = evaluator.function->input(label.name, {rows}, g.ops.getI32Type(), {origin});
     auto what =
+    if (label.of.empty())
+      return Value(labels);
         mlir::StringAttr::get(evaluator.context(), "the number of values of `" + label.name + "`");
     g.idBounds.insert({labels.value, {static_cast<int64_t>(label.of.size()), {label.loc, what}}});
     return Value(labels);

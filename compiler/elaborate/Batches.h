@@ -36,9 +36,10 @@ struct TextSpec {
   explicit TextSpec(mlir::Location loc) : loc(loc) {}
 };
 
+/// i32 [rows]: the place of a field's value in a list, or, for an identity, a number for each value.
 struct LabelSpec {
   std::string name, from;
-  std::vector<std::string> of;
+  std::vector<std::string> of; // empty for an identity
   mlir::Location loc;
   bool read = false;
 

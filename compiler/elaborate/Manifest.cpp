@@ -181,7 +181,9 @@ Json Writer::batch(const BatchSpec &batch, bool onlyRead) {
     if (field.source || !onlyRead)
       made["fields"].push_back(text(field));
   for (const LabelSpec &label : batch.labels)
-    if (label.read || !onlyRead)
+    if ((label.read || !onlyRead) && label.of.empty())
+      made["fields"].push_back({{"name", label.name}, {"kind", "identity"}, {"from", label.from}});
+    else if (label.read || !onlyRead)
       made["fields"].push_back(
           {{"name", label.name}, {"kind", "label"}, {"from", label.from}, {"of", label.of}});
   return made;

@@ -28,6 +28,17 @@ FailureOr<Value> Evaluator::get(const Value &object, StringRef name, mlir::Locat
       return fault(FaultKind::BadValue, loc, "`batch.samples` is known only in a loss or a score");
     return Value(function->input("batch.samples", {}, function->graph.ops.getF32Type(), {}));
   }
+  if (object.isBatch() && (name == "ids" || name == "local_ids")) {
+    if (!function)
+      return fault(FaultKind::BadValue, loc,
+                   "`batch." + name.str() + "` is known only in a loss or a score");
+    DimOrigin origin{loc, mlir::StringAttr::get(context(), "the number of rows")};
+    return Value(function->input(("batch." + name).str(), {function->rows},
+                                 function->graph.ops.getI32Type(), {origin}));
+  }
+  if (object.isBatch())
+    return fault(FaultKind::UnknownField, loc, "`batch` has no `" + name.str() + "`")
+        .help(suggest(name, {"samples", "ids", "local_ids"}));
   if (object.asTensor() || object.asWeight()) {
     ArrayRef<int64_t> shape = object.asTensor() ? object.asTensor()->type().getShape()
                                                 : ArrayRef<int64_t>(object.asWeight()->shape);

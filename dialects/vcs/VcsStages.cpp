@@ -26,6 +26,7 @@ LogicalResult FromFileOp::verify() {
 LogicalResult AccumulateOp::verify() { return verifyYield(*this, getCount(), "count"); }
 LogicalResult PerWeightOp::verify() { return verifyYield(*this, getValue(), "value"); }
 LogicalResult LabelFieldOp::verify() { return verifyOptions(*this, getOptions()); }
+LogicalResult IdentityFieldOp::verify() { return verifyOptions(*this, getOptions()); }
 
 LogicalResult RowsOp::verify() {
   return success(succeeded(verifyYield(*this, getCount(), "count")) &&

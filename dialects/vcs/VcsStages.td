@@ -6,7 +6,7 @@
 //   vcs.start [#sel, ...] { vcs.from_stage "align" · vcs.from_file {yield} rename [..] inside ".." · vcs.from_init }   in order; no selector: all the rest
 //   vcs.batch { vcs.rows "clips" count {yield} from {yield list} options {...}
 //               vcs.text_field "question" {yield tokenizer or template} options {...}
-//               vcs.label_field "shape" options {...}   vcs.accumulate {yield} }
+//               vcs.label_field "shape" options {...}   vcs.identity_field "same" options {...}   vcs.accumulate {yield} }
 //   vcs.loss { expressions ... vcs.term "cap", %v ... vcs.yield }
 //   vcs.optimize {yield optimizer} options { vcs.option "lr" {..}  vcs.per_weight "lr" [#sel] {yield} }   no selector: `else`
 //   vcs.schedule {yield schedule} options {...}   vcs.precision f32
@@ -81,6 +81,13 @@ def Vcs_TextFieldOp : Vcs_Op<"text_field", [HasParent<"BatchOp">, SingleBlock, N
 }
 def Vcs_LabelFieldOp : Vcs_Op<"label_field", [HasParent<"BatchOp">, SingleBlock, NoTerminator]> {
   let summary = "the index of a record's field in a list of values";
+  let arguments = (ins StrAttr:$name);
+  let regions = (region AnyRegion:$options);
+  let assemblyFormat = "$name `options` $options attr-dict";
+  let hasVerifier = 1;
+}
+def Vcs_IdentityFieldOp : Vcs_Op<"identity_field", [HasParent<"BatchOp">, SingleBlock, NoTerminator]> {
+  let summary = "a number for each value of a record's field: equal numbers, equal values";
   let arguments = (ins StrAttr:$name);
   let regions = (region AnyRegion:$options);
   let assemblyFormat = "$name `options` $options attr-dict";

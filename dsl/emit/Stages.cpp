@@ -176,6 +176,12 @@ void Emitter::batch(const BatchClause &Batch) {
         options(Labels.getOptions(), Entry.With, types::BlockKind::Labels);
         break;
       }
+      case BatchEntry::Identity: {
+        types::checkKeys(Entry.With, types::BlockKind::Identity, {}, "`identity`", Engine);
+        auto Identity = Builder.create<vcs::IdentityFieldOp>(loc(Entry.Name.Range), Entry.Name.Text);
+        options(Identity.getOptions(), Entry.With, types::BlockKind::Identity);
+        break;
+      }
       case BatchEntry::Accumulate: {
         if (Accumulates)
           Engine.report(diag::kinds::DuplicateKey, Entry.Name.Range, "accumulate");

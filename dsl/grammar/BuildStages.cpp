@@ -110,6 +110,10 @@ BatchEntry Builder::batchEntry(Parser::BatchEntryContext *Context) {
     Made.Kind = BatchEntry::Labels;
     Made.Name = ident(C->ident());
     Made.With = options(C->entries());
+  } else if (auto *C = dynamic_cast<Parser::IdentityEntryContext *>(Context)) {
+    Made.Kind = BatchEntry::Identity;
+    Made.Name = ident(C->ident());
+    Made.With = options(C->entries());
   } else if (auto *C = dynamic_cast<Parser::RowsEntryContext *>(Context)) {
     Made.Kind = BatchEntry::Rows;
     Made.Name = ident(C->ident());

@@ -94,6 +94,7 @@ moment: 'at' 'end' | 'every' expr;
 batchEntry
   : 'accumulate' expr                     # accumulateEntry
   | ident ':' 'labels' entries            # labelsEntry
+  | ident ':' 'identity' entries          # identityEntry
   | ident ':' expr 'from' expr entries?   # rowsEntry
   | ident ':' expr entries?               # textEntry
   | ident '{' (batchEntry sep?)* '}'      # mixtureEntry
@@ -180,7 +181,7 @@ ident
   | 'module' | 'import' | 'const' | 'struct' | 'fn' | 'op' | 'param' | 'layer' | 'group' | 'within' | 'model' | 'lora' | 'dataset'
   | 'format' | 'record' | 'tokenizer' | 'template' | 'optimizer' | 'schedule' | 'state' | 'stage' | 'of' | 'like' | 'uses' | 'train'
   | 'freeze' | 'idle' | 'recompute' | 'start' | 'from' | 'init' | 'batch' | 'loss' | 'optimize' | 'precision' | 'parallel' | 'evaluate'
-  | 'on' | 'save' | 'as' | 'log' | 'at' | 'end' | 'every' | 'accumulate' | 'labels' | 'except' | 'skip' | 'up' | 'to' | 'over'
+  | 'on' | 'save' | 'as' | 'log' | 'at' | 'end' | 'every' | 'accumulate' | 'labels' | 'identity' | 'except' | 'skip' | 'up' | 'to' | 'over'
   ;
 
 //---------------------------------------------------------------- tokens

@@ -197,7 +197,7 @@ struct StartClause {
   Options With;
 };
 struct BatchEntry {
-  enum { Rows, Text, Labels, Accumulate, Mixture } Kind = Rows;
+  enum { Rows, Text, Labels, Identity, Accumulate, Mixture } Kind = Rows;
   SourceRange Range;
   Ident Name;             // for a mixture its word (`alternate`)
   ExprPtr Count, Source;  // Rows: both; Text: Source; Accumulate: Count

@@ -24,6 +24,7 @@ const std::vector<Key> &keysOf(BlockKind Block) {
                                         word("supervise", {"assistant", "all", "none"}), value("bos"),
                                         word("side", {"left", "right"}), later("buckets"), later("pack")};
   static const std::vector<Key> Labels = {field("from"), value("of")};
+  static const std::vector<Key> Identity = {field("from")};
   static const std::vector<Key> Evaluate = {field("choices"), field("answer"), field("group"), value("score"),
                                             word("media", {"normal", "shuffled", "still"}),
                                             word("metric", {"choice_accuracy"}), value("rows")};
@@ -38,6 +39,7 @@ const std::vector<Key> &keysOf(BlockKind Block) {
   case BlockKind::Rows: return Rows;
   case BlockKind::Text: return Text;
   case BlockKind::Labels: return Labels;
+  case BlockKind::Identity: return Identity;
   case BlockKind::Evaluate: return Evaluate;
   case BlockKind::Save: return Save;
   case BlockKind::Start: return Start;

@@ -69,7 +69,7 @@ public:
 
   /// Writes every input of the micro function of `variant(step)` that holds data: `<media>.pixels`, `<field>.ids`,
   /// `.length`, `.labels`, `.at`, `.supervised` (f32 scalar, total of the *whole step*: all micro-batches, all ranks),
-  /// label fields (`<field>` i32 [rows]) and `batch.samples` (f32 scalar, samples of the whole step). `destination`
+  /// label and identity fields (`<field>` i32 [rows]), `batch.ids` and `batch.local_ids` (i32 [rows]: the record's number in the stage and in its dataset) and `batch.samples` (f32 scalar, samples of the whole step). `destination`
   /// holds exactly the inputs that the function has, so what is missing there is not needed; a name in it that the source
   /// does not know is a Failure(Exit::Internal). Row r of micro-batch m on rank k is sample
   /// ((step * accumulate + m) * world + k) * rows + r of the keyed permutation. Blocks until everything is decoded. Called by one thread at a time, usually in order of

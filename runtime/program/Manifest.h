@@ -61,12 +61,12 @@ struct Media {
 };
 
 struct Field {
-  enum class Kind { Template, Text, Label };
+  enum class Kind { Template, Text, Label, Identity };
   std::string name;
   Kind kind = Kind::Text;
   std::string templateName;        // Template
   std::string tokenizer;           // Template, Text
-  std::string from;                // Text, Label: the record's field
+  std::string from;                // Text, Label, Identity: the record's field
   int64_t maxTokens = 0;           // before the visual positions
   int64_t visual = 0;              // visual positions spliced in, 0: none
   int64_t length = 0;              // maxTokens + visual = L of the tensors
@@ -74,6 +74,8 @@ struct Field {
   bool bos = true;
   std::string side = "right";      // padding side
   std::vector<std::string> of;     // Label: the values in order
+
+  bool isText() const { return kind == Kind::Template || kind == Kind::Text; }
 };
 
 struct Batch {

@@ -117,6 +117,11 @@ static Field parseField(const JsonNode &node, const Manifest &manifest) {
       field.of.push_back(value.string());
     return field;
   }
+  if (kind == "identity") {
+    field.kind = Field::Kind::Identity;
+    field.from = node.at("from").string();
+    return field;
+  }
   if (kind == "template") {
     field.kind = Field::Kind::Template;
     field.templateName = node.at("template").string();
@@ -126,7 +131,7 @@ static Field parseField(const JsonNode &node, const Manifest &manifest) {
     field.kind = Field::Kind::Text;
     field.from = node.at("from").string();
   } else {
-    node.at("kind").fail(fmt::format("is `{}`, but `template`, `text` or `label` is needed", kind));
+    node.at("kind").fail(fmt::format("is `{}`, but `template`, `text`, `label` or `identity` is needed", kind));
   }
   field.tokenizer = node.at("tokenizer").string();
   checkDeclared(node, manifest.tokenizers, field.tokenizer, "tokenizer");

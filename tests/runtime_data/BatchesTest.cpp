@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <set>
 
 using namespace vcc::runtime;
 using namespace vcc::runtime::test;
@@ -231,6 +232,51 @@ TEST_F(Batches, microBatchesShareTheStep) {
     numbers.insert(numbers.end(), part.Numbers.begin(), part.Numbers.end());
   }
   EXPECT_EQ(numbers, whole.Numbers);
+}
+
+// Two datasets with attributes in common: samples are numbered over both, values by what they are.
+TEST_F(Batches, identitiesNumberSamplesAndValues) {
+  manifest::Dataset more = Program.datasets["train"];
+  more.name = "more", more.file = "more.json";
+  std::string json;
+  for (int i = 0; i < 8; ++i)
+    json += fmt::format("{}{{\"video\": \"c{}.mp4\", \"QA\": [{{\"q\": \"what\", \"a\": \"red\"}}], \"attributes\": "
+                        "{{\"number\": \"n{}\"}}}}",
+                        i ? "," : "[", i, i + 8);
+  Files.write("more.json", json + "]");
+  Program.datasets["more"] = more;
+  Stage.batch["main"].datasets = {"train", "more"};
+  manifest::Field &label = Stage.batch["main"].fields[1], same = label;
+  for (int i = Clips; i < Clips + 8; ++i)
+    label.of.push_back(fmt::format("n{}", i));
+  same.name = "same", same.kind = manifest::Field::Kind::Identity;
+  same.of.clear();
+  Stage.batch["main"].fields.push_back(same);
+  auto source = open();
+  Tensors tensors(Stage.batch["main"]);
+  std::set<int32_t> ids;
+  for (int step = 0; step < 5; ++step) {
+    BatchReport report;
+    source->fill(step, 0, tensors.all(), report);
+    for (int r = 0; r < 4; ++r) {
+      int32_t id = tensors.get<int32_t>("batch.ids")[r], local = tensors.get<int32_t>("batch.local_ids")[r];
+      int32_t number = tensors.get<int32_t>("number")[r];
+      ids.insert(id);
+      EXPECT_EQ(local, id < Clips ? id : id - Clips);
+      EXPECT_EQ(number, id < Clips ? id : id - Clips + 8);
+      // Values in order of first appearance: those of n8 to n11 are known from the first dataset.
+      EXPECT_EQ(tensors.get<int32_t>("same")[r], number);
+    }
+  }
+  EXPECT_EQ(ids.size(), 20u);
+  Files.write("more.json", "[{\"video\": \"c0.mp4\", \"QA\": [{\"q\": \"what\", \"a\": \"red\"}]}]");
+  auto broken = open();
+  EXPECT_THAT(failure([&] {
+                BatchReport report;
+                for (int step = 0; step < 4; ++step)
+                  broken->fill(step, 0, tensors.all(), report);
+              }),
+              HasSubstr("field `attributes.number` is absent"));
 }
 
 // A micro-batch is shared by the ranks: those of one rank do not follow each other in the step.

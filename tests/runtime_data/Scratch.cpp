@@ -76,7 +76,7 @@ Tensors::Tensors(const manifest::Batch &batch) {
     add(batch.media->name + ".pixels", DType::U8,
         {batch.rows, batch.media->frames, 3, batch.media->height, batch.media->width});
   for (const manifest::Field &field : batch.fields) {
-    if (field.kind == manifest::Field::Kind::Label) {
+    if (!field.isText()) {
       add(field.name, DType::I32, {batch.rows});
       continue;
     }
@@ -86,6 +86,8 @@ Tensors::Tensors(const manifest::Batch &batch) {
     add(field.name + ".supervised", DType::F32, {});
   }
   add("batch.samples", DType::F32, {});
+  add("batch.ids", DType::I32, {batch.rows});
+  add("batch.local_ids", DType::I32, {batch.rows});
 }
 
 void Tensors::add(const std::string &name, DType type, Shape shape) {

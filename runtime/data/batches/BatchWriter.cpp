@@ -31,7 +31,7 @@ BatchWriter::BatchWriter(const manifest::Batch &batch, const HostTensors &destin
     Pixels = find<uint8_t>(batch.media->name + ".pixels", DType::U8, Rows * ClipBytes);
   }
   for (const manifest::Field &field : batch.fields) {
-    if (field.kind == manifest::Field::Kind::Label) {
+    if (!field.isText()) {
       Labels.push_back(find<int32_t>(field.name, DType::I32, Rows));
       continue;
     }
@@ -40,12 +40,16 @@ BatchWriter::BatchWriter(const manifest::Batch &batch, const HostTensors &destin
     text.Ids = find<int32_t>(field.name + ".ids", DType::I32, all);
     text.Labels = find<int32_t>(field.name + ".labels", DType::I32, all);
     text.At = find<int32_t>(field.name + ".at", DType::I32, all);
+    text.Targets = find<int32_t>(field.name + ".targets", DType::I32, Rows * field.maxTokens);
     text.Length = find<int32_t>(field.name + ".length", DType::I32, Rows);
     text.Supervised = find<float>(field.name + ".supervised", DType::F32, 1);
     text.Positions = field.length;
     text.Visual = field.visual;
+    text.MaxTokens = field.maxTokens;
     Texts.push_back(text);
   }
+  Ids = find<int32_t>("batch.ids", DType::I32, Rows);
+  LocalIds = find<int32_t>("batch.local_ids", DType::I32, Rows);
   Samples = find<float>("batch.samples", DType::F32, 1);
   for (const auto &[name, tensor] : destination)
     if (std::find(Known.begin(), Known.end(), name) == Known.end())
@@ -61,6 +65,14 @@ void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels)
       std::copy(from.Ids.begin(), from.Ids.end(), to.Ids + first);
     if (to.Labels)
       std::copy(from.Labels.begin(), from.Labels.end(), to.Labels + first);
+    if (to.Targets) {
+      // What a position says is judged at the position before it.
+      int32_t *next = to.Targets + row * to.MaxTokens, *end = next + to.MaxTokens;
+      for (int64_t at = 1; at < to.Positions; ++at)
+        if (from.Labels[at] >= 0 && next != end)
+          *next++ = static_cast<int32_t>(first + at - 1);
+      std::fill(next, end, -1);
+    }
     if (to.Length)
       to.Length[row] = from.Length;
     if (to.At) {
@@ -72,6 +84,10 @@ void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels)
   for (size_t i = 0; i < Labels.size(); ++i)
     if (Labels[i])
       Labels[i][row] = texts.Labels[i];
+  if (Ids)
+    Ids[row] = texts.Id;
+  if (LocalIds)
+    LocalIds[row] = texts.LocalId;
   if (Pixels)
     std::memcpy(Pixels + row * ClipBytes, pixels, ClipBytes);
 }
@@ -80,6 +96,7 @@ void BatchWriter::emptyRow(int64_t row, const RowTexts &like) {
   RowTexts texts = like;
   for (TextRow &text : texts.Texts)
     std::fill(text.Labels.begin(), text.Labels.end(), TextField::Unsupervised);
+  texts.Id = texts.LocalId = -1;
   std::vector<uint8_t> black(Pixels ? ClipBytes : 0);
   this->row(row, texts, black.data());
 }

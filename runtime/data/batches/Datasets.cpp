@@ -49,6 +49,18 @@ const Datasets::Part &Datasets::part(uint64_t index) const {
   return *std::prev(after);
 }
 
+const Datasets::Part &Datasets::named(const std::string &dataset) const {
+  for (const Part &part : Parts)
+    if (part.Declared->name == dataset)
+      return part;
+  throw Failure(Exit::Internal, fmt::format("dataset `{}` is not one of the batch", dataset));
+}
+
+std::pair<const std::string &, uint64_t> Datasets::place(uint64_t index) const {
+  const Part &from = part(index);
+  return {from.Declared->name, index - from.Begin};
+}
+
 void Datasets::read(uint64_t index, Record &into) const {
   const Part &from = part(index);
   from.File->read(index - from.Begin, into);

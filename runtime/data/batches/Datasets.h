@@ -28,6 +28,11 @@ public:
   void read(uint64_t index, Record &into) const;
   /// The path of a record's media file; throws SampleError where the record has none.
   std::string media(uint64_t index, const Record &record) const;
+  /// A dataset of the batch: how many records, and its first in the joined numbering.
+  uint64_t sizeOf(const std::string &dataset) const { return named(dataset).File->size(); }
+  uint64_t beginOf(const std::string &dataset) const { return named(dataset).Begin; }
+  /// The dataset that a record of the joined numbering is of, and its place there.
+  std::pair<const std::string &, uint64_t> place(uint64_t index) const;
   /// `train.json: record 17`.
   std::string name(uint64_t index) const;
   /// Notes that a sample cannot be used; throws a Failure once more of its dataset's samples are
@@ -46,6 +51,7 @@ private:
     std::set<uint64_t> Bad; // in the joined numbering
   };
   const Part &part(uint64_t index) const;
+  const Part &named(const std::string &dataset) const;
 
   std::vector<Part> Parts;
   uint64_t Total = 0;

@@ -28,7 +28,8 @@ public:
                     const DataOptions &options)
       : Evaluation(evaluation),
         Maker(manifest, evaluation.batch, options.dir, true, evaluation.media == "still"),
-        Data(manifest, evaluation.batch.datasets, options.dir), Options(options),
+        Data(manifest, evaluation.batch.datasets, options.dir), Numbers(Data, evaluation.batch),
+        Options(options),
         Rows(evaluation.batch.rows),
         Cycle(Data.size(), Draws(options.seed, Purpose::Shuffle, 0, Data.size())) {
     if (evaluation.media != "normal" && evaluation.media != "shuffled" &&
@@ -139,7 +140,7 @@ private:
     for (int64_t row = begin; row < end; ++row) {
       if (!choices.empty())
         conversation.answer(choices[row - FirstRow[index]]);
-      out->Rows.push_back(Maker.texts(conversation, key));
+      out->Rows.push_back(Maker.texts(conversation, key, Data, static_cast<uint64_t>(index), Numbers));
     }
     if (Maker.clips()) {
       uint64_t clip = clipOf(index);
@@ -154,6 +155,7 @@ private:
   const manifest::Evaluation &Evaluation;
   SampleMaker Maker;
   Datasets Data;
+  const Identities Numbers;
   const DataOptions Options;
   const int64_t Rows;
   const Permutation Cycle;

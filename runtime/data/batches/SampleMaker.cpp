@@ -36,7 +36,7 @@ SampleMaker::SampleMaker(const manifest::Manifest &manifest, const manifest::Bat
     : Batch(batch),
       Choice(batch.turn == "random" && !evaluating ? TurnChoice::One : TurnChoice::All) {
   for (const manifest::Field &field : batch.fields) {
-    if (field.kind == manifest::Field::Kind::Label) {
+    if (!field.isText()) {
       Labels.push_back({&field});
       continue;
     }
@@ -54,7 +54,10 @@ SampleMaker::SampleMaker(const manifest::Manifest &manifest, const manifest::Bat
   }
 }
 
-int32_t SampleMaker::Label::number(const Conversation &conversation) const {
+int32_t SampleMaker::Label::number(const Conversation &conversation,
+                                   const Identities &identities) const {
+  if (Declared->kind == manifest::Field::Kind::Identity)
+    return identities.of(Declared->from, conversation);
   std::string value = conversation.value(Declared->from, conversation.lastTurn());
   auto found = std::find(Declared->of.begin(), Declared->of.end(), value);
   if (found == Declared->of.end())
@@ -63,12 +66,16 @@ int32_t SampleMaker::Label::number(const Conversation &conversation) const {
   return static_cast<int32_t>(found - Declared->of.begin());
 }
 
-RowTexts SampleMaker::texts(const Conversation &conversation, const DrawKey &key) const {
+RowTexts SampleMaker::texts(const Conversation &conversation, const DrawKey &key,
+                            const Datasets &data, uint64_t index,
+                            const Identities &identities) const {
   RowTexts out;
   for (const auto &field : Texts)
     out.Texts.push_back(field->row(conversation, key.draws(Purpose::Prompt)));
   for (const Label &label : Labels)
-    out.Labels.push_back(label.number(conversation));
+    out.Labels.push_back(label.number(conversation, identities));
+  out.Id = identities.of(data, index);
+  out.LocalId = static_cast<int32_t>(data.place(index).second);
   return out;
 }
 

@@ -5,17 +5,19 @@
 #ifndef VCC_RUNTIME_DATA_BATCHES_SAMPLEMAKER_H
 #define VCC_RUNTIME_DATA_BATCHES_SAMPLEMAKER_H
 
-#include "runtime/data/batches/Datasets.h"
+#include "runtime/data/batches/Identities.h"
 #include "runtime/data/media/ClipReader.h"
 #include "runtime/data/text/TextField.h"
 #include "runtime/loop/BatchSource.h"
 
 namespace vcc::runtime::data {
 
-/// The texts and labels of one row, in the order of the batch's fields.
+/// The texts and labels (identities among them) of one row, in the order of the batch's fields, and
+/// which sample it is: among all of the stage, and in its dataset.
 struct RowTexts {
   std::vector<TextRow> Texts;
   std::vector<int32_t> Labels;
+  int32_t Id = -1, LocalId = -1;
 };
 
 class SampleMaker {
@@ -28,13 +30,15 @@ public:
   const manifest::Batch &batch() const { return Batch; }
   const ClipReader *clips() const { return Clips.get(); }
   TurnChoice turnChoice() const { return Choice; }
-  /// Throws SampleError naming the record's fault.
-  RowTexts texts(const Conversation &conversation, const DrawKey &key) const;
+  /// Record `index` of `data` as said by `conversation`. Throws SampleError naming the record's
+  /// fault.
+  RowTexts texts(const Conversation &conversation, const DrawKey &key, const Datasets &data,
+                 uint64_t index, const Identities &identities) const;
 
 private:
   struct Label {
     const manifest::Field *Declared;
-    int32_t number(const Conversation &conversation) const;
+    int32_t number(const Conversation &conversation, const Identities &identities) const;
   };
 
   const manifest::Batch &Batch;
@@ -63,9 +67,9 @@ private:
   T *find(const std::string &name, DType type, int64_t elements);
 
   struct TextTensors {
-    int32_t *Ids, *Labels, *Length, *At;
+    int32_t *Ids, *Labels, *Length, *At, *Targets;
     float *Supervised;
-    int64_t Positions, Visual;
+    int64_t Positions, Visual, MaxTokens;
   };
   int64_t Rows, ClipBytes = 0;
   const HostTensors &Destination;
@@ -73,6 +77,7 @@ private:
   std::vector<TextTensors> Texts;
   std::vector<int32_t *> Labels;
   uint8_t *Pixels = nullptr;
+  int32_t *Ids = nullptr, *LocalIds = nullptr;
   float *Samples = nullptr;
 };
 

@@ -31,7 +31,8 @@ public:
   TrainingBatches(const manifest::Manifest &manifest, const manifest::Stage &stage,
                   const manifest::Batch &batch, const DataOptions &options)
       : Maker(manifest, batch, options.dir, /*evaluating=*/false),
-        Data(manifest, batch.datasets, options.dir), Options(options), Rows(batch.rows),
+        Data(manifest, batch.datasets, options.dir), Numbers(Data, batch), Options(options),
+        Rows(batch.rows),
         Accumulate(stage.accumulate), Places(batch.rows * stage.accumulate * options.world),
         Queue(
             options.workers, groupsAhead(), INT64_MAX, [this](int64_t) { return Places; },
@@ -75,7 +76,7 @@ private:
   void account(const Sample &sample, BatchReport &report) const {
     size_t text = 0;
     for (const manifest::Field &field : Maker.batch().fields) {
-      if (field.kind == manifest::Field::Kind::Label)
+      if (!field.isText())
         continue;
       const TextRow &row = sample.Texts.Texts[text++];
       report.tokens += row.Tokens;
@@ -118,7 +119,7 @@ private:
     report::Timed timed(Options.spans, "data", "tokenize");
     Data.read(index, record);
     Conversation conversation(record, Maker.turnChoice(), key.draws(Purpose::Turn));
-    sample.Texts = Maker.texts(conversation, key);
+    sample.Texts = Maker.texts(conversation, key, Data, index, Numbers);
   }
 
   void use(uint64_t index, int64_t step, int64_t place, Sample &sample) {
@@ -139,6 +140,7 @@ private:
 
   SampleMaker Maker;
   Datasets Data;
+  const Identities Numbers;
   const DataOptions Options;
   const int64_t Rows, Accumulate, Places;
   AheadQueue<Sample> Queue; // last: its workers use all of the above
