@@ -182,6 +182,16 @@ void writeScatterAdd(Random &R, GraphText &G) {
   G.result("%y", To);
 }
 
+// Of one rank; CollectiveTest.cpp runs several.
+WriteCase collective(std::string Name) {
+  return [=](Random &R, GraphText &G) {
+    Shape Of = pickShape(R, pickSize(R, 1, 3));
+    std::string X = G.weight(Of, between(-1, 1));
+    G.line("%y = " + Name + " " + X + " {ranks = 1 : i64} : (" + tensorText(Of) + ") -> " + tensorText(Of));
+    G.result("%y", Of);
+  };
+}
+
 // One operand of a product: its roles in random order.
 struct Factor {
   Shape Sizes, Batch, Contract, Free;
@@ -244,8 +254,10 @@ void writeAttention(Random &R, GraphText &G) {
 void writeCrossEntropy(Random &R, GraphText &G) {
   int64_t N = pickSize(R, 1, 4), V = pickSize(R, 2, 5);
   std::string X = G.weight({N, V}, between(-2, 2));
-  std::string L = G.input({N}, "i32", [=](Random &R) { return R() % 4 == 0 ? -100.0 : double(pickSize(R, 0, V - 1)); });
-  G.line("%y:2 = tg.cross_entropy " + X + ", " + L + " {smoothing = 0.1 : f64} : (" + tensorText({N, V}) + ", " +
+  // A class may be what is ignored.
+  int64_t Ignore = R() % 2 ? -100 : pickSize(R, 0, V - 1);
+  std::string L = G.input({N}, "i32", [=](Random &R) { return double(R() % 4 == 0 ? Ignore : pickSize(R, 0, V - 1)); });
+  G.line("%y:2 = tg.cross_entropy " + X + ", " + L + " {smoothing = 0.1 : f64, ignore = " + std::to_string(Ignore) + " : i64} : (" + tensorText({N, V}) + ", " +
          tensorText({N}, "i32") + ") -> (" + tensorText({N}) + ", " + tensorText({N}) + ")");
   G.result("%y#0", {N});
   if (R() % 2)
@@ -288,6 +300,8 @@ const std::map<std::string, WriteCase> &test::gradientCases() {
       {"tg.pad", writePad},
       {"tg.gather", writeGather},
       {"tg.scatter_add", writeScatterAdd},
+      {"tg.all_gather", collective("tg.all_gather")},
+      {"tg.reduce_scatter", collective("tg.reduce_scatter")},
       {"tg.dot_general", writeDotGeneral},
       {"tg.attention", writeAttention},
       {"tg.cross_entropy", writeCrossEntropy},
