@@ -100,6 +100,15 @@ static FailureOr<Value> normal(OperationCall &call) {
   return Value(Initializer{Initializer::Kind::Normal, *mean, *std});
 }
 
+static FailureOr<Value> truncatedNormal(OperationCall &call) {
+  auto mean = call.number("mean"), std = call.number("std"), bound = call.number("bound");
+  if (failed(mean) || failed(std) || failed(bound))
+    return failure();
+  if (!(*std > 0) || !(*bound > 0))
+    return call.fault(FaultKind::BadValue, "`truncated_normal` needs `std` and `bound` above zero");
+  return Value(Initializer{Initializer::Kind::TruncatedNormal, *mean, *std, *bound});
+}
+
 static FailureOr<Value> uniformInit(OperationCall &call) {
   auto a = call.number("a"), b = call.number("b");
   if (failed(a) || failed(b))
@@ -142,6 +151,19 @@ static FailureOr<Value> table(OperationCall &call) {
   return Value(std::move(initializer));
 }
 
+/// An error in a library's words unless a condition holds.
+static FailureOr<Value> require(OperationCall &call) {
+  auto condition = call.flag("condition");
+  auto *message = call.at("message").asString(), *help = call.at("help").asString();
+  if (failed(condition))
+    return failure();
+  if (!message || !help)
+    return call.fault(FaultKind::TypeMismatch, "`require` needs its message and its help as text");
+  if (*condition)
+    return Value();
+  return call.fault(FaultKind::BadValue, *message).help(*help);
+}
+
 ArrayRef<Operation> compileTimeOperations() {
   static const Operation operations[] = {
       {"len", length},
@@ -153,9 +175,11 @@ ArrayRef<Operation> compileTimeOperations() {
       {"enumerate", enumerate},
       {"constant", constant},
       {"normal", normal},
+      {"truncated_normal", truncatedNormal},
       {"uniform_init", uniformInit},
       {"xavier_uniform", xavierUniform},
       {"table", table},
+      {"require", require},
   };
   return operations;
 }

@@ -53,6 +53,63 @@ static Tensor scaled(FunctionBuilder &f, const Weight &weight, mlir::Value draws
       g.ops.create<tg::ReshapeOp>(g.loc, mlir::RankedTensorType::get(weight.shape, f32), draws));
 }
 
+/// The number whose error function is y, |y| < 1, elementwise: two polynomials in -log(1 - y * y),
+/// for the middle and for the tails (Giles, 2012, "Approximating the erfinv function", single
+/// precision: 3 units in the last place).
+static mlir::Value inverseErf(GraphBuilder &g, mlir::Value y) {
+  auto shape = llvm::cast<mlir::RankedTensorType>(y.getType()).getShape();
+  auto number = [&](double value) { return g.splat(value, g.ops.getF32Type(), shape).value; };
+  auto polynomial = [&](mlir::Value w, std::initializer_list<double> coefficients) {
+    mlir::Value sum = number(*coefficients.begin());
+    for (double coefficient : llvm::drop_begin(coefficients))
+      sum = g.ops.create<tg::AddOp>(g.loc, g.ops.create<tg::MulOp>(g.loc, sum, w),
+                                    number(coefficient));
+    return sum;
+  };
+  mlir::Value product = g.ops.create<tg::MulOp>(g.loc, g.ops.create<tg::SubOp>(g.loc, number(1), y),
+                                                g.ops.create<tg::AddOp>(g.loc, number(1), y));
+  mlir::Value w = g.ops.create<tg::NegOp>(g.loc, g.ops.create<tg::LogOp>(g.loc, product));
+  mlir::Value middle =
+      polynomial(g.ops.create<tg::SubOp>(g.loc, w, number(2.5)),
+                 {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+                  -0.00125372503, -0.00417768164, 0.246640727, 1.50140941});
+  mlir::Value tail =
+      polynomial(g.ops.create<tg::SubOp>(g.loc, g.ops.create<tg::SqrtOp>(g.loc, w), number(3)),
+                 {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+                  -0.0076224613, 0.00943887047, 1.00167406, 2.83297682});
+  mlir::Value isTail =
+      g.ops.create<tg::CompareOp>(g.loc, mlir::RankedTensorType::get(shape, g.ops.getI1Type()), w,
+                                  number(5), tg::Predicate::Ge);
+  mlir::Value factor = g.ops.create<tg::SelectOp>(g.loc, isTail, tail, middle);
+  return g.ops.create<tg::MulOp>(g.loc, factor, y);
+}
+
+/// A normal draw cut at +-bound around its mean. Where the cut lies so far out that f32 hardly
+/// tells it from none, a plain normal draw is held within it.
+static Tensor truncatedNormal(FunctionBuilder &f, const Weight &weight,
+                              const Initializer &initializer) {
+  GraphBuilder &g = f.graph;
+  double cut = initializer.third / initializer.second;
+  mlir::Value draws;
+  if (cut < 5) {
+    double reach = std::erf(cut / std::sqrt(2.0));
+    mlir::Value places = draw<tg::RandomUniformOp>(f, weight);
+    auto shape = llvm::cast<mlir::RankedTensorType>(places.getType()).getShape();
+    mlir::Type f32 = g.ops.getF32Type();
+    places = g.ops.create<tg::MulOp>(g.loc, places, g.splat(2 * reach, f32, shape).value);
+    places = g.ops.create<tg::AddOp>(g.loc, places, g.splat(-reach, f32, shape).value);
+    draws = g.ops.create<tg::MulOp>(g.loc, inverseErf(g, places),
+                                    g.splat(std::sqrt(2.0), f32, shape).value);
+  } else {
+    draws = draw<tg::RandomNormalOp>(f, weight);
+  }
+  auto shape = llvm::cast<mlir::RankedTensorType>(draws.getType()).getShape();
+  auto limit = [&](double at) { return g.splat(at, g.ops.getF32Type(), shape).value; };
+  draws = g.ops.create<tg::MinOp>(g.loc, g.ops.create<tg::MaxOp>(g.loc, draws, limit(-cut)),
+                                  limit(cut));
+  return scaled(f, weight, draws, initializer.second, initializer.first);
+}
+
 FailureOr<Tensor> Stage::initial(FunctionBuilder &f, Weight &weight) {
   auto initializer = initializerOf(evaluator, weight);
   if (failed(initializer))
@@ -69,6 +126,8 @@ FailureOr<Tensor> Stage::initial(FunctionBuilder &f, Weight &weight) {
   case Initializer::Kind::Normal:
     return scaled(f, weight, draw<tg::RandomNormalOp>(f, weight), initializer->second,
                   initializer->first);
+  case Initializer::Kind::TruncatedNormal:
+    return truncatedNormal(f, weight, *initializer);
   case Initializer::Kind::Uniform:
     return scaled(f, weight, draw<tg::RandomUniformOp>(f, weight),
                   initializer->second - initializer->first, initializer->first);

@@ -254,6 +254,7 @@ static std::string initialWord(const Value &value) {
   case Kind::Ones: return "ones";
   case Kind::Constant: return llvm::formatv("{0}", initializer->first).str();
   case Kind::Normal: return "normal";
+  case Kind::TruncatedNormal: return "truncated_normal";
   case Kind::Uniform: return "uniform";
   case Kind::XavierUniform: return "xavier_uniform";
   case Kind::Table: return "table";

@@ -109,9 +109,11 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
   if (name == "visual")
     return field.visual ? Value(*field.visual) : Value();
   static const std::vector<std::string> known = {"ids", "length", "labels",    "supervised",
-                                                 "at",  "visual", "max_tokens"};
+                                                 "at",  "visual", "max_tokens", "side"};
   if (name == "max_tokens")
     return Value(field.length());
+  if (name == "side")
+    return Value(source.side);
   if (!llvm::is_contained(known, name.str()))
     return fault(FaultKind::UnknownField, loc, "a text field has no `" + name.str() + "`")
         .help(suggest(name, known));

@@ -61,9 +61,9 @@ struct RangeValue {
 /// How a weight starts: `normal(0.0, 0.02)`. `parameters` are numbers; `table` holds explicit
 /// elements in row-major order.
 struct Initializer {
-  enum class Kind { Zeros, Ones, Constant, Normal, Uniform, XavierUniform, Table };
+  enum class Kind { Zeros, Ones, Constant, Normal, TruncatedNormal, Uniform, XavierUniform, Table };
   Kind kind;
-  double first = 0, second = 0;
+  double first = 0, second = 0, third = 0;
   std::shared_ptr<const std::vector<float>> table;
   std::vector<int64_t> tableShape;
 };

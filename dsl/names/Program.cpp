@@ -267,7 +267,7 @@ const char *describe(DeclKind Kind) {
 
 std::vector<std::string> builtinNames() {
   return {"len",    "range", "min",  "max",    "sqrt",          "floor",        "int",   "float", "str",      "training",
-          "report", "zip",   "enumerate", "normal", "xavier_uniform", "uniform_init", "zeros", "ones",  "constant", "table",
+          "report", "zip",   "enumerate", "normal", "truncated_normal", "xavier_uniform", "uniform_init", "zeros", "ones",  "constant", "table",
           "f32",    "i32",   "bool", "splice", "wordpiece",     "sentencepiece"};
 }
 

@@ -1,127 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Losses, gradients and updates of compiled stages against PyTorch, Transformers and PEFT. Weights go in as safetensors files,
-everything else comes out of `--dump`; values are fresh random ones each run, the seed is printed."""
-import json
-import os
-import pathlib
-import random
-import struct
-import subprocess
-import tempfile
+"""Losses, gradients and updates of compiled stages against PyTorch, Transformers and PEFT."""
 import unittest
-import zlib
 
-import sentencepiece
 import torch
-from safetensors.torch import load_file, save_file
 
+import steps
 import twins
 
-HERE = pathlib.Path(__file__).resolve().parent
-VCC = HERE.parents[1] / "build" / "bin" / "vcc"
-SEED = int(os.environ.get("VCC_TEST_SEED", random.SystemRandom().randrange(1 << 30)))
-WORDS = ["red", "green", "blue", "cat", "dog", "runs", "sits", "jumps", "high", "low", "the", "a", "over", "under"]
 LLAMA = dict(vocab=64, width=40, depth=2, heads=4, kv_heads=2, hidden=96, eps=1e-5)
 
 
-def run(*command):
-    finished = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if finished.returncode:
-        raise AssertionError(f"{' '.join(str(w) for w in command)}: exit {finished.returncode}\n"
-                             f"{finished.stdout[-2000:]}{finished.stderr[-4000:]}")
-    return finished.stdout
-
-
-def write_png(path, pixels, size):
-    """Pixels: size * size * 3 bytes, row by row."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rows = b"".join(b"\0" + pixels[y * size * 3:(y + 1) * size * 3] for y in range(size))
-    header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
-
-
-def make_data(folder, generator):
-    """Sentences, pictures with captions, and both tokenizers."""
-    def sentence():
-        return " ".join(generator.choice(WORDS) for _ in range(generator.randint(2, 9)))
-    texts = [sentence() for _ in range(200)]
-    (folder / "texts.json").write_text(json.dumps([{"text": text} for text in texts]))
-    (folder / "corpus.txt").write_text("\n".join(texts))
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(folder / "corpus.txt"), model_prefix=str(folder / "lm"), vocab_size=64, hard_vocab_limit=True,
-        model_type="bpe", minloglevel=2)
-    letters = sorted(set("".join(WORDS)))
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[DEC]", *WORDS]
-    vocabulary += [f"##{letter}" for letter in letters]
-    vocabulary += [f"[unused{number}]" for number in range(40 - len(vocabulary))]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
-    (folder / "pictures").mkdir()
-    records = []
-    for number in range(12):
-        write_png(folder / "pictures" / f"{number}.png", generator.randbytes(32 * 32 * 3), 32)
-        records.append({"image": f"{number}.png", "caption": sentence(), "label": "abc"[number % 3]})
-    (folder / "pictures.json").write_text(json.dumps(records))
-
-
-class Step:
-    """One dumped step, by kind and name."""
-
-    def __init__(self, path):
-        self.kinds = {}
-        for key, value in load_file(path).items():
-            kind, name = key.split("/", 1)
-            self.kinds.setdefault(kind, {})[name] = value
-        self.before, self.after = self.kinds["before"], self.kinds["after"]
-        self.gradient, self.output = self.kinds["gradient"], self.kinds["output"]
-        self.inputs = {name.split("/", 1)[1]: value for name, value in self.kinds["input"].items()}
-
-    def leaves(self, prefix=""):
-        """The weights as leaf tensors; those that the stage trains want gradients."""
-        return {path: value.clone().requires_grad_(path in self.gradient)
-                for path, value in self.before.items() if path.startswith(prefix)}
-
-
-class Parity(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        print(f"seed {SEED} (VCC_TEST_SEED)", flush=True)
-        torch.manual_seed(SEED)
-        torch.set_num_threads(2)
-        cls.scratch = tempfile.TemporaryDirectory()
-        cls.folder = pathlib.Path(cls.scratch.name)
-        make_data(cls.folder, random.Random(SEED))
-        cls.program = cls.folder / "train.bin"
-        run(VCC, "compile", HERE / "recipes" / "parity.vcs", "-o", cls.program)
-        cls.manifest = {stage["name"]: stage for stage in json.loads(run(cls.program, "--manifest"))["stages"]}
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.scratch.cleanup()
-
-    def steps(self, stage, count=1):
-        """Random weights for the stage, then `count` of its steps, dumped."""
-        weights = {}
-        for state in self.manifest[stage]["states"]:
-            if state["kind"] == "weight" and ":" not in state["path"]:
-                norm = "norm" in state["path"].lower() and state["path"].endswith(".weight")
-                weights[state["path"]] = torch.randn(state["shape"]) * (0.1 if norm else 0.3) + (1.0 if norm else 0.0)
-        save_file(weights, self.folder / f"{stage}.safetensors")
-        run(self.program, "--stage", stage, "--data", self.folder, "--weights", self.folder, "--out", self.folder / "out",
-            "--seed", SEED, "--dump", ",".join(str(step) for step in range(count)))
-        return [Step(self.folder / "out" / stage / "dump" / f"step-{step:06}.safetensors") for step in range(count)]
-
-    def close(self, ours, theirs, relative, name):
-        difference, size = (ours.double() - theirs.double()).norm(), theirs.double().norm()
-        self.assertLessEqual(float(difference), relative * float(size) + 1e-12, f"{name} (seed {SEED})")
-
-    def compare(self, step, term, loss, leaves, relative=1e-4):
-        self.close(step.output[term], loss.detach(), 1e-5, term)
-        largest = max(float(leaf.grad.norm()) for path, leaf in leaves.items() if path in step.gradient)
-        for path, gradient in step.gradient.items():
-            theirs = leaves[path].grad
-            slack = relative * float(theirs.norm()) + 1e-6 * largest
-            self.assertLessEqual(float((gradient - theirs).norm()), slack, f"gradient of {path} (seed {SEED})")
+class Parity(steps.Case):
+    recipe = "parity.vcs"
 
     def test_llama_with_grouped_heads_and_three_adamw_steps(self):
         steps = self.steps("llama", 3)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same computations in PyTorch, Transformers and PEFT: each twin takes a step's inputs and weights as a dump
 gives them and returns the loss. Weights are leaf tensors, so that gradients can be read off them."""
+import math
+
+import numpy
 import torch
 import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
@@ -91,8 +94,8 @@ def normalised(pixels, mean, std):
 
 def vision_transformer(pixels, weights, patch, tubelet, heads, depth, mean, std, eps=1e-6, final_eps=1e-12):
     """models/blip2/vit.py of VideoChat2 with a convolution for the patches."""
-    clip = normalised(pixels, mean, std).transpose(1, 2)
     kernel = weights["patch_embed.proj.weight"]
+    clip = normalised(pixels, mean, std).to(kernel.dtype).transpose(1, 2)
     x = F.conv3d(clip, kernel.reshape(kernel.shape[0], 3, tubelet, patch, patch), weights["patch_embed.proj.bias"],
                  stride=(tubelet, patch, patch))
     x = x.flatten(2).transpose(1, 2) + weights["pos_embed"]
@@ -153,17 +156,36 @@ class QFormer:
             x = self.feed_forward(self.cross(x, memory, f"layers[{i}]"), f"layers[{i}]", "_query")
         return x, cache
 
-    def fuse(self, memory, ids, length):
-        """Queries and text see each other, padding excepted."""
+    def text_seen(self, ids, length, side="right"):
+        """[B, 1, L]: which tokens are no padding."""
+        places = torch.arange(ids.shape[1])[None]
+        return (places < length[:, None] if side == "right" else places >= ids.shape[1] - length[:, None])[:, None]
+
+    def fuse_both(self, memory, ids, length, side="right"):
+        """Queries and text see each other, padding excepted: outputs of both."""
         queries = self.queries(memory.shape[0])
         count = queries.shape[1]
         x = self.normalise(torch.cat([queries, self.words(ids)], 1))
-        seen = torch.arange(x.shape[1])[None] < (length[:, None] + count)
+        rows = torch.ones(x.shape[0], x.shape[1], count, dtype=torch.bool)
+        mask = torch.cat([rows, self.text_seen(ids, length, side).expand(-1, x.shape[1], -1)], 2)[:, None]
         for i in range(self.depth):
-            x, _ = self.attention(f"layers[{i}].attention", x, x, seen[:, None, None])
+            x, _ = self.attention(f"layers[{i}].attention", x, x, mask)
             first = self.feed_forward(self.cross(x[:, :count], memory, f"layers[{i}]"), f"layers[{i}]", "_query")
             x = torch.cat([first, self.feed_forward(x[:, count:], f"layers[{i}]")], 1)
-        return x[:, :count]
+        return x[:, :count], x[:, count:]
+
+    def fuse(self, memory, ids, length, side="right"):
+        """The queries' outputs of the same."""
+        return self.fuse_both(memory, ids, length, side)[0]
+
+    def encode(self, ids, length, side="right"):
+        """The text alone."""
+        x = self.normalise(self.words(ids))
+        mask = self.text_seen(ids, length, side).expand(-1, x.shape[1], -1)[:, None]
+        for i in range(self.depth):
+            x, _ = self.attention(f"layers[{i}].attention", x, x, mask)
+            x = self.feed_forward(x, f"layers[{i}]")
+        return x
 
     def write(self, ids, length, cache, decode_id):
         """The text from left to right, after the queries; logits over the vocabulary."""
@@ -179,3 +201,65 @@ class QFormer:
         x = F.gelu(linear(x, self.w, head + ".transform.dense"))
         x = layer_norm(x, self.w, head + ".transform.LayerNorm", self.eps)
         return F.linear(x, self.w["embeddings.word_embeddings.weight"], self.w[head + ".bias"])
+
+
+def philox(counter, key):
+    """First word of Philox4x32-10 for arrays of counters [.., 4] (Salmon et al., 2011)."""
+    c0, c1, c2, c3 = (word.astype(numpy.uint64) for word in numpy.moveaxis(counter, -1, 0))
+    k0, k1, low = int(key[0]), int(key[1]), numpy.uint64(0xFFFFFFFF)
+    for _ in range(10):
+        p0, p1 = numpy.uint64(0xD2511F53) * c0, numpy.uint64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = (p1 >> numpy.uint64(32)) ^ c1 ^ numpy.uint64(k0), p1 & low, (p0 >> numpy.uint64(32)) ^ c3 ^ numpy.uint64(k1), p0 & low
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0
+
+
+def uniform(rng, site, shape):
+    """The draw of `uniform(shape)` at a site for the step whose `rng` a dump holds: axis 0 is the sample."""
+    words = [int(word) & 0xFFFFFFFF for word in rng]
+    place = 2166136261
+    for letter in site.encode():
+        place = (place ^ letter) * 16777619 & 0xFFFFFFFF
+    rows, inner = shape[0], math.prod(shape[1:])
+    counter = numpy.empty((rows, inner, 4), numpy.uint64)
+    counter[..., 0] = numpy.arange(inner)[None]
+    counter[..., 1] = (words[3] + numpy.arange(rows)[:, None]) & 0xFFFFFFFF
+    counter[..., 2], counter[..., 3] = words[2], place
+    return torch.from_numpy((philox(counter, words[:2]) >> numpy.uint64(8)).astype(numpy.float64) * 2.0 ** -24).reshape(shape)
+
+
+class Alignment:
+    """Contrast and matching of models/videochat2_qformer.py and models/criterions.py of VideoChat2."""
+
+    def __init__(self, former, weights, memory, ids, length, pool):
+        self.former, self.w, self.memory, self.ids, self.length = former, weights, memory, ids, length
+        self.outputs, self.cache = former.read(memory)
+        visual = F.normalize(linear(self.outputs, weights, "vision_proj"), dim=-1)
+        textual = F.normalize(linear(former.encode(ids, length)[:, 0], weights, "text_proj"), dim=-1)
+        each = torch.einsum("mqe,ne->mqn", visual, textual)
+        self.score = (each.mean(1) if pool == "mean" else each.amax(1)) / weights["temp"]
+
+    def contrastive(self, same):
+        targets = same / same.sum(1, keepdim=True)
+        by_clip, by_text = (-(targets * torch.log_softmax(score, 1)).sum(1) for score in (self.score, self.score.T))
+        return 0.5 * (by_clip + by_text).mean()
+
+    def weights_of(self, score, same):
+        """What negatives are drawn by."""
+        return (torch.softmax(score.detach().double(), 1) + 1e-4) * ~same
+
+    def drawn(self, score, same, draws):
+        """One column a row: the first of clocks that run at the weights; -1 where none runs."""
+        weights = self.weights_of(score, same)
+        first = (-torch.log1p(-draws) / weights).argmin(1)
+        return torch.where(weights.sum(1) > 0, first, -1)
+
+    def matching(self, clips, texts):
+        """`clips` and `texts` are the negatives of every text and clip, -1 where there is none."""
+        own = torch.arange(len(clips))
+        pairs = [(m, n, 1) for m, n in zip(own, own)] + [(m, n, 0) for m, n in zip(clips, own)] + [(m, n, 0) for m, n in zip(own, texts)]
+        pairs = [pair for pair in pairs if min(pair[:2]) >= 0]
+        left, right, labels = (torch.tensor([int(pair[k]) for pair in pairs]) for k in range(3))
+        queries, words = self.former.fuse_both(self.memory[left], self.ids[right], self.length[right])
+        logits = linear(torch.cat([queries.mean(1), words[:, 0]], -1), self.w, "itm_head")
+        return F.cross_entropy(logits, labels, reduction="sum") / (3 * len(own))
