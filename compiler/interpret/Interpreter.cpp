@@ -172,16 +172,42 @@ LogicalResult Interpreter::runOp(Operation &Op, Frame &F) {
   return success();
 }
 
-LogicalResult Interpreter::run(StringRef Name) {
+func::FuncOp Interpreter::find(StringRef Name) {
   auto Function = dyn_cast_if_present<func::FuncOp>(Functions.lookup(Name));
-  if (!Function || Function.getBody().empty())
-    return Module.emitError("the module has no function `") << Name << "` to run";
-  if (Function.getNumArguments() != 0 || Function.getNumResults() != 0 || !llvm::hasSingleElement(Function.getBody()))
-    return Function.emitError("only functions of one block without arguments and results can be run");
-  Outputs.clear();
-  Frame F;
-  for (Operation &Op : Function.getBody().front().without_terminator())
-    if (failed(runOp(Op, F)))
-      return failure();
+  if (!Function || Function.getBody().empty()) {
+    Module.emitError("the module has no function `") << Name << "` to run";
+    return {};
+  }
+  if (Function.getNumArguments() != 0 || Function.getNumResults() != 0 || !llvm::hasSingleElement(Function.getBody())) {
+    Function.emitError("only functions of one block without arguments and results can be run");
+    return {};
+  }
+  return Function;
+}
+
+LogicalResult Interpreter::run(StringRef Name) { return runTogether(this, Name); }
+
+LogicalResult Interpreter::runTogether(ArrayRef<Interpreter *> Ranks, StringRef Name) {
+  func::FuncOp Function = Ranks.front()->find(Name);
+  if (!Function)
+    return failure();
+  std::vector<Frame> Frames(Ranks.size());
+  for (auto [Number, Run] : llvm::enumerate(Ranks)) {
+    Run->Outputs.clear();
+    Run->Rank = static_cast<int64_t>(Number);
+  }
+  for (Operation &Op : Function.getBody().front().without_terminator()) {
+    std::vector<HostTensor> Peers;
+    if (Ranks.size() > 1 && isa<tg::AllGatherOp, tg::ReduceScatterOp>(Op))
+      for (Frame &F : Frames)
+        Peers.push_back(F.Values.find(Op.getOperand(0))->second);
+    for (auto [Run, F] : llvm::zip_equal(Ranks, Frames)) {
+      Run->Peers = Peers;
+      LogicalResult Done = Run->runOp(Op, F);
+      Run->Peers = {};
+      if (failed(Done))
+        return failure();
+    }
+  }
   return success();
 }

@@ -32,6 +32,9 @@ public:
 
   /// Runs a function. Outputs of earlier runs are forgotten; states stay.
   llvm::LogicalResult run(llvm::StringRef Function);
+  /// Runs a function on several ranks, operation by operation, so that collectives see all of them: one interpreter a
+  /// rank, in order, of the same module, each with states and inputs of its own.
+  static llvm::LogicalResult runTogether(llvm::ArrayRef<Interpreter *> Ranks, llvm::StringRef Function);
 
   /// The value of a state now; nothing when there is no such state.
   std::optional<tg::HostTensor> state(llvm::StringRef Path) const;
@@ -49,6 +52,8 @@ public:
   llvm::LogicalResult readInput(llvm::StringRef Name, tg::HostTensor &Value) override;
   llvm::LogicalResult writeOutput(llvm::StringRef Name, const tg::HostTensor &Value) override;
   mlir::Operation *lookupKernel(llvm::StringRef Name) override;
+  llvm::ArrayRef<tg::HostTensor> peers() const override { return Peers; }
+  int64_t rank() const override { return Rank; }
 
 private:
   struct State {
@@ -60,6 +65,7 @@ private:
 
   void declare(tg::StateOp Op);
   std::vector<double> *storageOf(const State &S);
+  mlir::func::FuncOp find(llvm::StringRef Function);
   llvm::LogicalResult runOp(mlir::Operation &Op, Frame &F);
 
   mlir::ModuleOp Module;
@@ -67,6 +73,8 @@ private:
   llvm::StringMap<std::vector<double>> Storage;
   llvm::StringMap<tg::HostTensor> Inputs, Outputs;
   llvm::StringMap<mlir::Operation *> Kernels, Functions;
+  llvm::ArrayRef<tg::HostTensor> Peers;
+  int64_t Rank = 0;
 };
 
 } // namespace vcc::interpret

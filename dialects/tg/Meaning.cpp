@@ -17,6 +17,8 @@ LogicalResult MeaningContext::writeState(StringRef, const HostTensor &, bool) { 
 LogicalResult MeaningContext::readInput(StringRef, HostTensor &) { return failure(); }
 LogicalResult MeaningContext::writeOutput(StringRef, const HostTensor &) { return failure(); }
 Operation *MeaningContext::lookupKernel(StringRef) { return nullptr; }
+ArrayRef<HostTensor> MeaningContext::peers() const { return {}; }
+int64_t MeaningContext::rank() const { return 0; }
 
 int64_t vcc::tg::elementCount(ArrayRef<int64_t> Shape) {
   int64_t Count = 1;

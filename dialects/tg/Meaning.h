@@ -61,6 +61,10 @@ public:
   virtual llvm::LogicalResult writeOutput(llvm::StringRef Name, const HostTensor &Value);
   virtual mlir::Operation *lookupKernel(llvm::StringRef Name);
 
+  /// The operand of the collective that is running, as every rank has it in order; empty where one runs alone.
+  virtual llvm::ArrayRef<HostTensor> peers() const;
+  virtual int64_t rank() const;
+
 private:
   Precision ThePrecision;
 };

@@ -250,3 +250,43 @@ LogicalResult PadOp::inferReturnTypes(MLIRContext *, std::optional<Location> Loc
 }
 
 OpFoldResult PadOp::fold(FoldAdaptor) { return getX().getType() == getType() ? OpFoldResult(getX()) : OpFoldResult(); }
+
+//===- all_gather, reduce_scatter -===//
+
+static LogicalResult checkRanks(std::optional<Location> Loc, StringRef Name, RankedTensorType X, int64_t Ranks) {
+  if (Ranks < 1)
+    return emitOptionalError(Loc, "'tg.", Name, "' op needs at least one rank but has ", Ranks);
+  if (X.getRank() == 0)
+    return emitOptionalError(Loc, "'tg.", Name, "' op of a scalar: ranks are joined along axis 0");
+  return success();
+}
+
+LogicalResult AllGatherOp::inferReturnTypes(MLIRContext *, std::optional<Location> Loc, Adaptor Adaptor,
+                                            SmallVectorImpl<Type> &Types) {
+  auto X = cast<RankedTensorType>(Adaptor.getX().getType());
+  auto Ranks = static_cast<int64_t>(Adaptor.getRanks());
+  if (failed(checkRanks(Loc, "all_gather", X, Ranks)))
+    return failure();
+  SmallVector<int64_t> Shape(X.getShape());
+  Shape[0] *= Ranks;
+  Types.push_back(X.clone(Shape));
+  return success();
+}
+
+OpFoldResult AllGatherOp::fold(FoldAdaptor) { return getRanks() == 1 ? getX() : OpFoldResult(); }
+
+LogicalResult ReduceScatterOp::inferReturnTypes(MLIRContext *, std::optional<Location> Loc, Adaptor Adaptor,
+                                                SmallVectorImpl<Type> &Types) {
+  auto X = cast<RankedTensorType>(Adaptor.getX().getType());
+  auto Ranks = static_cast<int64_t>(Adaptor.getRanks());
+  if (failed(checkRanks(Loc, "reduce_scatter", X, Ranks)))
+    return failure();
+  SmallVector<int64_t> Shape(X.getShape());
+  if (Shape[0] % Ranks)
+    return emitOptionalError(Loc, "'tg.reduce_scatter' op axis 0 of ", X, " does not divide into ", Ranks, " ranks");
+  Shape[0] /= Ranks;
+  Types.push_back(X.clone(Shape));
+  return success();
+}
+
+OpFoldResult ReduceScatterOp::fold(FoldAdaptor) { return getRanks() == 1 ? getX() : OpFoldResult(); }

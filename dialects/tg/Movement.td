@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Operations that move or repeat elements and compute nothing.
+// Operations that move or repeat elements and compute nothing; the last two move them between ranks.
 include "dialects/tg/TgInterfaces.td"
 
 def Tg_BroadcastOp : Tg_DifferentiableOp<"broadcast", "View", [Pure]> {
@@ -58,6 +58,28 @@ def Tg_PadOp : Tg_DifferentiableOp<"pad", "Movement", [Pure, InferTypeOpAdaptor,
   let arguments = (ins Tg_Tensor:$x, DenseI64ArrayAttr:$low, DenseI64ArrayAttr:$high,
                        DefaultValuedAttr<F64Attr, "0.0">:$value);
   let results = (outs Tg_Tensor:$result);
+  let assemblyFormat = "$x attr-dict `:` functional-type($x, $result)";
+  let hasFolder = 1;
+}
+
+def Tg_AllGatherOp : Tg_DifferentiableOp<"all_gather", "Library", [Pure, InferTypeOpAdaptor]> {
+  let summary = "the operands of all ranks under each other: [B, rest..] -> [ranks * B, rest..]";
+  let description = [{
+    Every rank runs the same functions, so each collective of a function meets the same one on the others. The result
+    is the same on all ranks. Of one rank it is its operand. The loss of a step is the sum of the ranks' losses:
+    therefore the gradient of a rank's operand is the sum of what every rank's loss says of that part.
+  }];
+  let arguments = (ins Tg_Tensor:$x, I64Attr:$ranks);
+  let results = (outs Tg_Tensor:$result);
+  let assemblyFormat = "$x attr-dict `:` functional-type($x, $result)";
+  let hasFolder = 1;
+}
+
+def Tg_ReduceScatterOp : Tg_DifferentiableOp<"reduce_scatter", "Library", [Pure, InferTypeOpAdaptor]> {
+  let summary = "this rank's part of axis 0 of the sum over all ranks: [ranks * B, rest..] -> [B, rest..]";
+  let description = "Summed in the order of ranks. Of one rank it is its operand.";
+  let arguments = (ins Tg_FloatTensor:$x, I64Attr:$ranks);
+  let results = (outs Tg_FloatTensor:$result);
   let assemblyFormat = "$x attr-dict `:` functional-type($x, $result)";
   let hasFolder = 1;
 }

@@ -83,3 +83,16 @@ LogicalResult PadOp::gradient(OpBuilder &B, ArrayRef<Value> Cotangents, ArrayRef
   Out[0] = B.create<SliceOp>(getLoc(), Cotangents[0], getLow(), tensorType(getX()).getShape(), Ones);
   return success();
 }
+
+// Gathering and scattering sums are each other's transposes over the joined ranks.
+LogicalResult AllGatherOp::gradient(OpBuilder &B, ArrayRef<Value> Cotangents, ArrayRef<bool>,
+                                    SmallVectorImpl<Value> &Out) {
+  Out[0] = B.create<ReduceScatterOp>(getLoc(), Cotangents[0], getRanks());
+  return success();
+}
+
+LogicalResult ReduceScatterOp::gradient(OpBuilder &B, ArrayRef<Value> Cotangents, ArrayRef<bool>,
+                                        SmallVectorImpl<Value> &Out) {
+  Out[0] = B.create<AllGatherOp>(getLoc(), Cotangents[0], getRanks());
+  return success();
+}

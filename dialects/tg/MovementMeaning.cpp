@@ -75,3 +75,46 @@ LogicalResult PadOp::evaluate(MeaningContext &, ArrayRef<const HostTensor *> In,
   place(*In[0], Out[0], Start);
   return success();
 }
+
+// The operand as every rank has it, in order of rank.
+static FailureOr<SmallVector<const HostTensor *>> everyRank(Operation *Op, int64_t Ranks, MeaningContext &Context,
+                                                            const HostTensor &Mine) {
+  SmallVector<const HostTensor *> Found;
+  for (const HostTensor &Peer : Context.peers())
+    Found.push_back(&Peer);
+  if (Found.empty())
+    Found.push_back(&Mine);
+  if (static_cast<int64_t>(Found.size()) == Ranks)
+    return Found;
+  Op->emitOpError("joins ") << Ranks << " ranks but " << Found.size() << (Found.size() == 1 ? " runs" : " run");
+  return failure();
+}
+
+LogicalResult AllGatherOp::evaluate(MeaningContext &Context, ArrayRef<const HostTensor *> In,
+                                    MutableArrayRef<HostTensor> Out) {
+  auto Ranks = everyRank(*this, getRanks(), Context, *In[0]);
+  if (failed(Ranks))
+    return failure();
+  auto To = Out[0].Data.begin();
+  for (const HostTensor *Rank : *Ranks)
+    To = llvm::copy(Rank->Data, To);
+  return success();
+}
+
+LogicalResult ReduceScatterOp::evaluate(MeaningContext &Context, ArrayRef<const HostTensor *> In,
+                                        MutableArrayRef<HostTensor> Out) {
+  auto Ranks = everyRank(*this, getRanks(), Context, *In[0]);
+  if (failed(Ranks))
+    return failure();
+  int64_t Start = Context.rank() * Out[0].size();
+  return withNumber(Context, Out[0].ElementType, [&](auto Tag) {
+    using T = decltype(Tag);
+    for (int64_t I = 0; I < Out[0].size(); ++I) {
+      T Sum = static_cast<T>(Ranks->front()->Data[Start + I]);
+      for (const HostTensor *Rank : ArrayRef(*Ranks).drop_front())
+        Sum += static_cast<T>(Rank->Data[Start + I]);
+      Out[0].Data[I] = static_cast<double>(Sum);
+    }
+    return success();
+  });
+}

@@ -140,7 +140,7 @@ bool GraphMaker::step() {
       &GraphMaker::reduce,    &GraphMaker::broadcast,   &GraphMaker::broadcast,    &GraphMaker::reshape,
       &GraphMaker::reshape,   &GraphMaker::transpose,   &GraphMaker::transpose,    &GraphMaker::slice,
       &GraphMaker::concat,    &GraphMaker::pad,         &GraphMaker::halves,       &GraphMaker::gather,
-      &GraphMaker::scatter,   &GraphMaker::source,      &GraphMaker::product,      &GraphMaker::linear,
+      &GraphMaker::scatter,   &GraphMaker::collective, &GraphMaker::source,      &GraphMaker::product,      &GraphMaker::linear,
       &GraphMaker::linear,    &GraphMaker::gatedLinear, &GraphMaker::matmul,       &GraphMaker::normalise,
       &GraphMaker::softmax,   &GraphMaker::attention,   &GraphMaker::crossEntropy, &GraphMaker::dropout,
       &GraphMaker::fence,     &GraphMaker::stateChange, &GraphMaker::segment,      &GraphMaker::segment,

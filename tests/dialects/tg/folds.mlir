@@ -42,8 +42,10 @@ func.func @movements(%x: tensor<2x3xf32>) {
   %5 = tg.broadcast %4 {axes = array<i64: 0, 1>} : (tensor<2x3xf32>) -> tensor<2x3xf32>
   %6 = tg.pad %5 {low = array<i64: 0, 0>, high = array<i64: 0, 0>} : (tensor<2x3xf32>) -> tensor<2x3xf32>
   %7 = tg.concat %6 {axis = 0 : i64} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  %8 = tg.all_gather %7 {ranks = 1 : i64} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  %9 = tg.reduce_scatter %8 {ranks = 1 : i64} : (tensor<2x3xf32>) -> tensor<2x3xf32>
   // CHECK-NEXT: tg.output "y", %[[X]]
-  tg.output "y", %7 : tensor<2x3xf32>
+  tg.output "y", %9 : tensor<2x3xf32>
   return
 }
 

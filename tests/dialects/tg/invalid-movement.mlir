@@ -57,3 +57,39 @@ func.func @pad_removes(%x: tensor<5xf32>) {
   %0 = tg.pad %x {low = array<i64: -1>, high = array<i64: 0>} : (tensor<5xf32>) -> tensor<4xf32>
   return
 }
+
+// -----
+
+func.func @no_ranks(%x: tensor<2xf32>) {
+  // expected-error@+2 {{failed to infer returned types}}
+  // expected-error@+1 {{'tg.all_gather' op needs at least one rank but has 0}}
+  %0 = tg.all_gather %x {ranks = 0 : i64} : (tensor<2xf32>) -> tensor<2xf32>
+  return
+}
+
+// -----
+
+func.func @gather_scalar(%x: tensor<f32>) {
+  // expected-error@+2 {{failed to infer returned types}}
+  // expected-error@+1 {{'tg.all_gather' op of a scalar: ranks are joined along axis 0}}
+  %0 = tg.all_gather %x {ranks = 2 : i64} : (tensor<f32>) -> tensor<2xf32>
+  return
+}
+
+// -----
+
+func.func @scatter_scalar(%x: tensor<f32>) {
+  // expected-error@+2 {{failed to infer returned types}}
+  // expected-error@+1 {{'tg.reduce_scatter' op of a scalar: ranks are joined along axis 0}}
+  %0 = tg.reduce_scatter %x {ranks = 2 : i64} : (tensor<f32>) -> tensor<f32>
+  return
+}
+
+// -----
+
+func.func @scatter_uneven(%x: tensor<5xf32>) {
+  // expected-error@+2 {{failed to infer returned types}}
+  // expected-error@+1 {{axis 0 of 'tensor<5xf32>' does not divide into 2 ranks}}
+  %0 = tg.reduce_scatter %x {ranks = 2 : i64} : (tensor<5xf32>) -> tensor<2xf32>
+  return
+}

@@ -17,5 +17,9 @@ func.func @movement(%x: tensor<2x3xf32>, %y: tensor<2x1xf32>) {
   %5 = tg.concat %x, %y {axis = 1 : i64} : (tensor<2x3xf32>, tensor<2x1xf32>) -> tensor<2x4xf32>
   // CHECK: tg.pad %{{.*}} {high = array<i64: 0, 1>, low = array<i64: 1, 0>, value = 2.000000e+00 : f64}
   %6 = tg.pad %x {high = array<i64: 0, 1>, low = array<i64: 1, 0>, value = 2.0} : (tensor<2x3xf32>) -> tensor<3x4xf32>
+  // CHECK: tg.all_gather %{{.*}} {ranks = 4 : i64} : (tensor<2x3xf32>) -> tensor<8x3xf32>
+  %7 = tg.all_gather %x {ranks = 4 : i64} : (tensor<2x3xf32>) -> tensor<8x3xf32>
+  // CHECK: tg.reduce_scatter %{{.*}} {ranks = 2 : i64} : (tensor<2x3xf32>) -> tensor<1x3xf32>
+  %8 = tg.reduce_scatter %x {ranks = 2 : i64} : (tensor<2x3xf32>) -> tensor<1x3xf32>
   return
 }
