@@ -73,6 +73,8 @@ public:
   FailureOr<Value> declaration(mlir::SymbolRefAttr symbol, mlir::Location loc);
   /// The declaration @module::@name, or null.
   mlir::Operation *lookup(StringRef module, StringRef name);
+  /// How many ranks the function being traced is compiled for.
+  FailureOr<int64_t> ranks(mlir::Location loc);
   /// Gives what is not yet placed in `value` its place under `parent`.
   void place(const Value &value, Part *parent, StringRef name);
 

@@ -26,6 +26,8 @@ public:
   mlir::func::FuncOp function;
   /// Samples in a call of the function; 0 where it takes none.
   int64_t rows = 0;
+  /// How many ranks run the function together on samples of their own; none where any number may, each by itself.
+  std::optional<int64_t> ranks = 1;
   /// False in evaluation functions: no dropout.
   bool training;
   /// Names of the adapters in force.

@@ -407,6 +407,18 @@ FailureOr<Tensor> GraphBuilder::gather(const Tensor &table, const Tensor &ids) {
   return wrap(ops.create<tg::GatherOp>(loc, type, table.value, ids.value), origins);
 }
 
+FailureOr<Tensor> GraphBuilder::allGather(const Tensor &x, int64_t ranks) {
+  if (x.rank() < 1)
+    return fault(FaultKind::ShapeMismatch, "`all_gather` of a scalar: ranks are joined along axis 0");
+  SmallVector<int64_t> shape(x.type().getShape());
+  shape[0] *= ranks;
+  SmallVector<DimOrigin, 4> origins(x.origins);
+  if (ranks > 1)
+    origins[0] = here();
+  auto type = mlir::RankedTensorType::get(shape, x.element());
+  return wrap(ops.create<tg::AllGatherOp>(loc, type, x.value, ranks), origins);
+}
+
 FailureOr<Tensor> GraphBuilder::scatterAdd(int64_t rows, const Tensor &ids, const Tensor &updates) {
   if (failed(requireInt(ids, "`scatter_add`")))
     return failure();

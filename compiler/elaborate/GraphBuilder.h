@@ -63,6 +63,7 @@ public:
   FailureOr<Tensor> linear(const Tensor &x, const Tensor &weight);
   FailureOr<Tensor> gather(const Tensor &table, const Tensor &ids);
   FailureOr<Tensor> scatterAdd(int64_t rows, const Tensor &ids, const Tensor &updates);
+  FailureOr<Tensor> allGather(const Tensor &x, int64_t ranks);
   FailureOr<Tensor> select(const Tensor &condition, const Tensor &a, const Tensor &b);
 
   /// An axis counted from either end, checked against the rank.

@@ -9,6 +9,15 @@ namespace vcc::elaborate {
 using llvm::failed;
 using llvm::failure;
 
+FailureOr<int64_t> Evaluator::ranks(mlir::Location loc) {
+  if (!function)
+    return fault(FaultKind::BadValue, loc, "the number of ranks is known only in a loss or a score");
+  if (!function->ranks)
+    return fault(FaultKind::BadValue, loc, "the number of ranks must be known to compile this")
+        .help("say it, as in `parallel { shard: none, ranks: 2 }`");
+  return *function->ranks;
+}
+
 FailureOr<Value> Evaluator::get(const Value &object, StringRef name, mlir::Location loc) {
   if (Part *part = object.asPart())
     return partMember(*part, name, loc);
@@ -28,6 +37,18 @@ FailureOr<Value> Evaluator::get(const Value &object, StringRef name, mlir::Locat
       return fault(FaultKind::BadValue, loc, "`batch.samples` is known only in a loss or a score");
     return Value(function->input("batch.samples", {}, function->graph.ops.getF32Type(), {}));
   }
+  if (object.isBatch() && name == "ranks") {
+    auto count = ranks(loc);
+    return failed(count) ? FailureOr<Value>(failure()) : Value(*count);
+  }
+  if (object.isBatch() && name == "rank") {
+    if (!function)
+      return fault(FaultKind::BadValue, loc, "`batch.rank` is known only in a loss or a score");
+    mlir::Type element = function->graph.ops.getI32Type();
+    if (function->ranks == 1)
+      return Value(function->graph.splat(0, element, {}));
+    return Value(function->input("batch.rank", {}, element, {}));
+  }
   if (object.isBatch() && (name == "ids" || name == "local_ids")) {
     if (!function)
       return fault(FaultKind::BadValue, loc,
@@ -38,7 +59,7 @@ FailureOr<Value> Evaluator::get(const Value &object, StringRef name, mlir::Locat
   }
   if (object.isBatch())
     return fault(FaultKind::UnknownField, loc, "`batch` has no `" + name.str() + "`")
-        .help(suggest(name, {"samples", "ids", "local_ids"}));
+        .help(suggest(name, {"samples", "ids", "local_ids", "rank", "ranks"}));
   if (object.asTensor() || object.asWeight()) {
     ArrayRef<int64_t> shape = object.asTensor() ? object.asTensor()->type().getShape()
                                                 : ArrayRef<int64_t>(object.asWeight()->shape);

@@ -134,6 +134,14 @@ static FailureOr<Value> gather(OperationCall &call) {
   return done(g.gather(*table, *ids));
 }
 
+static FailureOr<Value> allGather(OperationCall &call) {
+  auto x = call.tensor("x");
+  auto ranks = call.evaluator.ranks(call.loc);
+  if (failed(x) || failed(ranks))
+    return failure();
+  return done(call.graph().allGather(*x, *ranks));
+}
+
 static FailureOr<Value> scatterAdd(OperationCall &call) {
   auto rows = call.integer("rows");
   auto ids = call.tensor("ids"), updates = call.tensor("updates");
@@ -352,6 +360,7 @@ ArrayRef<Operation> tensorOperations() {
       {"pad", pad},
       {"gather", gather},
       {"scatter_add", scatterAdd},
+      {"all_gather", allGather},
       {"iota", iota},
       {"full", full},
       {"zeros", filled<0>},
