@@ -44,7 +44,7 @@ def main():
     sys.modules[file.stem] = module
     spec.loader.exec_module(module)
     cases = [test for test in flatten(unittest.defaultTestLoader.loadTestsFromModule(module))
-             if pattern in test.id()]
+             if pattern in f"{file.parent.name}/{test.id()}"]
     unittest.TestSuite(cases).run(Lines())
 
 

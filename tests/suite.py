@@ -7,6 +7,7 @@ A test has a name `suite/file.case`; an argument keeps the tests whose name hold
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,8 +18,9 @@ import environment
 TOP = pathlib.Path(__file__).resolve().parent.parent
 TESTS = TOP / "tests"
 LIT = "/usr/lib/llvm-19/build/utils/lit/lit.py"
+SEED = re.compile(r"(seed |VCC_SEED=)\d+")
 PYTHON_SUITES = ["house", "e2e", "faults", "parity"]
-LIMIT = 1200  # seconds for one Python file
+LIMIT = 1200  # seconds for one Python file or one GoogleTest program
 
 
 class Tally:
@@ -40,10 +42,13 @@ def run_lit(tally, pattern):
     outcomes = {"PASS": "passed", "XFAIL": "passed", "UNSUPPORTED": "skipped"}
     with tempfile.TemporaryDirectory() as scratch:
         report = pathlib.Path(scratch) / "lit.json"
-        command = [sys.executable, LIT, "-q", "--time-tests", "--output", str(report), str(TESTS)]
+        command = [sys.executable, LIT, "-q", "--time-tests", "--allow-empty-runs", "--output", str(report), str(TESTS)]
+        if pattern not in "lit/":
+            command.insert(2, "--filter=" + re.escape(pattern.removeprefix("lit/")))
         finished = subprocess.run(command, capture_output=True, text=True)
         if not report.exists():
-            tally.add("lit", "failed", finished.stdout + finished.stderr)
+            if finished.returncode:
+                tally.add("lit", "failed", finished.stdout + finished.stderr)
             return
         for test in json.loads(report.read_text())["tests"]:
             name = "lit/" + test["name"].split(" :: ", 1)[-1]
@@ -77,9 +82,15 @@ def run_gtest(tally, pattern):
             continue
         with tempfile.TemporaryDirectory() as scratch:
             report = pathlib.Path(scratch) / "report.json"
-            finished = subprocess.run(
-                [program, f"--gtest_filter={':'.join(wanted)}", f"--gtest_output=json:{report}"],
-                capture_output=True, text=True, cwd=scratch)
+            try:
+                finished = subprocess.run(
+                    [program, f"--gtest_filter={':'.join(wanted)}", f"--gtest_output=json:{report}"],
+                    capture_output=True, text=True, cwd=scratch, timeout=LIMIT)
+            except subprocess.TimeoutExpired:
+                tally.add(f"unit/{program.name}", "failed", f"not done after {LIMIT} s")
+                continue
+            for line in sorted({line for line in finished.stdout.splitlines() if SEED.match(line)}):
+                print(f"{program.name}: {line}", flush=True)
             if not report.exists():
                 tally.add(f"unit/{program.name}", "failed", (finished.stdout + finished.stderr)[-4000:])
                 continue
@@ -107,7 +118,8 @@ def run_python(tally, pattern):
     for suite in PYTHON_SUITES:
         for file in sorted((TESTS / suite).glob("test_*.py")):
             prefix = f"{suite}/{file.stem}"
-            if pattern and pattern not in prefix and pattern not in file.read_text():
+            # The pattern may be any part of `suite/file.Class.case`; files that have no such words need not be run.
+            if pattern not in prefix and not all(word in prefix + file.read_text() for word in re.split("[./]", pattern)):
                 continue
             interpreter = sys.executable
             if suite == "parity":
