@@ -58,9 +58,10 @@ void Dump::weightsAfter() {
       keep("after/" + state.path, state.dtype, state.shape, Program.at(state));
 }
 
-std::string Dump::write(const std::string &folder, int64_t step) {
+std::string Dump::write(const std::string &folder, int64_t step, int rank) {
   makeFolders(folder);
-  std::string path = (std::filesystem::path(folder) / fmt::format("step-{:06}.safetensors", step)).string();
+  std::string name = fmt::format("step-{:06}{}.safetensors", step, rank ? fmt::format(".rank-{}", rank) : "");
+  std::string path = (std::filesystem::path(folder) / name).string();
   writeSafetensors(path + ".partial", Tensors,
                    {{"step", std::to_string(step)}, {"stage", Program.stage().name}});
   renameDurably(path + ".partial", path);

@@ -25,8 +25,8 @@ public:
   /// Outputs of a function, summed by the caller where there are several micro-batches.
   void outputs(const std::vector<Scalar> &values);
   void weightsAfter();
-  /// Writes <folder>/step-<step>.safetensors.
-  std::string write(const std::string &folder, int64_t step);
+  /// Writes <folder>/step-<step>.safetensors; ranks but the first add theirs, step-<step>.rank-<rank>.safetensors.
+  std::string write(const std::string &folder, int64_t step, int rank);
 
 private:
   void keep(const std::string &name, DType dtype, const Shape &shape, const void *data);

@@ -58,6 +58,25 @@ void addScores(const std::vector<EvaluationRow> &rows, const float *scores, int6
   }
 }
 
+/// The best of all ranks. Of equal scores the first candidate's counts, as on one rank.
+void join(World &world, std::vector<Best> &best) {
+  if (world.size() == 1 || best.empty())
+    return;
+  std::vector<Best> all(best.size() * size_t(world.size()));
+  world.gather(best.data(), all.data(), best.size() * sizeof(Best));
+  for (size_t i = 0; i < best.size(); ++i) {
+    Best joined;
+    for (size_t at = i; at < all.size(); at += best.size()) {
+      const Best &other = all[at];
+      joined.seen += other.seen;
+      if (other.candidate >= 0 && (joined.candidate < 0 || other.score > joined.score ||
+                                   (other.score == joined.score && other.candidate < joined.candidate)))
+        joined.score = other.score, joined.candidate = other.candidate;
+    }
+    best[i] = joined;
+  }
+}
+
 void add(Accuracy &accuracy, const EvaluationRecord &record, int64_t chosen) {
   ++accuracy.records;
   accuracy.right += chosen == record.answer;
@@ -67,7 +86,7 @@ void add(Accuracy &accuracy, const EvaluationRecord &record, int64_t chosen) {
 } // namespace
 
 EvaluationResult evaluate(StageProgram &program, const manifest::Evaluation &evaluation,
-                          EvaluationSource &source, uint64_t seed, int64_t step) {
+                          EvaluationSource &source, World &world, uint64_t seed, int64_t step) {
   auto start = std::chrono::steady_clock::now();
   const manifest::Function &function = functionOf(program, evaluation);
   const manifest::Port &score = *program.output(function, "score");
@@ -81,12 +100,13 @@ EvaluationResult evaluate(StageProgram &program, const manifest::Evaluation &eva
     source.fill(batch, next.slot.tensors, next.rows);
   };
   std::future<void> pending;
-  for (int64_t batch = 0; batch < source.batches(); ++batch) {
-    if (batch == 0)
-      fill(0);
+  int64_t first = source.batches() * world.rank() / world.size(), last = source.batches() * (world.rank() + 1) / world.size();
+  for (int64_t batch = first; batch < last; ++batch) {
+    if (batch == first)
+      fill(first);
     else
       pending.get();
-    if (batch + 1 < source.batches())
+    if (batch + 1 < last)
       pending = std::async(std::launch::async, fill, batch + 1);
     const EvaluationBatch &current = batches[batch % 2];
     for (const auto &[name, tensor] : current.slot.tensors)
@@ -96,6 +116,7 @@ EvaluationResult evaluate(StageProgram &program, const manifest::Evaluation &eva
     addScores(current.rows, reinterpret_cast<const float *>(program.at(score)),
               elementsOf(score.shape), source, evaluation.name, best);
   }
+  join(world, best);
   EvaluationResult result;
   result.name = evaluation.name, result.step = step;
   for (int64_t i = 0; i < source.records(); ++i) {

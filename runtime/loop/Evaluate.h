@@ -4,6 +4,7 @@
 #ifndef VCC_RUNTIME_LOOP_EVALUATE_H
 #define VCC_RUNTIME_LOOP_EVALUATE_H
 
+#include "runtime/collectives/World.h"
 #include "runtime/loop/BatchSource.h"
 #include "runtime/loop/StageProgram.h"
 
@@ -27,9 +28,10 @@ struct EvaluationResult {
   double seconds = 0;
 };
 
-/// Runs one evaluation with the weights as they are. Throws Failure(Exit::Policy) on a score that is not finite.
+/// Runs one evaluation with the weights as they are, a share of its batches on each rank; all ranks have the result.
+/// Throws Failure(Exit::Policy) on a score that is not finite.
 EvaluationResult evaluate(StageProgram &program, const manifest::Evaluation &evaluation,
-                          EvaluationSource &source, uint64_t seed, int64_t step);
+                          EvaluationSource &source, World &world, uint64_t seed, int64_t step);
 
 /// `{"event":"evaluation","name":...,"accuracy":...,"groups":{...}}`.
 std::string jsonOf(const EvaluationResult &result);

@@ -5,6 +5,7 @@
 
 #include "runtime/device/cpu/Features.h"
 #include "runtime/loop/Overview.h"
+#include "runtime/loop/Ranks.h"
 #include "runtime/program/Failure.h"
 #include "runtime/program/Suggest.h"
 #include "runtime/report/History.h"
@@ -13,10 +14,11 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <new>
-
-#include <sched.h>
+#include <thread>
 
 namespace vcc::runtime {
 
@@ -32,11 +34,6 @@ static void checkProgram(const VccProgram &program) {
 static std::string fingerprintOf(std::string_view manifest) {
   MappedFile image("/proc/self/exe");
   return hexOf(Hash().update(manifest.data(), manifest.size()).update(image.data(), image.size()).digest());
-}
-
-static int usableThreads() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
 }
 
 static const Stage *stageNamed(const manifest::Manifest &manifest, const std::string &which) {
@@ -89,11 +86,15 @@ static Exit trainStages(const RunContext &context) {
   if (chosen.size() > 1 && !context.options.profileFile.empty())
     throw Failure(Exit::Usage, fmt::format("{} stages would write their profiles to one file, `{}`", chosen.size(), context.options.profileFile),
                   "`--profile` without a file writes one into each stage's folder");
+  for (const Stage *stage : chosen)
+    checkRanks(*stage, context.world, /*trains=*/true);
   for (const Stage *stage : chosen) {
     StageEnd end = StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).train();
-    if (end == StageEnd::AlreadyDone)
-      std::printf("stage %s: done before\n", stage->name.c_str());
-    writeReport(context.manifest, context.options.out);
+    if (context.world.isFirst()) {
+      if (end == StageEnd::AlreadyDone)
+        std::printf("stage %s: done before\n", stage->name.c_str());
+      writeReport(context.manifest, context.options.out);
+    }
     if (end == StageEnd::Preempted)
       return Exit::Preempted;
   }
@@ -111,6 +112,8 @@ static Exit evaluateStages(const RunContext &context) {
       has |= name == "all" || name == evaluation.name;
     }
     if (has)
+      checkRanks(*stage, context.world, /*trains=*/false);
+    if (has)
       StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).evaluateOnly(name);
     found |= has;
   }
@@ -120,52 +123,69 @@ static Exit evaluateStages(const RunContext &context) {
   return Exit::Done;
 }
 
-static Exit act(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources) {
+static Exit act(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources, World &world) {
   checkProgram(program);
   std::string_view json(program.manifest, program.manifest_bytes);
   Options options = parseOptions(arguments);
-  if (options.action == Options::Action::Help) {
-    std::fputs(helpText("train.bin").c_str(), stdout);
+  auto say = [&](const std::string &text) {
+    if (world.isFirst())
+      std::fwrite(text.data(), 1, text.size(), stdout);
     return Exit::Done;
-  }
-  if (options.action == Options::Action::Manifest) {
-    std::fwrite(json.data(), 1, json.size(), stdout);
-    std::fputc('\n', stdout);
-    return Exit::Done;
-  }
+  };
+  if (options.action == Options::Action::Help)
+    return say(helpText("train.bin"));
+  if (options.action == Options::Action::Manifest)
+    return say(std::string(json) + "\n");
   manifest::Manifest manifest = manifest::parseManifest(json);
-  if (options.action == Options::Action::Overview) {
-    std::fputs(overviewOf(manifest, options).c_str(), stdout);
-    return Exit::Done;
-  }
+  if (options.action == Options::Action::Overview)
+    return say(overviewOf(manifest, options));
   checkFeatures(manifest.features, manifest.cpu);
   if (options.threads == 0)
-    options.threads = usableThreads();
-  auto world = makeSingleWorld();
-  RunContext context{manifest, program, options, sources, *world, fingerprintOf(json)};
+    options.threads = usableThreads(world);
+  RunContext context{manifest, program, options, sources, world, fingerprintOf(json)};
   return options.action == Options::Action::Evaluate ? evaluateStages(context) : trainStages(context);
 }
 
-static int fail(Exit code, const std::string &message, const std::string &help) {
+/// Several ranks mostly fail alike, and one of them is to say it: the first at once, which ends the others; another only
+/// where the first has not failed.
+static void waitForFirst() {
+  int rank = launchedRanks().rank;
+  if (rank == 0)
+    return;
+  std::signal(SIGTERM, SIG_DFL);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000 + 200 * std::min(rank, 20)));
+}
+
+static int fail(const World *world, Exit code, const std::string &message, const std::string &help) {
   std::fflush(stdout);
-  std::fprintf(stderr, "error: %s\n", message.c_str());
+  int ranks = world ? std::max(world->size(), launchedRanks().size) : launchedRanks().size, rank = launchedRanks().rank;
+  if (ranks > 1)
+    waitForFirst();
+  std::fprintf(stderr, "error: %s%s\n", rank ? fmt::format("rank {}: ", rank).c_str() : "", message.c_str());
   if (!help.empty())
     std::fprintf(stderr, "help: %s\n", help.c_str());
   return int(code);
 }
 
-int runProgram(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources) {
+int runProgram(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources,
+               const MakeWorld &makeWorld) {
+  std::unique_ptr<World> world;
+  int code = 0;
   try {
-    int code = int(act(arguments, program, sources));
+    world = makeWorld();
+    code = int(act(arguments, program, sources, *world));
     std::fflush(stdout);
     return code;
   } catch (const Failure &failure) {
-    return fail(failure.code(), failure.what(), failure.help());
+    code = fail(world.get(), failure.code(), failure.what(), failure.help());
   } catch (const std::bad_alloc &) {
-    return fail(Exit::Memory, "out of memory", "");
+    code = fail(world.get(), Exit::Memory, "out of memory", "");
   } catch (const std::exception &error) {
-    return fail(Exit::Internal, error.what(), "this is a bug of the runtime");
+    code = fail(world.get(), Exit::Internal, error.what(), "this is a bug of the runtime");
   }
+  if (world && world->size() > 1)
+    world->abort(code); // the others may wait for this one
+  return code;
 }
 
 } // namespace vcc::runtime

@@ -8,8 +8,14 @@
 
 namespace vcc::runtime {
 
-/// Returns the exit code; prints what went wrong.
-int runProgram(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources);
+using MakeWorld = std::function<std::unique_ptr<World>()>;
+
+/// Returns the exit code; prints what went wrong. Where several ranks run, a fault of one ends all.
+int runProgram(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources,
+               const MakeWorld &makeWorld = makeSingleWorld);
+
+/// The same with the runtime's own data path.
+int runMain(int argc, char **argv, const VccProgram &program, const MakeWorld &makeWorld);
 
 } // namespace vcc::runtime
 #endif

@@ -97,6 +97,10 @@ static std::string describe(const manifest::Manifest &manifest, const Stage &sta
   std::string length = stage.steps ? fmt::format("{} steps", stage.steps) : fmt::format("{} epochs", stage.epochs);
   if (stage.accumulate > 1)
     length += fmt::format(" of {} micro-batches", stage.accumulate);
+  if (stage.ranks)
+    length += fmt::format(", by {} rank{}", stage.ranks, stage.ranks == 1 ? "" : "s");
+  else if (stage.parallel)
+    length += ", by any number of ranks";
   std::string text = fmt::format("stage {}{}: {}\n", number, stage.name, length);
   text += "  trains  " + countsOf(stage, true) + "\n";
   text += "  frozen  " + countsOf(stage, false) + "\n";

@@ -22,6 +22,8 @@ static void checkPort(const manifest::Stage &stage, const Function &function, co
   bool fits = true;
   if (port.name == "rng")
     fits = port.dtype == DType::I32 && elementsOf(port.shape) == 4;
+  else if (port.name == "batch.rank")
+    fits = port.dtype == DType::I32 && elementsOf(port.shape) == 1;
   else if (StageProgram::isSystemInput(port.name))
     fits = port.dtype == DType::F32 && elementsOf(port.shape) == 1;
   if (!fits)
@@ -50,7 +52,8 @@ StageProgram::StageProgram(const VccStage &table, const manifest::Stage &stage, 
 }
 
 bool StageProgram::isSystemInput(const std::string &name) {
-  return name == "rng" || name == "step.index" || name == "step.total" || name == "step.per_epoch";
+  return name == "rng" || name == "step.index" || name == "step.total" || name == "step.per_epoch" ||
+         name == "batch.rank";
 }
 
 void StageProgram::write(const Port &port, const StepInputs &inputs) {
@@ -58,6 +61,11 @@ void StageProgram::write(const Port &port, const StepInputs &inputs) {
     const uint32_t words[4] = {uint32_t(inputs.seed), uint32_t(inputs.seed >> 32),
                                uint32_t(inputs.step), uint32_t(inputs.firstSample)};
     std::memcpy(at(port), words, sizeof words);
+    return;
+  }
+  if (port.name == "batch.rank") {
+    const int32_t rank = inputs.rank;
+    std::memcpy(at(port), &rank, sizeof rank);
     return;
   }
   float value = 0;

@@ -21,6 +21,7 @@ struct StepInputs {
   int64_t step = 0;
   int64_t firstSample = 0;
   double totalSteps = 1, stepsPerEpoch = 1;
+  int rank = 0;
 };
 
 struct Scalar {

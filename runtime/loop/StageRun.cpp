@@ -5,6 +5,7 @@
 
 #include "runtime/device/cpu/Features.h"
 #include "runtime/loop/Profiler.h"
+#include "runtime/loop/Ranks.h"
 #include "runtime/loop/Signals.h"
 #include "runtime/loop/Summary.h"
 #include "runtime/program/Failure.h"
@@ -15,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -44,6 +46,8 @@ StageRun::~StageRun() {
 }
 
 void StageRun::lock() {
+  if (!Context.world.isFirst())
+    return Log.mute();
   makeFolders(Folder.root);
   std::string path = Folder.root + "/.lock";
   Lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -67,6 +71,13 @@ void StageRun::checkStages(const std::map<std::string, std::string> &recorded) c
 }
 
 bool StageRun::isComplete() const {
+  bool complete = Context.world.isFirst() && lies();
+  Context.world.broadcast(&complete, sizeof complete);
+  return complete;
+}
+
+/// Whether what is wanted lies there already.
+bool StageRun::lies() const {
   if (!Context.options.resume || !Context.options.dump.empty())
     return false;
   auto summary = readSummary(Folder.summary);
@@ -84,26 +95,47 @@ DataOptions StageRun::dataOptions() const {
           Context.options.workers, Spans.get()};
 }
 
-int64_t StageRun::rows() const {
-  auto it = Stage.batch.find("main");
-  if (it == Stage.batch.end())
-    it = Stage.batch.begin();
-  return it == Stage.batch.end() ? 1 : it->second.rows;
+/// Steps that are over when `epochs` epochs are. Without data every step is an epoch.
+int64_t StageRun::stepAt(double epochs) const { return Data ? Data->stepAt(epochs) : std::llround(epochs); }
+
+/// Whether it is time, after `Now.step` steps.
+bool StageRun::isDue(const manifest::When &when) const {
+  if (when.steps)
+    return Now.step % when.steps == 0;
+  if (!(when.epochs > 0))
+    return false;
+  // The n-th time is at the step that ends n * epochs; n is near the share of the training that is over.
+  int64_t near = std::llround(double(Now.step) / StepsPerEpoch / when.epochs);
+  for (int64_t n = std::max<int64_t>(1, near - 2); n <= near + 2; ++n)
+    if (stepAt(double(n) * when.epochs) == Now.step)
+      return true;
+  return false;
 }
 
 void StageRun::openData() {
-  const Function *first = Stage.find(Function::Role::Micro);
-  double perStep = double(rows() * Stage.accumulate * Context.world.size());
-  if (!Program->dataInputs(*first).empty()) {
+  bool reads = std::any_of(Stage.functions.begin(), Stage.functions.end(), [&](const Function &function) {
+    return function.role == Function::Role::Micro && !Program->dataInputs(function).empty();
+  });
+  if (reads) {
     Data = Context.sources.batches(Context.manifest, Stage, dataOptions(), Log);
     if (Data->samples() < 1)
       throw Failure(Exit::Data, fmt::format("stage `{}` has no samples", Stage.name));
-    StepsPerEpoch = double(Data->samples()) / perStep;
+    constexpr int64_t Many = 1 << 20; // under `carry` epochs differ by a step
+    StepsPerEpoch = double(Data->stepAt(double(Many))) / double(Many);
     Data->noteUnusable(Now.unusable);
   }
-  Total = Stage.steps ? Stage.steps
-                      : std::max<int64_t>(1, int64_t(std::llround(Stage.epochs * StepsPerEpoch)));
+  Total = Stage.steps ? Stage.steps : std::max<int64_t>(1, stepAt(Stage.epochs));
   Target = std::min(Total, Context.options.maxSteps.value_or(Total));
+}
+
+/// Every rank reads the checkpoint itself, and it must be the same one.
+std::optional<Progress> StageRun::agreed(std::optional<Progress> found) const {
+  int64_t mine = found ? found->step : -1, first = mine;
+  Context.world.broadcast(&first, sizeof first);
+  if (firstOf(Context.world, mine == first ? "" : "differs").empty())
+    return found;
+  throw Failure(Exit::Data, fmt::format("the ranks see different checkpoints in `{}`", Folder.checkpoints),
+                "--out must be on a disk that all ranks share");
 }
 
 /// Brings weights and moments to where training goes on from: init, then sources, then the newest checkpoint.
@@ -113,21 +145,31 @@ void StageRun::begin() {
   Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
   std::optional<Progress> found;
   if (Context.options.resume)
-    found = Saved->newest(Log);
+    found = agreed(Saved->newest(Log));
   if (const Function *init = Stage.find(Function::Role::Init))
     Program->run(*init, {Seed, 0, 0, 1, 1});
   Origin = startWeights(Context.manifest, Stage,
                         {Context.options.out, Context.options.weights, !found.has_value()}, address);
   Program->executor().weightsChanged();
-  Now.seed = Seed, Now.program = Context.fingerprint;
+  Now.seed = Seed, Now.ranks = Context.world.size(), Now.program = Context.fingerprint;
   Now.frozen = fingerprintOfFrozen(Stage, address);
   Now.stages = Origin.stages;
-  if (found)
-    restore(*found);
+  if (!found)
+    return;
+  if (found->ranks != Now.ranks)
+    throw Failure(Exit::Usage,
+                  fmt::format("checkpoint `{}` was made by {} rank{}, but {} {} started", Saved->pathOf(found->step), found->ranks,
+                              found->ranks == 1 ? "" : "s", Now.ranks, Now.ranks == 1 ? "was" : "were"),
+                  fmt::format("go on {}, or train anew with `--resume never`",
+                              found->ranks == 1 ? std::string("with one") : fmt::format("by `mpirun -n {}`", found->ranks)));
+  restore(*found);
 }
 
 /// What the stage left before, and the run now replaces. Called when all that the run needs has been found.
 void StageRun::discardOld() {
+  Context.world.barrier(); // all have read what they need
+  if (!Context.world.isFirst())
+    return;
   if (!Context.options.resume)
     Saved->removeAll(); // before the log, whose length a checkpoint relies on
   Log.open(Folder.log, Now.logBytes);
@@ -153,7 +195,7 @@ void StageRun::restore(const Progress &progress) {
 static std::string jsonOfStart(const Progress &now, int64_t target, int threads, bool resumed) {
   JsonWriter writer;
   writer.beginObject().member("event", resumed ? "resume" : "start").member("at", now.step);
-  writer.member("target", target).member("seed", now.seed).member("threads", threads);
+  writer.member("target", target).member("seed", now.seed).member("threads", threads).member("ranks", now.ranks);
   writer.member("cpu", std::string_view(cpuName()));
   writer.member("frozen", std::string_view(now.frozen));
   return writer.endObject().text();
@@ -189,7 +231,7 @@ void StageRun::tellSources() {
 
 StageEnd StageRun::train() {
   lock();
-  if (Context.options.profile) {
+  if (Context.options.profile && Context.world.isFirst()) {
     Spans = std::make_unique<report::Timeline>();
     ProfilePath = Context.options.profileFile.empty() ? Folder.root + "/profile.json" : Context.options.profileFile;
     checkProfilePath(ProfilePath);
@@ -247,9 +289,9 @@ bool StageRun::loop() {
   std::unique_ptr<Prefetch> prefetch;
   if (Data && Now.step < Target)
     prefetch = std::make_unique<Prefetch>(
-        *Data, [this](int64_t step) { return Program->dataInputs(microOf(step)); }, Now.step, Target,
-        Stage.accumulate, Spans.get());
-  Bar = std::make_unique<report::Progress>(Log, Stage.name, Target, Stage.logSteps);
+        *Data, [this](const std::string &variant) { return Program->dataInputs(functionOf(variant)); }, Now.step, Target,
+        Spans.get());
+  Bar = std::make_unique<report::Progress>(Log, Stage.name, Target);
   while (Now.step < Target) {
     if (Profile)
       Profile->stepBegins(Now.step);
@@ -258,12 +300,12 @@ bool StageRun::loop() {
       step(Now.step, prefetch.get());
       ++Now.step;
       evaluateDue(false);
-      if (Stage.save.steps && Now.step % Stage.save.steps == 0 && Now.step < Target)
+      if (isDue(Stage.save) && Now.step < Target)
         save();
     }
     if (Profile && Profile->stepEnds(Now.step - 1))
       tellProfile();
-    if (int signal = signalReceived(); signal && Now.step < Target) {
+    if (int signal = stopSignal(); signal && Now.step < Target) {
       if (LastSaved != Now.step)
         save();
       Bar.reset();
@@ -278,24 +320,35 @@ bool StageRun::loop() {
   return true;
 }
 
+/// A signal that any rank was sent stops all after the same step.
+int StageRun::stopSignal() {
+  int signal = signalReceived();
+  if (Context.world.size() == 1)
+    return signal;
+  std::vector<int> all(size_t(Context.world.size()));
+  Context.world.gather(&signal, all.data(), sizeof signal);
+  return *std::max_element(all.begin(), all.end());
+}
+
 void StageRun::save() {
   report::Timed timed(Spans.get(), "loop", "save");
   Now.logBytes = Log.sync();
   if (Data)
     Now.unusable = Data->unusable();
-  Saved->save(Now);
+  if (Context.world.isFirst())
+    Saved->save(Now);
   LastSaved = Now.step;
 }
 
 EvaluationResult StageRun::evaluateOne(const manifest::Evaluation &evaluation) {
   report::Timed timed(Spans.get(), "loop", "evaluate");
   auto source = Context.sources.evaluation(Context.manifest, Stage, evaluation, dataOptions(), Log);
-  return evaluate(*Program, evaluation, *source, Seed, Now.step);
+  return evaluate(*Program, evaluation, *source, Context.world, Seed, Now.step);
 }
 
 void StageRun::evaluateDue(bool atEnd) {
   for (const manifest::Evaluation &evaluation : Stage.evaluations) {
-    bool due = atEnd || (evaluation.when.steps && Now.step % evaluation.when.steps == 0 && Now.step < Target);
+    bool due = atEnd || (isDue(evaluation.when) && Now.step < Target);
     if (!due)
       continue;
     EvaluationResult result = evaluateOne(evaluation);
@@ -312,6 +365,13 @@ void StageRun::finish() {
   std::string frozen = fingerprintOfFrozen(Stage, address);
   if (frozen != Now.frozen)
     throw Failure(Exit::Internal, fmt::format("frozen weights changed from {} to {}", Now.frozen, frozen));
+  if (Context.world.isFirst())
+    writeResults(frozen, address);
+  Context.world.barrier(); // what the next stage starts from lies there
+}
+
+/// The stage's own files, by the first rank.
+void StageRun::writeResults(const std::string &frozen, const Address &address) {
   JsonWriter end;
   end.beginObject().member("event", "end").member("at", Now.step);
   end.member("frozen", std::string_view(frozen)).endObject();
@@ -323,7 +383,7 @@ void StageRun::finish() {
   summary.steps = Now.step, summary.total = Total;
   summary.stages = Now.stages;
   summary.frozenBefore = Now.frozen, summary.frozenAfter = frozen;
-  summary.threads = Context.options.threads;
+  summary.threads = Context.options.threads, summary.ranks = Context.world.size();
   summary.memoryBytes = Program->memory().total(), summary.packedBytes = Program->executor().packedBytes();
   summary.checkpoint = Saved->pathOf(Now.step), summary.weights = weights, summary.log = Folder.log;
   writeSummary(Folder.summary, Context.manifest.recipe, Stage, summary, report::readHistory(Folder.log));
@@ -336,7 +396,7 @@ void StageRun::evaluateOnly(const std::string &name) {
   Program = std::make_unique<StageProgram>(Table, Stage, Context.options.threads);
   auto address = [this](const manifest::State &state) { return Program->at(state); };
   Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
-  auto found = Saved->newest(Log);
+  auto found = agreed(Saved->newest(Log));
   if (!found)
     throw Failure(Exit::Data, fmt::format("stage `{}` has no checkpoint in `{}`", Stage.name, Folder.checkpoints),
                   fmt::format("train it by `--stage {}`", Stage.name));
@@ -352,7 +412,8 @@ void StageRun::evaluateOnly(const std::string &name) {
       continue;
     EvaluationResult result = evaluateOne(evaluation);
     Log.note(textOf(result));
-    writeWhole(Folder.root + "/evaluation-" + evaluation.name + ".json", jsonOf(result) + "\n");
+    if (Context.world.isFirst())
+      writeWhole(Folder.root + "/evaluation-" + evaluation.name + ".json", jsonOf(result) + "\n");
   }
 }
 

@@ -65,9 +65,12 @@ public:
 
 private:
   bool isComplete() const;
+  bool lies() const;
+  int stopSignal();
   void lock();
   void checkStages(const std::map<std::string, std::string> &recorded) const;
   void begin();
+  std::optional<Progress> agreed(std::optional<Progress> found) const;
   void restore(const Progress &progress);
   void openData();
   void checkRange() const;
@@ -87,9 +90,12 @@ private:
   void evaluateDue(bool atEnd);
   EvaluationResult evaluateOne(const manifest::Evaluation &evaluation);
   void finish();
-  StepInputs inputsOf(int64_t index, int64_t micro) const;
-  const manifest::Function &microOf(int64_t index) const;
-  int64_t rows() const;
+  void writeResults(const std::string &frozen, const Address &address);
+  /// `firstSample`: this rank's first place in the step.
+  StepInputs inputsOf(int64_t index, int64_t firstSample) const;
+  const manifest::Function &functionOf(const std::string &variant) const;
+  int64_t stepAt(double epochs) const;
+  bool isDue(const manifest::When &when) const;
   DataOptions dataOptions() const;
 
   const RunContext &Context;
@@ -109,6 +115,8 @@ private:
   Provenance Origin;
   Progress Now;
   std::string Cause; // where a number that is not finite arose
+  const manifest::Function *LastMicro = nullptr;
+  std::map<std::string, int64_t> Times; // micro-batches of the step that put out a number
   int64_t Target = 0, Total = 0, LastSaved = -1;
   double StepsPerEpoch = 1;
 };

@@ -3,6 +3,7 @@
 // One optimizer step: micro-batches, the check that every number is finite, the update, the report.
 #include "runtime/device/cpu/Threads.h"
 #include "runtime/loop/Dump.h"
+#include "runtime/loop/Ranks.h"
 #include "runtime/loop/StageRun.h"
 #include "runtime/loop/Trace.h"
 #include "runtime/program/Failure.h"
@@ -22,29 +23,25 @@ namespace vcc::runtime {
 using manifest::Function;
 using manifest::State;
 
-const Function &StageRun::microOf(int64_t index) const {
-  const Function *function = Stage.find(Function::Role::Micro);
-  if (!Data)
-    return *function;
-  std::string variant = Data->variant(index);
-  function = Stage.find(Function::Role::Micro, variant);
+const Function &StageRun::functionOf(const std::string &variant) const {
+  const Function *function = Stage.find(Function::Role::Micro, variant);
   if (!function)
     throw Failure(Exit::Internal, fmt::format("stage `{}` has no function for batches of `{}`", Stage.name, variant));
   return *function;
 }
 
-StepInputs StageRun::inputsOf(int64_t index, int64_t micro) const {
+StepInputs StageRun::inputsOf(int64_t index, int64_t firstSample) const {
   StepInputs inputs;
   inputs.seed = Seed, inputs.step = index;
-  inputs.firstSample = (micro * Context.world.size() + Context.world.rank()) * rows();
+  inputs.firstSample = firstSample;
   inputs.totalSteps = double(Total), inputs.stepsPerEpoch = StepsPerEpoch;
+  inputs.rank = Context.world.rank();
   return inputs;
 }
 
-/// Losses are shares of the step's value and add up; other reports are averaged over the micro-batches.
-static void addOutputs(report::StepReport &report, const std::vector<Scalar> &scalars, int64_t accumulate) {
+static void addOutputs(report::StepReport &report, const std::vector<Scalar> &scalars) {
   for (const Scalar &scalar : scalars) {
-    double value = isLoss(scalar.name) ? scalar.value : scalar.value / double(accumulate);
+    double value = scalar.value;
     auto it = std::find_if(report.values.begin(), report.values.end(),
                            [&](const auto &entry) { return entry.first == scalar.name; });
     if (it == report.values.end())
@@ -54,6 +51,14 @@ static void addOutputs(report::StepReport &report, const std::vector<Scalar> &sc
   }
 }
 
+/// Losses are shares of the step's value and have been added up; other reports are averaged over the micro-batches that made
+/// them, which need not be all: variants differ.
+static void average(report::StepReport &report, const std::map<std::string, int64_t> &times) {
+  for (auto &[name, value] : report.values)
+    if (!isLoss(name))
+      value /= double(times.at(name));
+}
+
 const Slot &StageRun::taken(Prefetch &prefetch) {
   report::Timed timed(Spans.get(), "loop", "data wait");
   return prefetch.take();
@@ -61,13 +66,18 @@ const Slot &StageRun::taken(Prefetch &prefetch) {
 
 void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report,
                      Dump *dump) {
-  const Function &function = microOf(index);
+  const Function *taking = Stage.find(Function::Role::Micro);
+  int64_t firstSample = number * Context.world.size() + Context.world.rank();
   if (prefetch) {
     const Slot &slot = taken(*prefetch);
+    taking = &functionOf(slot.place.variant);
+    firstSample = slot.place.first + Context.world.rank() * slot.place.rows;
+    if (Stage.batch.size() > 1)
+      report.variants.push_back(slot.place.variant);
     if (slot.step != index || slot.micro != number)
       throw Failure(Exit::Internal, fmt::format("batch {}.{} came for step {}.{}", slot.step, slot.micro, index, number));
     report::Timed timed(Spans.get(), "loop", "data copy");
-    HostTensors inputs = Program->dataInputs(function);
+    HostTensors inputs = Program->dataInputs(*taking);
     for (const auto &[name, tensor] : slot.tensors)
       std::memcpy(inputs.at(name).data, tensor.data, size_t(elementsOf(tensor.shape) * bytesOf(tensor.dtype)));
     if (dump)
@@ -78,11 +88,15 @@ void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::
       report.replaced.emplace_back(replacement.sample, replacement.reason);
     prefetch->release();
   }
-  Program->run(function, inputsOf(index, number));
+  const Function &function = *taking;
+  LastMicro = taking;
+  Program->run(function, inputsOf(index, firstSample));
   if (dump)
     dump->systemInputs(int(number), function);
   std::vector<Scalar> scalars = Program->scalars(function);
-  addOutputs(report, scalars, Stage.accumulate);
+  addOutputs(report, scalars);
+  for (const Scalar &scalar : scalars)
+    ++Times[scalar.name];
   // Here, while the micro-batch that made it still lies in the io region; the step ends the run.
   if (Cause.empty() && !std::all_of(scalars.begin(), scalars.end(), [](const Scalar &s) { return std::isfinite(s.value); }))
     Cause = whereNotFinite(*Program, function);
@@ -97,10 +111,16 @@ void StageRun::step(int64_t index, Prefetch *prefetch) {
   }
   report::StepReport report;
   report.step = index;
-  for (int64_t number = 0; number < Stage.accumulate; ++number)
+  int64_t micros = Data ? Data->micros(index) : Stage.accumulate;
+  Times.clear();
+  for (int64_t number = 0; number < micros; ++number)
     micro(index, number, prefetch, report, dump.get());
-  for (auto &[name, value] : report.values)
-    value = Context.world.sum(value);
+  average(report, Times);
+  {
+    report::Timed timed(Spans.get(), "loop", "ranks");
+    sumGradients(Context.world, *Program);
+    joinReports(Context.world, report);
+  }
   {
     report::Timed timed(Spans.get(), "loop", "checks");
     checkFinite(index, report);
@@ -111,8 +131,8 @@ void StageRun::step(int64_t index, Prefetch *prefetch) {
   if (const Function *update = Stage.find(Function::Role::Update)) {
     Program->run(*update, inputsOf(index, 0));
     if (dump)
-      dump->systemInputs(int(Stage.accumulate), *update);
-    addOutputs(report, Program->scalars(*update), 1);
+      dump->systemInputs(int(micros), *update);
+    addOutputs(report, Program->scalars(*update));
     checkFinite(index, report);
   }
   if (dump) {
@@ -121,13 +141,15 @@ void StageRun::step(int64_t index, Prefetch *prefetch) {
       values.push_back({name, value});
     dump->outputs(values);
     dump->weightsAfter();
-    Log.note(fmt::format("step {} written to {}", index, dump->write(Folder.dump, index)));
+    Log.note(fmt::format("step {} written to {}", index, dump->write(Folder.dump, index, Context.world.rank())));
   }
   report.dataWait = prefetch ? prefetch->takeWait() : 0;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report::Timed timed(Spans.get(), "loop", "report");
   Log.write(report::jsonOf(report));
-  Bar->show(report);
+  ++Now.step; // for whoever asks what is due after this step
+  Bar->show(report, isDue(Stage.log));
+  --Now.step;
 }
 
 /// Index of the first element that is not finite, -1 where all are.
@@ -172,7 +194,7 @@ void StageRun::checkGradients(int64_t index, const report::StepReport &report) {
   int64_t element = firstNonFinite(gradient, elementsOf(state.shape));
   std::string what = fmt::format("the gradient of `{}` is {} at element {}", state.path, gradient[element], element);
   if (Cause.empty())
-    Cause = whereNotFinite(*Program, microOf(index));
+    Cause = whereNotFinite(*Program, *LastMicro);
   stop(index, what, report);
 }
 
@@ -187,7 +209,8 @@ void StageRun::checkFinite(int64_t index, const report::StepReport &report) {
 }
 
 void StageRun::stop(int64_t index, const std::string &what, const report::StepReport &report) {
-  std::string cause = Cause;
+  // All ranks see the same sums, so all are here.
+  std::string cause = firstOf(Context.world, Cause);
   for (const State &state : Stage.states) {
     if (state.kind != State::Kind::Weight || state.isGroup() || state.dtype != DType::F32)
       continue;

@@ -54,7 +54,7 @@ void writeSummary(const std::string &path, const std::string &recipe, const mani
   writer.key("frozen").beginObject();
   writer.member("before", std::string_view(summary.frozenBefore));
   writer.member("after", std::string_view(summary.frozenAfter)).endObject();
-  writer.member("seed", summary.seed).member("threads", summary.threads);
+  writer.member("seed", summary.seed).member("threads", summary.threads).member("ranks", summary.ranks);
   writer.member("cpu", std::string_view(cpuName()));
   writer.member("memory_bytes", summary.memoryBytes).member("packed_bytes", summary.packedBytes);
   writer.member("program", std::string_view(summary.program));

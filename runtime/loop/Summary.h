@@ -19,7 +19,7 @@ struct StageSummary {
   int64_t steps = 0, total = 0;
   std::map<std::string, std::string> stages; // identity of the stages it started from
   std::string frozenBefore, frozenAfter;
-  int threads = 1;
+  int threads = 1, ranks = 1;
   uint64_t memoryBytes = 0, packedBytes = 0;
   std::string checkpoint, weights, log;
 };

@@ -4,9 +4,16 @@
 #include "runtime/device/cpu/Threads.h"
 #include "runtime/loop/Main.h"
 
-int vcc_main(int argc, char **argv, const VccProgram *program) {
-  using namespace vcc::runtime;
+namespace vcc::runtime {
+
+int runMain(int argc, char **argv, const VccProgram &program, const MakeWorld &makeWorld) {
   settleSpinning(argv);
-  return runProgram(std::vector<std::string>(argv + 1, argv + argc), *program,
-                    {openBatchSource, openEvaluationSource});
+  return runProgram(std::vector<std::string>(argv + 1, argv + argc), program, {openBatchSource, openEvaluationSource},
+                    makeWorld);
+}
+
+} // namespace vcc::runtime
+
+int vcc_main(int argc, char **argv, const VccProgram *program) {
+  return vcc::runtime::runMain(argc, argv, *program, vcc::runtime::makeSingleWorld);
 }

@@ -135,6 +135,8 @@ extern const VccProgram vcc_program;
 
 /* Defined by the runtime: the whole of train.bin's main. */
 int vcc_main(int argc, char **argv, const VccProgram *program);
+/* The same for a recipe that says `parallel`; in a library of its own. */
+int vcc_main_mpi(int argc, char **argv, const VccProgram *program);
 
 #ifdef __cplusplus
 }

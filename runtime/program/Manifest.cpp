@@ -251,6 +251,20 @@ static Stage parseStage(const JsonNode &node, const Manifest &manifest) {
   stage.accumulate = node.integerOr("accumulate", 1);
   if (stage.accumulate < 1)
     node.fail("`accumulate` must be at least 1");
+  if (auto parallel = node.find("parallel")) {
+    stage.parallel = true;
+    stage.ranks = parallel->integerOr("ranks", 0);
+    if (std::string shard = parallel->at("shard").string(); shard != "none")
+      parallel->at("shard").fail(fmt::format("is `{}`, but this runtime knows `none`", shard));
+    if (stage.ranks < 0)
+      parallel->fail("`ranks` must be at least 1");
+  }
+  stage.across = node.stringOr("across", stage.across);
+  if (stage.across != "mixed" && stage.across != "one_modality" && stage.across != "every_modality")
+    node.at("across").fail(fmt::format("is `{}`, but `mixed`, `one_modality` or `every_modality` is needed", stage.across));
+  stage.rest = node.stringOr("rest", stage.rest);
+  if (stage.rest != "step" && stage.rest != "carry")
+    node.at("rest").fail(fmt::format("is `{}`, but `step` or `carry` is needed", stage.rest));
   if (auto seed = node.find("seed"))
     stage.seed = seed->unsignedInteger();
   parseComponents(node, stage);
@@ -272,7 +286,7 @@ static Stage parseStage(const JsonNode &node, const Manifest &manifest) {
       save->fail("`keep` must be at least 1");
   }
   if (auto log = node.find("log"))
-    stage.logSteps = log->at("steps").integerAtLeast(1);
+    stage.log = parseWhen(*log);
   return stage;
 }
 

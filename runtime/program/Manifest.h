@@ -22,6 +22,8 @@ struct Tokenizer {
   std::string file; // relative to --data
   int64_t vocab = 0;
   bool lowercase = false;
+  std::vector<std::string> added; // control tokens after the file's own
+  bool addedTakeSpace = false;    // white space after a control token belongs to it
 };
 
 /// How one JSON record maps to the canonical roles.
@@ -49,6 +51,7 @@ struct Template {
   std::string name;
   std::vector<Segment> segments;
   std::vector<std::string> prompts;
+  std::vector<std::string> imagePrompts; // instead, where clips are single frames
 };
 
 struct Media {
@@ -58,6 +61,9 @@ struct Media {
   bool flip = false;
   std::string crop; // empty: none
   int64_t cacheBytes = 0;
+  std::string resize = "exact"; // exact | short_side, and its middle is cut out
+  double leastScale = 0.5, mostScale = 1;         // of a random crop: its share of the area
+  double leastRatio = 3.0 / 4, mostRatio = 4.0 / 3; // and its width over its height
 };
 
 struct Field {
@@ -70,9 +76,13 @@ struct Field {
   int64_t maxTokens = 0;           // before the visual positions
   int64_t visual = 0;              // visual positions spliced in, 0: none
   int64_t length = 0;              // maxTokens + visual = L of the tensors
-  std::string supervise = "assistant"; // assistant | all | none
+  std::string supervise = "assistant"; // assistant | answer | roles | all | none
   bool bos = true;
   std::string side = "right";      // padding side
+  std::string cut = "right";       // the side on which a text that is too long is cut
+  std::string spaces = "trimmed";  // Template: trimmed | kept
+  std::string prompt = "sample";   // Template: a prompt is drawn for each sample | batch
+  int64_t answerTokens = 0;        // Template: what is kept of the answers, 0: all
   std::vector<std::string> of;     // Label: the values in order
 
   bool isText() const { return kind == Kind::Template || kind == Kind::Text; }
@@ -80,16 +90,19 @@ struct Field {
 
 struct Batch {
   std::string variant;
+  std::string branch; // which of the stage's batch it is of; empty where the batch has plain rows
   int64_t rows = 0;
   std::vector<std::string> datasets;
-  std::string turn = "all"; // which turns of a record a sample holds: all | random (one of them)
+  std::vector<double> weights; // of the datasets; empty: they are joined
+  std::string turn = "all"; // which turns of a record a sample holds: all | random (one of them) | shuffle (all, in random order)
   std::optional<Media> media;
   std::vector<Field> fields;
 };
 
-/// When something happens: at the end of the stage, or every `steps` steps (and at the end).
+/// When something happens: at the end of the stage, or every `steps` steps or `epochs` epochs (and at the end).
 struct When {
-  int64_t steps = 0; // 0: only at the end
+  int64_t steps = 0; // 0 both: only at the end
+  double epochs = 0;
 };
 
 struct Evaluation {
@@ -167,6 +180,10 @@ struct Stage {
   int64_t steps = 0; // 0: epochs decide
   double epochs = 0;
   int64_t accumulate = 1;
+  std::string across = "mixed"; // micro-batches of a step: mixed | one_modality | every_modality
+  std::string rest = "step";    // of an epoch: step | carry
+  bool parallel = false; // may be run by several ranks
+  int64_t ranks = 0;     // by exactly as many; 0: by any number
   uint64_t seed = 0;
   int64_t weightsBytes = 0, stateBytes = 0, arenaBytes = 0, ioBytes = 0;
   std::vector<FileKeys> keys;
@@ -176,7 +193,7 @@ struct Stage {
   std::vector<Evaluation> evaluations;
   When save;
   int64_t keep = 1;
-  int64_t logSteps = 10;
+  When log{10};
 
   /// The first function of a role (and variant or name, where given); null where there is none.
   const Function *find(Function::Role role, std::string_view which = {}) const;

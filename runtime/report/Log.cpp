@@ -30,13 +30,22 @@ void Log::print(const std::string &line) {
   std::fflush(stdout);
 }
 
+void Log::mute() {
+  std::lock_guard lock(Mutex);
+  Muted = true;
+}
+
 void Log::note(const std::string &line) {
   std::lock_guard lock(Mutex);
+  if (Muted)
+    return;
   print(line);
 }
 
 void Log::warn(const std::string &line) {
   std::lock_guard lock(Mutex);
+  if (Muted)
+    return;
   if (!Bar.empty()) {
     std::fputs(ClearLine, stdout);
     std::fflush(stdout);
@@ -48,6 +57,8 @@ void Log::warn(const std::string &line) {
 
 void Log::setBar(const std::string &bar) {
   std::lock_guard lock(Mutex);
+  if (Muted)
+    return;
   if (!Bar.empty())
     std::fputs(ClearLine, stdout);
   Bar = bar;

@@ -31,6 +31,9 @@ public:
   /// Brings the file to the disk and says how long it is.
   int64_t sync();
 
+  /// From now on nothing is said to people: another rank speaks.
+  void mute();
+
   /// Text that stands in the last line of a terminal (the progress bar); other lines are printed above it.
   void setBar(const std::string &bar);
 
@@ -38,6 +41,7 @@ private:
   void print(const std::string &line);
   std::mutex Mutex;
   std::string Bar;
+  bool Muted = false;
   int File = -1;
   std::string Path;
   int64_t Length = 0;

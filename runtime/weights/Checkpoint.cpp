@@ -71,7 +71,7 @@ static std::string textOf(const Progress &progress, const Written &file) {
   JsonWriter writer;
   writer.beginObject();
   writer.member("step", progress.step).member("seed", progress.seed);
-  writer.member("log_bytes", progress.logBytes);
+  writer.member("ranks", progress.ranks).member("log_bytes", progress.logBytes);
   writer.member("program", std::string_view(progress.program));
   writer.member("frozen", std::string_view(progress.frozen));
   writer.key("stages").beginObject();
@@ -132,6 +132,7 @@ Progress Checkpoints::verify(int64_t step) const {
     Progress progress;
     progress.step = root.at("step").integer();
     progress.seed = root.at("seed").unsignedInteger();
+    progress.ranks = int(root.integerOr("ranks", 1));
     progress.logBytes = root.at("log_bytes").integerAtLeast(0);
     progress.program = root.at("program").string();
     progress.frozen = root.at("frozen").string();

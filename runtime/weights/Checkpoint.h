@@ -22,6 +22,7 @@ namespace vcc::runtime {
 struct Progress {
   int64_t step = 0;       // optimizer steps done
   uint64_t seed = 0;
+  int ranks = 1;
   int64_t logBytes = 0;   // length of the log when the checkpoint was made
   std::string program;    // fingerprint of manifest, kernels and runtime
   std::string frozen;     // fingerprint of the frozen weights

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sums and agreements between ranks. With one rank nothing here does anything.
+#include "runtime/loop/Ranks.h"
+
+#include "runtime/program/Failure.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include <sched.h>
+#include <unistd.h>
+
+namespace vcc::runtime {
+
+using manifest::Stage;
+using manifest::State;
+
+void checkRanks(const Stage &stage, const World &world, bool trains) {
+  int ranks = std::max(world.size(), launchedRanks().size);
+  if (ranks > 1 && !stage.parallel)
+    throw Failure(Exit::Usage,
+                  fmt::format("{} ranks were started, but stage `{}` was compiled for one: each would train the same", ranks, stage.name),
+                  "say `parallel { shard: none }` in the stage, or start one rank");
+  if (trains && stage.ranks && stage.ranks != ranks)
+    throw Failure(Exit::Usage, fmt::format("stage `{}` was compiled for {} ranks, but {} {} started", stage.name, stage.ranks, ranks,
+                                           ranks == 1 ? "was" : "were"),
+                  stage.ranks == 1 ? std::string("start it without mpirun")
+                                   : fmt::format("start it by `mpirun -n {}`, or compile it for {}", stage.ranks, ranks));
+}
+
+int usableThreads(World &world) {
+  struct {
+    char host[256];
+    cpu_set_t set;
+  } mine = {};
+  gethostname(mine.host, sizeof mine.host - 1);
+  if (sched_getaffinity(0, sizeof mine.set, &mine.set) != 0)
+    return 1;
+  std::vector<decltype(mine)> all(static_cast<size_t>(world.size()));
+  world.gather(&mine, all.data(), sizeof mine);
+  int sharers = 0;
+  for (const auto &other : all) {
+    cpu_set_t both;
+    CPU_AND(&both, &mine.set, &other.set);
+    sharers += std::strcmp(mine.host, other.host) == 0 && CPU_COUNT(&both) > 0;
+  }
+  return std::max(1, CPU_COUNT(&mine.set) / std::max(1, sharers));
+}
+
+void sumGradients(World &world, const StageProgram &program) {
+  if (world.size() == 1)
+    return;
+  // Flat gradients of groups, and those that stand alone; parts of the flat ones lie inside them.
+  std::vector<std::pair<std::byte *, int64_t>> places;
+  for (const State &state : program.stage().states)
+    if (state.kind == State::Kind::Gradient)
+      places.emplace_back(program.at(state), state.bytes);
+    else if (std::byte *gradient = program.gradientOf(state))
+      places.emplace_back(gradient, state.bytes);
+  std::sort(places.begin(), places.end(), [](const auto &a, const auto &b) { return a.first != b.first ? a.first < b.first : a.second > b.second; });
+  std::byte *end = nullptr;
+  for (const auto &[begin, bytes] : places) {
+    if (begin < end)
+      continue;
+    world.sum(reinterpret_cast<float *>(begin), bytes / int64_t(sizeof(float)));
+    end = begin + bytes;
+  }
+}
+
+static std::string packed(const std::vector<std::pair<std::string, std::string>> &pairs) {
+  std::string text;
+  for (const auto &[name, reason] : pairs)
+    text += fmt::format("{}:{}{}:{}", name.size(), name, reason.size(), reason);
+  return text;
+}
+
+static std::string takeText(const std::string &text, size_t &at) {
+  size_t colon = text.find(':', at), length = std::stoul(text.substr(at, colon - at));
+  at = colon + 1 + length;
+  return text.substr(colon + 1, length);
+}
+
+void joinReports(World &world, report::StepReport &report) {
+  if (world.size() == 1)
+    return;
+  std::vector<double> numbers = {double(report.samples), double(report.tokens), double(report.supervised)};
+  for (const auto &[name, value] : report.values)
+    numbers.push_back(isLoss(name) ? value : value / double(world.size()));
+  world.sum(numbers.data(), int64_t(numbers.size()));
+  report.samples = int64_t(numbers[0]), report.tokens = int64_t(numbers[1]), report.supervised = int64_t(numbers[2]);
+  for (size_t i = 0; i < report.values.size(); ++i)
+    report.values[i].second = numbers[i + 3];
+  std::vector<std::pair<std::string, std::string>> replaced;
+  for (const std::string &text : world.gather(packed(report.replaced)))
+    for (size_t at = 0; at < text.size();) {
+      std::string sample = takeText(text, at);
+      replaced.emplace_back(std::move(sample), takeText(text, at));
+    }
+  report.replaced = std::move(replaced);
+}
+
+std::string firstOf(World &world, const std::string &mine) {
+  for (std::string &text : world.gather(mine))
+    if (!text.empty())
+      return std::move(text);
+  return {};
+}
+
+} // namespace vcc::runtime
