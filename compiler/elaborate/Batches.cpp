@@ -354,6 +354,7 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
       text.source->ids = vocabulary(evaluator, llvm::cast<vcs::TokenizerOp>(text.tokenizer));
       text.source->side = text.side;
       text.source->hasVisualPlace = namesVisual(text.templ);
+      text.source->supervisesAll = text.supervise == "all";
     }
     auto field = std::make_shared<TextField>();
     field->source = text.source;

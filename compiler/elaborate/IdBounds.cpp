@@ -86,6 +86,7 @@ private:
             most = larger(most, at(part));
           return most;
         })
+        .Case([&](tg::GatherOp it) { return at(it.getTable()); })
         .Case([&](tg::SelectOp) { return larger(at(op->getOperand(1)), at(op->getOperand(2))); })
         .Case([&](tg::MaxOp) { return larger(at(op->getOperand(0)), at(op->getOperand(1))); })
         .Case([&](tg::MinOp) { return smaller(at(op->getOperand(0)), at(op->getOperand(1))); })

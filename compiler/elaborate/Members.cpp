@@ -129,8 +129,8 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
   TextFieldSource &source = *field.source;
   if (name == "visual")
     return field.visual ? Value(*field.visual) : Value();
-  static const std::vector<std::string> known = {"ids", "length", "labels",    "supervised",
-                                                 "at",  "visual", "max_tokens", "side"};
+  static const std::vector<std::string> known = {"ids", "length", "labels",     "supervised",
+                                                 "at",  "visual", "max_tokens", "targets", "side"};
   if (name == "max_tokens")
     return Value(field.length());
   if (name == "side")
@@ -152,6 +152,9 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
     source.readAt = loc;
   if (name == "at" && !field.visual)
     return fault(FaultKind::UnknownField, loc, "`at` is known only after `splice`");
+  // Where all text is supervised and nothing is spliced there is nothing to choose.
+  if (name == "targets" && source.supervisesAll && !field.visual)
+    return Value();
   GraphBuilder &g = function->graph;
   std::string input = source.name + "." + name.str();
   DimOrigin rows{source.loc, mlir::StringAttr::get(context(), "the number of rows")};
@@ -164,6 +167,13 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
     return Value(function->input(input, {}, g.ops.getF32Type(), {}));
   if (name == "length")
     return Value(function->input(input, {source.rows}, g.ops.getI32Type(), {rows}));
+  if (name == "targets") {
+    DimOrigin most{source.loc, mlir::StringAttr::get(context(), "`max_tokens` of `" + source.name + "`")};
+    Tensor targets = function->input(input, {source.rows, source.maxTokens}, g.ops.getI32Type(), {rows, most});
+    auto what = mlir::StringAttr::get(context(), "the positions of `" + source.name + "`");
+    g.idBounds.insert({targets.value, {source.rows * field.length(), {source.loc, what}}});
+    return Value(targets);
+  }
   Tensor tokens =
       function->input(input, {source.rows, field.length()}, g.ops.getI32Type(), {rows, length});
   if (source.ids && (name == "ids" || name == "labels"))

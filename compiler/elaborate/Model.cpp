@@ -92,20 +92,49 @@ bool Model::isAdapter(StringRef component) const {
   return found != components.end() && llvm::isa<vcs::LoraOp>(found->second.op);
 }
 
-LogicalResult Model::wrap(vcs::LoraOp lora) {
-  mlir::Operation *layer = evaluator.lookup("adapters.lora", "LoRA");
-  if (!layer)
-    return evaluator.fault(FaultKind::NotSupported, lora.getLoc(),
+/// `by` names the layer that wraps; without it that is the standard library's.
+FailureOr<mlir::Operation *> Model::wrapper(const Value *by, mlir::Location loc) {
+  if (!by) {
+    if (mlir::Operation *layer = evaluator.lookup("adapters.lora", "LoRA"))
+      return layer;
+    return evaluator.fault(FaultKind::NotSupported, loc,
                            "the module `adapters.lora` of the standard library");
+  }
+  auto *callable = by->asCallable();
+  if (callable && llvm::isa<vcs::LayerOp>(callable->declaration))
+    return callable->declaration;
+  return evaluator.fault(FaultKind::TypeMismatch, loc,
+                         "`by` must be a layer but is " + by->describe());
+}
+
+LogicalResult Model::wrap(vcs::LoraOp lora) {
   CallArguments options;
+  std::optional<Value> by;
+  mlir::Location byAt = lora.getLoc();
+  bool wanted = true;
   for (auto option : lora.getOptions().front().getOps<vcs::OptionOp>()) {
     auto value = evaluator.evaluate(option.getValue());
     if (failed(value))
       return failure();
+    if (option.getName() == "by") {
+      by = *value;
+      byAt = option.getLoc();
+      continue;
+    }
+    if (option.getName() == "when") {
+      if (!value->asBool())
+        return evaluator.fault(FaultKind::TypeMismatch, option.getLoc(),
+                               "`when` must be a bool but is " + value->describe());
+      wanted = *value->asBool();
+      continue;
+    }
     options.names.push_back(option.getName().str());
     options.values.push_back(*value);
     options.places.push_back(option.getLoc());
   }
+  auto layer = wrapper(by ? &*by : nullptr, byAt);
+  if (failed(layer))
+    return failure();
   std::vector<PartNode *> sites;
   for (auto selector : lora.getSelectors().getAsRange<vcs::SelectorAttr>()) {
     auto nodes = resolveNodes(selector, tree, lora.getLoc(), FaultKind::LoraSiteMatchesNothing,
@@ -123,8 +152,11 @@ LogicalResult Model::wrap(vcs::LoraOp lora) {
   node->parent = &tree;
   node->part = &root;
   tree.children.push_back(std::move(node));
+  // Sites that are not wanted are looked for all the same, so that a name which means nothing is
+  // found under every switch.
+  tree.child(lora.getName())->mayBeEmpty = !wanted;
   for (PartNode *site : sites)
-    if (failed(wrapSite(lora, root, *site, options, layer)))
+    if (wanted && failed(wrapSite(lora, root, *site, options, *layer)))
       return failure();
   return success();
 }

@@ -39,6 +39,7 @@ private:
   Evaluator &evaluator;
 
   FailureOr<Value> force(StringRef name, Component &component);
+  FailureOr<mlir::Operation *> wrapper(const Value *by, mlir::Location loc);
   LogicalResult wrap(vcs::LoraOp lora);
   LogicalResult wrapSite(vcs::LoraOp lora, Part &root, PartNode &site, const CallArguments &options,
                          mlir::Operation *layer);

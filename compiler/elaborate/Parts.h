@@ -66,6 +66,7 @@ struct PartNode {
   Part *part = nullptr;         // set when the node is a part
   Weight *weight = nullptr;     // set when the node is a weight
   PartNode *parent = nullptr;
+  bool mayBeEmpty = false; // an adapter under a condition that does not hold
   std::vector<std::unique_ptr<PartNode>> children;
 
   PartNode *child(llvm::StringRef name) const;

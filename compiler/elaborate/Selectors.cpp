@@ -238,7 +238,8 @@ llvm::FailureOr<WeightSet> resolveWeights(vcs::SelectorAttr selector, PartNode &
   for (PartNode *node : *nodes)
     node->collect(collected);
   WeightSet weights(collected.begin(), collected.end());
-  if (weights.empty() && !nodes->empty())
+  if (weights.empty() &&
+      llvm::any_of(*nodes, [](PartNode *node) { return !node->mayBeEmpty; }))
     return Fault(faults, FaultKind::SelectorMatchesNothing, loc,
                  "selector `" + selector.str() + "` matches no weight")
         .label("what it names has no weights");

@@ -18,6 +18,7 @@ struct TextFieldSource {
   std::optional<IdBound> ids;  // the tokenizer's vocabulary
   bool hasVisualPlace = false; // its template names {visual}
   std::string side = "right";  // where the padding stands
+  bool supervisesAll = false;
   /// Visual rows per sample, once something has read the field: 0 without splice.
   std::optional<int64_t> visual;
   std::optional<mlir::Location> readAt;

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 HERE = pathlib.Path(__file__).resolve().parent
-VCC = HERE.parents[1] / "build" / "bin" / "vcc"
+VCC = pathlib.Path(os.environ.get("VCC_BUILD", HERE.parents[1] / "build")) / "bin" / "vcc"
 SEED = int(os.environ.get("VCC_TEST_SEED", random.SystemRandom().randrange(1 << 30)))
 WORDS = ["red", "green", "blue", "cat", "dog", "runs", "sits", "jumps", "high", "low", "the", "a", "over", "under"]
 
