@@ -22,6 +22,8 @@ TARGETS = [("held", "direction", ">=", 90), ("held", "colour", ">=", 90), ("held
            ("shuffled", "direction", "<=", 35), ("shuffled", "colour", "<=", 35), ("shuffled", "shape", "<=", 35),
            ("still", "direction", "<=", 40), ("still", "colour", ">=", 80)]
 FRESH_SHAPE = 75
+# What stage 1 must reach: evaluation, what it is, least percent, chance.
+ALIGNED = [("retrieval", "the clip's caption among the 16 held-out ones", 85, 100 / 16), ("matching", "does the caption match the clip?", 90, 50)]
 CHANCE = {"shape": 25.0, "colour": 25.0, "direction": 25.0, "speed": 50.0}
 
 
@@ -104,6 +106,18 @@ def print_accuracies(rows):
     print(f"{'chance':<38}" + "".join(f"{CHANCE[kind]:>11.1f}" for kind in kinds))
 
 
+def print_alignment(runs):
+    """What `align` has learned, run by run."""
+    names = [name for name, summaries in runs.items() if "align" in summaries]
+    print(f"\nafter align, held out, in %{'':<29}" + "".join(f"{name:>12}" for name in names) + f"{'chance':>12}")
+    for evaluation, words, _, chance in ALIGNED:
+        values = [100.0 * runs[name]["align"]["evaluations"][evaluation]["accuracy"] for name in names]
+        print(f"{words:<56}" + "".join(f"{value:>12.1f}" for value in values) + f"{chance:>12.1f}")
+    for term, words in (("loss.vtc", "contrast"), ("loss.vtm", "matching"), ("loss.cap", "captions")):
+        values = [(runs[name]["align"][end][term] for end in ("first", "last")) for name in names]
+        print(f"{'loss of ' + words + ', first to last 10 steps':<56}" + "".join(f"{first:>6.2f}{last:>6.2f}" for first, last in values))
+
+
 def platform_name():
     for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -129,6 +143,13 @@ def missed(name, summaries, fresh):
         value = accuracies(summaries["instruct"], evaluation)[kind]
         if value < bound if sign == ">=" else value > bound:
             yield f"{name}: {kind} ({evaluation}) is {value:.1f} % but should be {sign} {bound} %"
+    for evaluation, words, bound, _ in ALIGNED:
+        value = 100.0 * summaries["align"]["evaluations"][evaluation]["accuracy"]
+        if value < bound:
+            yield f"{name}: {evaluation} after align is {value:.1f} % but should be >= {bound} %"
+    first, last = (summaries["align"][end]["loss.cap"] for end in ("first", "last"))
+    if not last < 0.5 * first:
+        yield f"{name}: the captions' loss in align fell only from {first:.2f} to {last:.2f}"
     for stage, summary in summaries.items():
         if summary["frozen"]["before"] != summary["frozen"]["after"]:
             yield f"{name}: frozen weights of stage {stage} have changed"
@@ -169,6 +190,7 @@ def main():
     for name, summaries in runs.items():
         print_stages(name, summaries)
     print_accuracies(rows)
+    print_alignment(runs)
     print("\nevery target is met" if not faults else "\n" + "\n".join(faults))
     report = {"cpu": platform_name(), "runs": runs,
               "accuracy": {title: values for title, values in rows}, "chance": CHANCE, "missed": faults}

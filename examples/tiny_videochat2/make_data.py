@@ -20,7 +20,7 @@ import clips
 import wordpiece
 import world
 
-FORMAT = 1
+FORMAT = 2
 CLIPS_PER_TRAINED, CLIPS_PER_HELD, IN_CLIPS = 32, 16, 288
 TEXTS = 20000
 PIECES, WORDS = 256, 96
@@ -38,7 +38,8 @@ def choose_clips(seed, fresh_split):
 
 
 def record(name, number, combination, **fields):
-    return {"video": f"{name}-{number:05d}.mp4", **fields, "attributes": world.attributes(combination)}
+    attributes = world.attributes(combination)
+    return {"video": f"{name}-{number:05d}.mp4", **fields, "attributes": attributes, "combination": " ".join(attributes.values())}
 
 
 def dialogue(asked, told):
@@ -69,6 +70,24 @@ def caption_choice_records(name, combinations):
                          candidates=world.captions_differing_in(combination, kind, number % 6))
 
 
+def retrieval_records(name, combinations, generator):
+    """One record a clip: which of the captions of all combinations, each in a phrasing of its own, is the clip's?"""
+    known = sorted(set(combinations))
+    for number, combination in enumerate(combinations):
+        told = [world.caption(one, generator.randrange(6)) for one in known]
+        yield record(name, number, combination, caption=told[known.index(combination)], candidates=told)
+
+
+def matching_records(name, combinations, generator):
+    """Two records a clip, one with its own caption and one with another combination's: do they match?"""
+    known = sorted(set(combinations))
+    for number, combination in enumerate(combinations):
+        other = generator.choice([one for one in known if one != combination])
+        for told, match in ((combination, "yes"), (other, "no")):
+            yield record(name, number, combination, caption=world.caption(told, generator.randrange(6)), match=match,
+                         candidates=["no", "yes"], kind="own" if match == "yes" else "another's")
+
+
 def annotations(splits, seed):
     """Every JSON file: name and records."""
     chosen = dict(splits)
@@ -79,6 +98,9 @@ def annotations(splits, seed):
     yield "held_qa.json", question_records("held", chosen["held"], generator)
     yield "in_qa.json", question_records("in", chosen["in"], generator)
     yield "held_captions.json", caption_choice_records("held", chosen["held"])
+    generator = random.Random(f"pairs {seed}")
+    yield "held_retrieval.json", retrieval_records("held", chosen["held"], generator)
+    yield "held_matching.json", matching_records("held", chosen["held"], generator)
 
 
 def write_json(path, records):

@@ -57,7 +57,7 @@ class RoundTrip(unittest.TestCase):
             plans.run("/usr/lib/llvm-19/bin/clang", "-c", f"{folder}/k.s", "-o", f"{folder}/k.o")
 
     def test_passes_by_hand_give_what_vcc_gives(self):
-        unlabelled = lambda text: re.sub(r'(forward|backward|update|init) "[^"]*"', r"\1", without_comments(text))
+        unlabelled = lambda text: re.sub(r'(forward|backward|update|init|evaluate) "[^"]*"', r"\1", without_comments(text))
         graph = plans.emit(plans.TINY, "graph", "--stage", "align")
         step = plans.run(plans.VCC_OPT, "-", "--mlir-print-local-scope", "--tg-differentiate", "--tg-simplify", text=graph)
         self.assertEqual(without_comments(step), without_comments(plans.emit(plans.TINY, "step", "--stage", "align")))
@@ -201,7 +201,8 @@ class Frozen(unittest.TestCase):
                 moments = sum(b.size for b in plan.buffers.values() if b.why == "moment of the optimizer")
                 self.assertEqual(moments, 2 * sum(sizes["weight"] for sizes in groups.values()))
                 trained = [plan.buffers[name] for name in self.weights(plan, "trained weight")]
-                self.assertEqual(sum(sizes["weight"] for sizes in groups.values()), sum(aligned(b.size) for b in trained))
+                # A bounded weight is a group by itself, with nothing behind it.
+                self.assertEqual(sum(aligned(sizes["weight"]) for sizes in groups.values()), sum(aligned(b.size) for b in trained))
                 # The state is weights, gradients and two moments of what trains, and nothing else.
                 self.assertEqual(plan.regions["state"], 4 * sum(aligned(b.size) for b in trained))
 
@@ -320,13 +321,9 @@ stage {number} "s{number}" of Words {{
         self.assertEqual(one, six)
 
     def test_batch_rows_and_lengths(self):
-        """Only the three row kernels of attention, whose rows are as long as the text, come once for each length."""
-        lengths = (26, 40, 20, 48, 100, 72)
-        others = lambda names: [name for name in names if not re.fullmatch(r"attention_\w+_\d+", name)]
-        one = self.generated([(24, lengths[0])])
-        six = self.generated(list(zip((24, 16, 32, 12, 8, 10), lengths)))
-        self.assertEqual(others(one), others(six))
-        self.assertEqual(len(six) - len(one), 3 * (len(lengths) - 1))
+        one = self.generated([(24, 26)])
+        self.assertTrue(any(name.startswith("attention") for name in one))
+        self.assertEqual(one, self.generated(list(zip((24, 16, 32, 12, 8, 10), (26, 40, 20, 48, 100, 72)))))
 
 
 class Checks(unittest.TestCase):

@@ -63,11 +63,13 @@ class Counts(unittest.TestCase):
         words = 96 * 64 + 32 * 64
         text = words + 4 * feed + head
         self.assertEqual(queries + text, 379552)
-        # What is listed as idle has no gradient: here the last layer's query side.
-        self.assertEqual(self.components("align"), {"vision": (252352, 0), "bridge": (queries + text, queries + text - feed)})
+        heads = 2 * (64 * 64 + 64) + 2 * 128 + 2 + 1
+        self.assertEqual(heads, 8579)
+        self.assertEqual(self.components("align"), {"vision": (252352, 0), "bridge": (queries + text, queries + text), "align": (heads, heads)})
         self.assertEqual(self.components("connect")["bridge"], (queries, queries))
         self.assertEqual(self.components("connect")["project"], (96 * 65, 96 * 65))
-        self.assertEqual(self.components("instruct")["bridge"][0], queries + text - head)
+        # What is listed as idle has no gradient: here the last layer's text side.
+        self.assertEqual(self.components("instruct")["bridge"], (queries + text - head, queries + text - head - feed))
 
     def test_language_model_and_adapter(self):
         block = 96 * 96 * 2 + 96 * 48 * 2 + 3 * 96 * 256 + 2 * 96

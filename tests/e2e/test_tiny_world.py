@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tiny task itself: what is held out, what is said, and that the same arguments give the same clips."""
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,20 @@ class Words(unittest.TestCase):
             choices = world.captions_differing_in((1, 2, 3, 0), kind, 4)
             self.assertEqual(len(set(choices)), len(world.VALUES[kind]))
             self.assertIn(world.caption((1, 2, 3, 0), 4), choices)
+
+    def test_records_of_the_alignment(self):
+        """A clip's caption is one of sixteen; half of the pairs match, and the others' captions are of another combination."""
+        held = dict(make_data.choose_clips(0, False))["held"]
+        told = lambda combination: {world.caption(combination, phrasing) for phrasing in range(6)}
+        asked = list(make_data.retrieval_records("held", held, random.Random(1)))
+        self.assertEqual(len(asked), 256)
+        for record, combination in zip(asked, held):
+            self.assertEqual(len(set(record["candidates"])), 16)
+            self.assertEqual([one for one in record["candidates"] if one in told(combination)], [record["caption"]])
+        pairs = list(make_data.matching_records("held", held, random.Random(1)))
+        self.assertEqual(sum(pair["match"] == "yes" for pair in pairs), 256)
+        for number, pair in enumerate(pairs):
+            self.assertEqual(pair["caption"] in told(held[number // 2]), pair["match"] == "yes")
 
     def test_vocabulary_has_its_size_and_covers_the_words(self):
         texts = [world.caption(c, p) for c in world.ALL for p in range(6)]

@@ -132,9 +132,14 @@ class Alignment(steps.Case):
 class FirstValues(steps.Case):
     recipe = "alignment.vcs"
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.step, = cls.steps(cls(), "drawn")
+
     def test_a_truncated_normal_is_cut_and_not_clamped(self):
         """The queries are the inverse of the distribution function at uniform draws between its values at -2 and 2."""
-        step, = self.steps("drawn")
+        step = self.step
         queries = step.before["bridge.query_tokens"]
         draws = twins.uniform([steps.SEED, 0, 0, 0], "bridge.query_tokens", (1, queries.numel()))
         reach = math.erf(2 / math.sqrt(2))
@@ -148,7 +153,7 @@ class FirstValues(steps.Case):
 
     def test_first_losses(self):
         """Without having learned anything contrast and captions cost the logarithm of the number of choices."""
-        step, = self.steps("drawn")
+        step = self.step
         self.assertAlmostEqual(float(step.output["loss.vtc"]), math.log(6), delta=0.5)
         self.assertAlmostEqual(float(step.output["loss.cap"]), math.log(40), delta=0.2)
         self.assertAlmostEqual(float(step.output["loss.vtm"]), math.log(2), delta=0.06)

@@ -127,10 +127,13 @@ class QFormer:
     def output(self, x, residual, part):
         return layer_norm(linear(x, self.w, part + ".dense") + residual, self.w, part + ".LayerNorm", self.eps)
 
-    def attention(self, part, x, memory, mask=None, cached=None):
+    def attention(self, part, x, memory, mask=None, cached=None, rows=None):
+        """`rows`: which row of the memory each row of x looks at."""
         q = heads_of(linear(x, self.w, part + ".self.query"), self.heads)
         k = heads_of(linear(memory, self.w, part + ".self.key"), self.heads)
         v = heads_of(linear(memory, self.w, part + ".self.value"), self.heads)
+        if rows is not None:
+            k, v = k[rows], v[rows]
         if cached is not None:
             k, v = torch.cat([cached[0], k], 2), torch.cat([cached[1], v], 2)
         return self.output(attend(q, k, v, mask), x, part + ".output"), (k, v)
@@ -139,10 +142,10 @@ class QFormer:
         hidden = F.gelu(linear(x, self.w, f"{layer}.intermediate{suffix}.dense"))
         return self.output(hidden, x, f"{layer}.output{suffix}")
 
-    def cross(self, x, memory, layer):
+    def cross(self, x, memory, layer, rows=None):
         if f"{layer}.crossattention.self.query.weight" not in self.w:
             return x
-        return self.attention(layer + ".crossattention", x, memory)[0]
+        return self.attention(layer + ".crossattention", x, memory, rows=rows)[0]
 
     def queries(self, count):
         return self.w["query_tokens"].expand(count, -1, -1)
@@ -161,16 +164,16 @@ class QFormer:
         places = torch.arange(ids.shape[1])[None]
         return (places < length[:, None] if side == "right" else places >= ids.shape[1] - length[:, None])[:, None]
 
-    def fuse_both(self, memory, ids, length, side="right"):
+    def fuse_both(self, memory, ids, length, side="right", rows=None):
         """Queries and text see each other, padding excepted: outputs of both."""
-        queries = self.queries(memory.shape[0])
+        queries = self.queries(ids.shape[0])
         count = queries.shape[1]
         x = self.normalise(torch.cat([queries, self.words(ids)], 1))
-        rows = torch.ones(x.shape[0], x.shape[1], count, dtype=torch.bool)
-        mask = torch.cat([rows, self.text_seen(ids, length, side).expand(-1, x.shape[1], -1)], 2)[:, None]
+        all_queries = torch.ones(x.shape[0], x.shape[1], count, dtype=torch.bool)
+        mask = torch.cat([all_queries, self.text_seen(ids, length, side).expand(-1, x.shape[1], -1)], 2)[:, None]
         for i in range(self.depth):
             x, _ = self.attention(f"layers[{i}].attention", x, x, mask)
-            first = self.feed_forward(self.cross(x[:, :count], memory, f"layers[{i}]"), f"layers[{i}]", "_query")
+            first = self.feed_forward(self.cross(x[:, :count], memory, f"layers[{i}]", rows), f"layers[{i}]", "_query")
             x = torch.cat([first, self.feed_forward(x[:, count:], f"layers[{i}]")], 1)
         return x[:, :count], x[:, count:]
 
