@@ -6,8 +6,8 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 
+PYTHON = "/usr/bin/python3"  # Debian's, which has venv
 REQUIREMENTS = pathlib.Path(__file__).parent / "parity" / "requirements.txt"
 
 
@@ -18,7 +18,8 @@ class Unavailable(Exception):
 def parity_python():
     """Path of the interpreter that has the packages of parity/requirements.txt."""
     text = REQUIREMENTS.read_text()
-    key = hashlib.sha256((text + sys.version).encode()).hexdigest()[:12]
+    version = subprocess.run([PYTHON, "--version"], capture_output=True, text=True).stdout
+    key = hashlib.sha256((text + version).encode()).hexdigest()[:12]
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "vcc"
     folder = cache / f"parity-{key}"
     python = folder / "bin" / "python3"
@@ -27,7 +28,7 @@ def parity_python():
     print("making the PyTorch environment for the parity tests (some minutes, once)", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     cache.mkdir(parents=True, exist_ok=True)
-    steps = [["/usr/bin/python3", "-m", "venv", str(folder)],
+    steps = [[PYTHON, "-m", "venv", str(folder)],
              [str(python), "-m", "pip", "install", "-q", "-r", str(REQUIREMENTS)]]
     for step in steps:
         finished = subprocess.run(step, capture_output=True, text=True)
