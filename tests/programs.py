@@ -46,6 +46,11 @@ def run(*command, memory=MEMORY, seconds=SECONDS, cwd=None, env=None):
     return Ended(finished.returncode, finished.stdout.decode(errors="replace"), finished.stderr.decode(errors="replace"))
 
 
+def ranks(count, *command):
+    """A command run by so many ranks; several share the processors here."""
+    return ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(count), *(str(word) for word in command)]
+
+
 def succeed(*command, **options):
     ended = run(*command, **options)
     if ended.code:
@@ -55,7 +60,7 @@ def succeed(*command, **options):
 
 def _identity(recipe, options):
     digest = hashlib.sha256(repr(options).encode())
-    for file in [VCC, BUILD / "lib" / "libvcc_runtime.a", recipe] + sorted((TOP / "stdlib").rglob("*.vcs")):
+    for file in [VCC, BUILD / "lib" / "libvcc_runtime.a", BUILD / "lib" / "libvcc_runtime_mpi.a", recipe] + sorted((TOP / "stdlib").rglob("*.vcs")):
         digest.update(file.read_bytes() if file.exists() else b"-")
     return digest.hexdigest()[:20]
 

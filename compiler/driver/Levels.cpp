@@ -391,7 +391,8 @@ int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
   llvm::LLVMContext llvmContext;
   std::string manifest = recipe->manifest.dump(1);
   dump("manifest.json", manifest);
-  auto tables = link::buildProgram(modules, manifest, llvmContext);
+  bool ranks = llvm::any_of(recipe->manifest["stages"], [](const auto &stage) { return stage.contains("parallel"); });
+  auto tables = link::buildProgram(modules, manifest, llvmContext, ranks ? "vcc_main_mpi" : "vcc_main");
   if (!tables)
     return internal(llvm::toString(tables.takeError()));
   auto object = link::emitProgramObject(**tables);
@@ -401,6 +402,7 @@ int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
   link::LinkOptions linking;
   linking.Output = options.output.empty() ? "train.bin" : options.output;
   linking.Executable = options.executable;
+  linking.Ranks = ranks;
   if (llvm::Error error = link::linkProgram(*objects, linking)) {
     err << "error: " << llvm::toString(std::move(error)) << "\n";
     return kInternal;

@@ -113,8 +113,14 @@ llvm::Error run(llvm::StringRef Linker, llvm::ArrayRef<std::string> Arguments, l
   return llvm::createStringError(Text + firstLines(ErrorFile, 12));
 }
 
+std::string besideRuntime(llvm::StringRef Runtime) {
+  llvm::SmallString<256> Path(llvm::sys::path::parent_path(Runtime));
+  llvm::sys::path::append(Path, "libvcc_runtime_mpi.a");
+  return Path.str().str();
+}
+
 std::vector<std::string> linkCommand(const std::string &Linker, llvm::ArrayRef<std::string> Objects,
-                                     const std::string &Runtime, const std::string &Output) {
+                                     const std::string &Runtime, bool Ranks, const std::string &Output) {
   std::vector<std::string> Words = {Linker};
   if (llvm::sys::path::filename(Linker).starts_with("clang"))
     Words.push_back("-fuse-ld=lld");
@@ -122,7 +128,11 @@ std::vector<std::string> linkCommand(const std::string &Linker, llvm::ArrayRef<s
     Words.push_back(Word);
   Words.push_back(Output);
   Words.insert(Words.end(), Objects.begin(), Objects.end());
+  if (Ranks)
+    Words.push_back(besideRuntime(Runtime));
   Words.push_back(Runtime);
+  if (Ranks)
+    Words.push_back("-lmpi");
   for (const char *Word : {"-ldnnl", "-lfmt", "-lsimdjson", "-lsentencepiece", "-licuuc", "-licudata", "-lz", "-lgomp", "-ldl", "-lpthread"})
     Words.push_back(Word);
   return Words;
@@ -143,6 +153,8 @@ llvm::Error linkProgram(llvm::ArrayRef<std::string> Objects, const LinkOptions &
   } else if (!llvm::sys::fs::exists(Runtime)) {
     return llvm::createStringError("cannot find the runtime library `" + Runtime + "`");
   }
+  if (Options.Ranks && !llvm::sys::fs::exists(besideRuntime(Runtime)))
+    return llvm::createStringError("cannot find `" + besideRuntime(Runtime) + "`; build the target vcc_runtime_mpi");
   llvm::SmallString<128> Folder;
   if (std::error_code Code = llvm::sys::fs::createUniqueDirectory("vcc-link", Folder))
     return llvm::createStringError("cannot make a temporary folder: " + Code.message());
@@ -156,7 +168,7 @@ llvm::Error linkProgram(llvm::ArrayRef<std::string> Objects, const LinkOptions &
   std::string Partial = Options.Output + ".partial-" + std::to_string(llvm::sys::Process::getProcessId());
   auto Remove = llvm::make_scope_exit([&] { llvm::sys::fs::remove(Partial); });
   std::string Errors = (llvm::Twine(Folder) + "/errors").str();
-  if (llvm::Error Error = run(*Linker, linkCommand(*Linker, Paths, Runtime, Partial), Errors))
+  if (llvm::Error Error = run(*Linker, linkCommand(*Linker, Paths, Runtime, Options.Ranks, Partial), Errors))
     return Error;
   if (std::error_code Code = llvm::sys::fs::rename(Partial, Options.Output))
     return llvm::createStringError("cannot rename `" + Partial + "` to `" + Options.Output + "`: " + Code.message());

@@ -15,10 +15,11 @@
 
 namespace vcc::link {
 
-/// The module that defines `vcc_program` and `main`. Each stage is a builtin.module that holds one exec.module; the stages stand in
+/// The module that defines `vcc_program` and `main`, which calls `Entry` of the runtime. Each stage is a builtin.module that holds one exec.module; the stages stand in
 /// the order of the manifest. Kernels are declared, not defined.
 llvm::Expected<std::unique_ptr<llvm::Module>> buildProgram(llvm::ArrayRef<mlir::ModuleOp> Stages,
-                                                           llvm::StringRef Manifest, llvm::LLVMContext &Context);
+                                                           llvm::StringRef Manifest, llvm::LLVMContext &Context,
+                                                           llvm::StringRef Entry = "vcc_main");
 
 /// The program module as an object for any x86-64.
 llvm::Expected<std::string> emitProgramObject(llvm::Module &Module);
@@ -28,9 +29,10 @@ struct LinkOptions {
   std::string RuntimeLibrary; // empty: found by findRuntime
   std::string Linker;         // a C++ driver; empty: clang++-19, else c++
   std::string Executable;     // argv[0] of vcc, to find the runtime beside it
+  bool Ranks = false;         // several may run it: with MPI
 };
 
-/// libvcc_runtime.a: lib/ beside the folder of the running vcc, else where it was built.
+/// libvcc_runtime.a (and for several ranks libvcc_runtime_mpi.a beside it): lib/ beside the folder of the running vcc, else where it was built.
 llvm::Expected<std::string> findRuntime(llvm::StringRef Executable);
 
 /// Links objects and runtime into Options.Output: written beside it and renamed, so that it is whole or absent. The same objects

@@ -31,7 +31,7 @@ public:
   }
 
   llvm::Error addStage(mlir::ModuleOp Module);
-  std::unique_ptr<llvm::Module> finish(llvm::StringRef Manifest);
+  std::unique_ptr<llvm::Module> finish(llvm::StringRef Manifest, llvm::StringRef EntryName);
 
 private:
   using Constants = std::vector<llvm::Constant *>;
@@ -190,7 +190,7 @@ llvm::Error ProgramTables::addStage(mlir::ModuleOp StageModule) {
   return llvm::Error::success();
 }
 
-std::unique_ptr<llvm::Module> ProgramTables::finish(llvm::StringRef Manifest) {
+std::unique_ptr<llvm::Module> ProgramTables::finish(llvm::StringRef Manifest, llvm::StringRef EntryName) {
   Constants Names;
   for (const auto &[Name, Kernel] : Kernels)
     Names.push_back(llvm::ConstantStruct::get(KernelName, {Kernel, text(Name)}));
@@ -201,7 +201,7 @@ std::unique_ptr<llvm::Module> ProgramTables::finish(llvm::StringRef Manifest) {
                                             Value, "vcc_program");
   Variable->setAlignment(llvm::Align(8));
   auto *Start = llvm::FunctionType::get(I32, {I32, Pointer, Pointer}, false);
-  llvm::FunctionCallee Entry = Module->getOrInsertFunction("vcc_main", Start);
+  llvm::FunctionCallee Entry = Module->getOrInsertFunction(EntryName, Start);
   auto *Main = llvm::Function::Create(llvm::FunctionType::get(I32, {I32, Pointer}, false),
                                       llvm::GlobalValue::ExternalLinkage, "main", *Module);
   llvm::IRBuilder<> B(llvm::BasicBlock::Create(Context, "", Main));
@@ -212,12 +212,13 @@ std::unique_ptr<llvm::Module> ProgramTables::finish(llvm::StringRef Manifest) {
 } // namespace
 
 llvm::Expected<std::unique_ptr<llvm::Module>> buildProgram(llvm::ArrayRef<mlir::ModuleOp> Stages,
-                                                           llvm::StringRef Manifest, llvm::LLVMContext &Context) {
+                                                           llvm::StringRef Manifest, llvm::LLVMContext &Context,
+                                                           llvm::StringRef Entry) {
   ProgramTables Tables(Context);
   for (mlir::ModuleOp Stage : Stages)
     if (llvm::Error Error = Tables.addStage(Stage))
       return std::move(Error);
-  return Tables.finish(Manifest);
+  return Tables.finish(Manifest, Entry);
 }
 
 } // namespace vcc::link

@@ -143,6 +143,10 @@ Profiler::Description Profiler::describe(const VccLaunch &launch) const {
   case VCC_LAUNCH_COPY:
     about.kernel = "copy";
     break;
+  case VCC_LAUNCH_GATHER:
+  case VCC_LAUNCH_REDUCE_SCATTER:
+    about.kernel = fmt::format("{} {} ranks", launch.kind == VCC_LAUNCH_GATHER ? "gather" : "reduce_scatter", launch.ints[0]);
+    break;
   default:
     about.kernel = kernelName(launch.kernel);
   }

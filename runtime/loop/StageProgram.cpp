@@ -31,8 +31,8 @@ static void checkPort(const manifest::Stage &stage, const Function &function, co
                             nameOf(port.dtype), textOf(port.shape)));
 }
 
-StageProgram::StageProgram(const VccStage &table, const manifest::Stage &stage, int threads)
-    : Stage(stage), Device(table, threads) {
+StageProgram::StageProgram(const VccStage &table, const manifest::Stage &stage, int threads, World *world)
+    : Stage(stage), Device(table, threads, world) {
   if (table.weights_bytes != uint64_t(stage.weightsBytes) ||
       table.state_bytes != uint64_t(stage.stateBytes) ||
       table.arena_bytes != uint64_t(stage.arenaBytes) || table.io_bytes != uint64_t(stage.ioBytes))

@@ -44,7 +44,7 @@ public:
 class StageProgram {
 public:
   /// Throws Failure(Exit::Internal) where manifest and table disagree.
-  StageProgram(const VccStage &table, const manifest::Stage &stage, int threads);
+  StageProgram(const VccStage &table, const manifest::Stage &stage, int threads, World *world = nullptr);
 
   const manifest::Stage &stage() const { return Stage; }
   Executor &executor() { return Device; }

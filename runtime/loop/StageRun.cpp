@@ -140,7 +140,7 @@ std::optional<Progress> StageRun::agreed(std::optional<Progress> found) const {
 
 /// Brings weights and moments to where training goes on from: init, then sources, then the newest checkpoint.
 void StageRun::begin() {
-  Program = std::make_unique<StageProgram>(Table, Stage, Context.options.threads);
+  Program = std::make_unique<StageProgram>(Table, Stage, Context.options.threads, &Context.world);
   auto address = [this](const manifest::State &state) { return Program->at(state); };
   Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
   std::optional<Progress> found;
@@ -393,7 +393,7 @@ void StageRun::writeResults(const std::string &frozen, const Address &address) {
 
 void StageRun::evaluateOnly(const std::string &name) {
   lock();
-  Program = std::make_unique<StageProgram>(Table, Stage, Context.options.threads);
+  Program = std::make_unique<StageProgram>(Table, Stage, Context.options.threads, &Context.world);
   auto address = [this](const manifest::State &state) { return Program->at(state); };
   Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
   auto found = agreed(Saved->newest(Log));

@@ -46,10 +46,12 @@ typedef void (*VccKernel)(void *const *buffers, const int64_t *ints, int64_t beg
 enum VccLaunchKind {
   VCC_LAUNCH_KERNEL = 1,         /* kernel(buffers, ints, 0..units) split over threads */
   VCC_LAUNCH_GEMM = 2,           /* buffers: a, b, c, bias?, addend?; ints: VccGemmInt */
-  VCC_LAUNCH_ATTENTION = 3,      /* buffers: q, k, v, out, lse, lengths?, workspace; ints: VccAttentionInt; kernel = row softmax */
-  VCC_LAUNCH_ATTENTION_GRAD = 4, /* buffers: q, k, v, out, lse, dout, dq, dk, dv, lengths?, workspace; kernel, kernel2 as below */
+  VCC_LAUNCH_ATTENTION = 3,      /* buffers: q, k, v, out, lse, lengths?, workspace; ints: VccAttentionInt; kernel as below */
+  VCC_LAUNCH_ATTENTION_GRAD = 4, /* buffers: q, k, v, out, lse, dout, dq, dk, dv, lengths?, workspace; likewise */
   VCC_LAUNCH_FILL = 5,           /* buffers: dst; ints: bytes; fills with zero */
-  VCC_LAUNCH_COPY = 6            /* buffers: dst, src; ints: bytes */
+  VCC_LAUNCH_COPY = 6,           /* buffers: dst, src; ints: bytes */
+  VCC_LAUNCH_GATHER = 7,         /* buffers: dst, src; ints: ranks, bytes of a rank's src; dst holds those of all ranks, rank 0 first */
+  VCC_LAUNCH_REDUCE_SCATTER = 8  /* buffers: dst, src; ints: ranks, bytes of dst; dst is part `rank` of the sum of src over ranks, in f32 */
 };
 
 /* C[batch] (m x n) = A[batch] (m x k) * B[batch] (k x n) + bias[n] + addend, or C += ... when accumulate is set.

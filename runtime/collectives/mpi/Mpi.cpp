@@ -7,6 +7,7 @@
 #include "runtime/program/Failure.h"
 
 #include <fmt/format.h>
+#define OMPI_SKIP_MPICXX 1 // MPI's old C++ interface would need a library of its own
 #include <mpi.h>
 
 #include <climits>

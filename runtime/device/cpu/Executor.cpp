@@ -13,8 +13,8 @@
 
 namespace vcc::runtime {
 
-Executor::Executor(const VccStage &stage, int threads)
-    : Stage(stage), Threads(threads), Memory(stage), Products(Memory),
+Executor::Executor(const VccStage &stage, int threads, World *world)
+    : Stage(stage), Threads(threads), Joined(world), Memory(stage), Products(Memory),
       Functions(stage.function_count) {
   omp_set_num_threads(threads);
 }
@@ -34,6 +34,9 @@ std::unique_ptr<Launch> Executor::make(const VccLaunch &launch) {
   case VCC_LAUNCH_FILL:
   case VCC_LAUNCH_COPY:
     return makeMove(launch, Memory, Threads);
+  case VCC_LAUNCH_GATHER:
+  case VCC_LAUNCH_REDUCE_SCATTER:
+    return makeBetweenRanks(launch, Memory, Joined);
   default:
     failLaunch(launch, fmt::format("is of kind {}, which this runtime does not know", launch.kind));
   }

@@ -21,7 +21,8 @@ struct LaunchTime {
 
 class Executor {
 public:
-  Executor(const VccStage &stage, int threads);
+  /// `world` is needed where launches join ranks.
+  Executor(const VccStage &stage, int threads, World *world = nullptr);
 
   const StageMemory &memory() const { return Memory; }
   /// Walks the launches of a function, given by its index in the stage.
@@ -40,6 +41,7 @@ private:
 
   const VccStage &Stage;
   int Threads;
+  World *Joined;
   StageMemory Memory;
   Gemms Products;
   std::vector<std::vector<std::unique_ptr<Launch>>> Functions;

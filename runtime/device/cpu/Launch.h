@@ -13,6 +13,7 @@
 namespace vcc::runtime {
 
 class Gemms;
+class World;
 
 class Launch {
 public:
@@ -26,6 +27,8 @@ std::unique_ptr<Launch> makeAttention(const VccLaunch &launch, const StageMemory
 std::unique_ptr<Launch> makeAttentionGrad(const VccLaunch &launch, const StageMemory &memory,
                                           int threads);
 std::unique_ptr<Launch> makeMove(const VccLaunch &launch, const StageMemory &memory, int threads);
+/// `world` is null where the caller runs alone.
+std::unique_ptr<Launch> makeBetweenRanks(const VccLaunch &launch, const StageMemory &memory, World *world);
 
 /// Throws Failure(Exit::Internal) that names the launch and what is wrong with it.
 [[noreturn]] void failLaunch(const VccLaunch &launch, const std::string &what);
