@@ -69,6 +69,8 @@ def groups_of(workload):
     queries = clips * 8 * (2 * sum(bert_layer(64, 256, 3)) + 2 * sum(bert_layer(64, 256, 2)))
     text = {"align": "caption", "connect": None, "instruct": "question"}[workload.stage]
     words = clips * shape(f"{text}.ids")[1] * 4 * sum(bert_layer(64, 256, 2)) if text else 0
+    # `align`: queries alone and in three pairs; text alone, written, and in three pairs.
+    queries, words = (4 * queries, 5 * words) if text == "caption" else (queries, words)
     groups.append((queries + words, clips * 8 * 64 * 3))
     if text == "caption":
         groups.append((clips * shape("caption.ids")[1] * 2 * 96, clips * shape("caption.ids")[1] * 96))

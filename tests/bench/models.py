@@ -88,6 +88,9 @@ class PeftLlama:
 class LlamaCase:
     """The whole Llama on one text field."""
 
+    def prepare(self, batch):
+        """The batch is complete."""
+
     def __init__(self, weights, sizes, style):
         self.model = Llama(weights, sizes)
 
@@ -97,6 +100,9 @@ class LlamaCase:
 
 class TinyStage:
     """What the stages of the tiny video recipe share: the encoder, the bridge and, in two of them, the language model."""
+
+    def prepare(self, batch):
+        """Adds to a batch what depends on no weight."""
 
     def __init__(self, weights, sizes, style):
         self.w, self.sizes = weights, sizes
@@ -123,12 +129,36 @@ class TinyStage:
 
 
 class Align(TinyStage):
+    """All three losses; the passes of queries and text are run once, and the memory's keys and values are computed once for all
+    pairs. The draws of the negatives depend on the seed alone: they come with the batch, as `texts` and `clips`."""
+
+    def prepare(self, batch):
+        rows = len(batch["same"])
+        for name, site in (("texts", "uniform"), ("clips", "uniform#1")):
+            batch[name] = -torch.log1p(-twins.uniform(batch["rng"], site, (rows, rows)).float())
+
     def loss(self, batch):
         with torch.no_grad():
             memory = self.memory(batch)
-        _, cache = self.bridge.read(memory)
-        logits = self.bridge.write(batch["caption.ids"], batch["caption.length"], cache, decode_id=5)
-        return next_token_loss(logits, batch, "caption", smoothing=0.1)
+        ids, length = batch["caption.ids"], batch["caption.length"]
+        outputs, cache = self.bridge.read(memory)
+        visual = F.normalize(F.linear(outputs, self.w["align.vision_proj.weight"], self.w["align.vision_proj.bias"]), dim=-1)
+        spoken = self.bridge.encode(ids, length)[:, 0]
+        textual = F.normalize(F.linear(spoken, self.w["align.text_proj.weight"], self.w["align.text_proj.bias"]), dim=-1)
+        score = (visual.flatten(0, 1) @ textual.T).unflatten(0, (-1, visual.shape[1])).amax(1) / self.w["align.temp"]
+        same = batch["same"][:, None] == batch["same"][None]
+        targets = same / same.sum(1, keepdim=True)
+        contrast = -0.5 * (targets * (score.log_softmax(1) + score.T.log_softmax(1))).sum() / len(score)
+        logits = self.bridge.write(ids, length, cache, decode_id=5)
+        return contrast + self.matching(batch, memory, score.detach(), same) + next_token_loss(logits, batch, "caption", smoothing=0.1)
+
+    def matching(self, batch, memory, score, same):
+        drawn = [(clocks / (s.softmax(1) + 1e-4).masked_fill(same, 0.0)).argmin(1) for clocks, s in ((batch["clips"], score.T), (batch["texts"], score))]
+        own = torch.arange(len(score))
+        clips, texts = torch.cat([own, drawn[0], own]), torch.cat([own, own, drawn[1]])
+        queries, words = self.bridge.fuse_both(memory, batch["caption.ids"][texts], batch["caption.length"][texts], rows=clips)
+        logits = F.linear(torch.cat([queries.mean(1), words[:, 0]], -1), self.w["align.itm_head.weight"], self.w["align.itm_head.bias"])
+        return F.cross_entropy(logits, (torch.arange(len(logits)) < len(own)).long())
 
 
 class Connect(TinyStage):

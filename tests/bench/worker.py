@@ -47,6 +47,8 @@ class Twin:
         weights = {path: value.requires_grad_(path in trained) for path, value in load_file(job["weights"]).items()}
         self.batches = [self.batch(path) for path in job["batches"]]
         case = models.CASES[job["case"]](weights, job["sizes"], variant.get("style", "lean"))
+        for batch in self.batches:
+            case.prepare(batch)
         self.parameters = [weights[path] for path in job["trained"]]
         self.optimizer = self.make_optimizer(weights, variant.get("fused", False))
         self.loss = torch.compile(case.loss, dynamic=False, options=variant.get("options")) if variant.get("compiled") else case.loss

@@ -111,7 +111,8 @@ def few_clips(data, few):
     """The same data with the records of so few clips that the recipe's cache holds them all before anything is timed: a
     twin is given its batches, and decoding beside our steps would be timed with them."""
     few.mkdir()
-    for name in ("clips", "lm.model", "vocab.txt", "texts.json", "held_captions.json", "held_qa.json", "in_qa.json"):
+    for name in ("clips", "lm.model", "vocab.txt", "texts.json", "held_captions.json", "held_retrieval.json", "held_matching.json",
+                 "held_qa.json", "in_qa.json"):
         (few / name).symlink_to(data / name)
     clips = json.loads((data / "clips.json").read_text())[:256]
     known = {record["video"] for record in clips}
@@ -135,7 +136,7 @@ class TinyStage(Workload):
         data = TINY / "out" / "data"
         if not (data / "complete.json").exists():
             data = folder.parent / "tiny-data"
-            call("/usr/bin/python3", TINY / "make_data.py", "--out", data)
+        call("/usr/bin/python3", TINY / "make_data.py", "--out", data)  # nothing, where these very data are complete
         data = few_clips(data, folder / "data")
         text, changed = re.subn(r"(schedule cosine \{ steps: )\d+", r"\g<1>1000000", (TINY / "tiny_videochat2.vcs").read_text())
         assert changed == 5, "the tiny recipe's schedules have changed"
