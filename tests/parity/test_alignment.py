@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 import steps
 import twins
+from test_positions import sinusoid
 
 DEPTH, HEADS = 4, 4
 SITES = {"texts": "uniform", "clips": "uniform#1"}
@@ -56,7 +57,13 @@ class Alignment(steps.Case):
         self.compare(step, "loss", loss, leaves, share=1e-7)
 
     def test_contrast_and_matching_with_the_most_similar_query_and_a_trained_encoder(self):
-        step, = self.steps("max")
+        self.contrast_and_matching("max")
+
+    def test_negatives_of_all_ranks(self):
+        self.contrast_and_matching("wide")
+
+    def contrast_and_matching(self, stage):
+        step, = self.steps(stage)
         leaves = step.leaves(dtype=torch.float64)
         _, contrast, match = self.alignment(step, leaves, "max", "label")
         for term, value in (("loss.vtc", contrast), ("loss.vtm", match)):
@@ -109,6 +116,31 @@ class Alignment(steps.Case):
                  "shown_left": 1.5 * classify(left_queries), "write": 1.6 * classify(written[:, :2])}
         for term, value in terms.items():
             self.close(step.output["loss." + term], value.detach(), 1e-5, term)
+        loss = sum(terms.values())
+        loss.backward()
+        self.compare(step, "loss", loss, leaves, share=1e-7)
+
+    def test_vectors_of_time_slots(self):
+        """An image takes the first, or each of the four as upstream's broadcasting makes it: four times the keys."""
+        step, = self.steps("slots")
+        leaves = step.leaves(dtype=torch.float64)
+        pixels = step.inputs["clip.pixels"]
+
+        def logits(part, pixels, slots):
+            weights = twins.below(leaves, part + ".")
+            table = sinusoid(pixels.shape[1] * 4, 48)
+            tokens = twins.vision_transformer(pixels, {**weights, "pos_embed": table, "slot_embed": weights["slot_embed"][:, :slots]}, patch=16,
+                                              tubelet=1, heads=4, depth=1, mean=0.4, std=0.25)
+            scores = torch.einsum("qw,bnw->bqn", leaves["keys.pool.query"], tokens) / math.sqrt(48)
+            return twins.linear(torch.einsum("bqn,bnw->bqw", scores.softmax(-1), tokens)[:, 0], leaves, "keys.out"), tokens.shape[1]
+        terms = {}
+        for term, weight, part, seen, slots in (("clip", 1.0, "moving", pixels, 4), ("first", 1.1, "moving", pixels[:, :1], 1),
+                                                ("each", 1.2, "every", pixels[:, :1], 4)):
+            found, tokens = logits(part, seen, slots)
+            self.assertEqual(tokens, 4 if term == "first" else 16)
+            terms[term] = weight * F.cross_entropy(found, step.inputs["label"].long())
+            self.close(step.output["loss." + term], terms[term].detach(), 1e-5, term)
+        self.assertEqual([float(step.output[f"tokens of an image{more}"]) for more in ("", " in every slot")], [4, 16])
         loss = sum(terms.values())
         loss.backward()
         self.compare(step, "loss", loss, leaves, share=1e-7)

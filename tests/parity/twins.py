@@ -108,6 +108,8 @@ def vision_transformer(pixels, weights, patch, tubelet, heads, depth, mean, std,
         x = x + linear(attend(heads_of(q, heads), heads_of(k, heads), heads_of(v, heads)), block, "attn.proj")
         y = layer_norm(x, block, "norm2", eps)
         x = x + linear(F.gelu(linear(y, block, "mlp.fc1")), block, "mlp.fc2")
+    if "slot_embed" in weights:
+        x = (x.unflatten(1, (pixels.shape[1] // tubelet, -1)) + weights["slot_embed"]).flatten(1, 2)
     return layer_norm(x, weights, "norm", final_eps)
 
 
