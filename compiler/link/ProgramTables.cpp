@@ -23,7 +23,7 @@ public:
         Pointer(llvm::PointerType::getUnqual(Context)), I32(llvm::Type::getInt32Ty(Context)),
         I64(llvm::Type::getInt64Ty(Context)) {
     Buffer = structOf("VccBuffer", {I32, I32, I64});
-    Launch = structOf("VccLaunch", {I32, I32, Pointer, Pointer, I64, Pointer, I64, Pointer, Pointer, Pointer, I64, I64, I64});
+    Launch = structOf("VccLaunch", {I32, I32, Pointer, Pointer, I64, Pointer, I64, Pointer, I64, I64, I64});
     Function = structOf("VccFunction", {Pointer, Pointer, I64});
     Stage = structOf("VccStage", {Pointer, Pointer, I64, I64, I64, I64, I64, Pointer, I64});
     KernelName = structOf("VccKernelName", {Pointer, Pointer});
@@ -116,14 +116,13 @@ llvm::Constant *ProgramTables::buffers(llvm::ArrayRef<mlir::FlatSymbolRefAttr> N
 llvm::Constant *ProgramTables::launch(exec::LaunchOpInterface Op, mlir::SymbolTable &Symbols) {
   llvm::SmallVector<mlir::FlatSymbolRefAttr> Names = Op.abiBuffers();
   llvm::SmallVector<int64_t> Numbers = Op.abiInts();
-  Constants Rows;
-  for (mlir::FlatSymbolRefAttr Name : Op.abiKernels())
-    Rows.push_back(kernel(Name.getValue()));
-  Rows.resize(3, llvm::ConstantPointerNull::get(llvm::cast<llvm::PointerType>(Pointer)));
+  llvm::Constant *Kernel = llvm::ConstantPointerNull::get(llvm::cast<llvm::PointerType>(Pointer));
+  if (mlir::FlatSymbolRefAttr Name = Op.abiKernel())
+    Kernel = kernel(Name.getValue());
   return llvm::ConstantStruct::get(
       Launch, {i32(Op.abiKind()), i32(static_cast<uint32_t>(Op.getPhase())), text(Op.getLabel()),
-               buffers(Names, Symbols), i64(Names.size()), ints(Numbers), i64(Numbers.size()), Rows[0],
-               Rows[1], Rows[2], i64(Op.abiUnits()), i64(Op.getFlops()), i64(Op.getBytes())});
+               buffers(Names, Symbols), i64(Names.size()), ints(Numbers), i64(Numbers.size()), Kernel,
+               i64(Op.abiUnits()), i64(Op.getFlops()), i64(Op.getBytes())});
 }
 
 llvm::Constant *ProgramTables::function(exec::FunctionOp Op, mlir::SymbolTable &Symbols) {

@@ -249,8 +249,9 @@ private:
     ArrayRef<int64_t> queries = tg::tensorType(q).getShape(), keys = tg::tensorType(k).getShape();
     return builder.getDenseI64ArrayAttr({queries[0], queries[1], keys[1], queries[2], keys[2], queries[3]});
   }
-  FlatSymbolRefAttr rowKernel(StringRef role, int64_t columns) {
-    return FlatSymbolRefAttr::get(builder.getContext(), ("attention_" + role + "_" + Twine(columns)).str());
+  /// One for each head size, which is the model's and no batch's.
+  FlatSymbolRefAttr attentionKernel(StringRef name, Value q) {
+    return FlatSymbolRefAttr::get(builder.getContext(), (name + "_" + Twine(tg::tensorType(q).getShape()[3])).str());
   }
   template <typename Op> FloatAttr scaleOf(Op op) {
     return builder.getF32FloatAttr(static_cast<float>(op.getScale().convertToDouble()));
@@ -260,19 +261,18 @@ private:
     AttentionScratch scratch = scratchOf(op);
     builder.create<exec::AttentionOp>(
         *loc, name(op.getQ()), name(op.getK()), name(op.getV()), name(op.getOut()), name(op.getLse()),
-        name(op.getLengths()), name(workspace), rowKernel("softmax", tg::tensorType(op.getK()).getShape()[1]),
+        name(op.getLengths()), name(workspace), attentionKernel("attention", op.getQ()),
         sizesOf(op.getQ(), op.getK()), op.getCausalAttr(), scaleOf(op), i64(scratch.rows),
         i64(scratch.bytesPerThread), i64(context.threads), phaseAttr(), labelAttr(), i64(op.flops()), i64(op.bytes()));
   }
 
   void emitAttentionGrad(tg::AttentionGradOp op, int workspace) {
     AttentionScratch scratch = scratchOf(op);
-    ArrayRef<int64_t> keys = tg::tensorType(op.getK()).getShape();
     builder.create<exec::AttentionGradOp>(
         *loc, name(op.getQ()), name(op.getK()), name(op.getV()), name(op.getOut()), name(op.getLse()),
         name(op.getDout()), name(op.getDq()), name(op.getDk()), name(op.getDv()), name(op.getLengths()),
-        name(workspace), rowKernel("probabilities", keys[1]), rowKernel("score_grad", keys[1]),
-        rowKernel("delta", keys[3]), sizesOf(op.getQ(), op.getK()), op.getCausalAttr(), scaleOf(op),
+        name(workspace), attentionKernel("attention_grad", op.getQ()), sizesOf(op.getQ(), op.getK()),
+        op.getCausalAttr(), scaleOf(op),
         i64(scratch.rows), i64(scratch.bytesPerThread), i64(context.threads), phaseAttr(), labelAttr(),
         i64(op.flops()), i64(op.bytes()));
   }

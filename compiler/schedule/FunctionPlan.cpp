@@ -4,6 +4,7 @@
 // output that it is written to when nothing needs the old value later; parts of a concatenation are made in their place.
 #include "compiler/schedule/FunctionPlan.h"
 #include "dialects/tg/Build.h"
+#include "runtime/program/Abi.h"
 
 using namespace mlir;
 using namespace vcc;
@@ -309,10 +310,10 @@ AttentionScratch schedule::scratchOf(Operation *op) {
   constexpr int64_t MaxRows = 64;
   bool grad = isa<tg::AttentionGradOp>(op);
   int64_t queries = tg::tensorType(op->getOperand(0)).getShape()[1];
-  int64_t keys = tg::tensorType(op->getOperand(1)).getShape()[1];
-  // Forward: scores and the visible count of each row; backward: P, dP, delta and the visible count.
-  int64_t bytesPerRow = (grad ? 2 * keys + 2 : keys + 1) * 4, rows = std::min(queries, MaxRows);
-  return {rows, static_cast<int64_t>(llvm::alignTo(rows * bytesPerRow, exec::BufferAlignment))};
+  ArrayRef<int64_t> keys = tg::tensorType(op->getOperand(1)).getShape();
+  int64_t rows = std::min(queries, MaxRows);
+  int64_t bytes = vcc_attention_scratch_bytes(rows, keys[1], keys[3], grad);
+  return {rows, static_cast<int64_t>(llvm::alignTo(bytes, exec::BufferAlignment))};
 }
 
 int FunctionPlan::workspaceOf(Operation *op) {

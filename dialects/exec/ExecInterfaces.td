@@ -9,7 +9,7 @@ include "mlir/IR/OpBase.td"
 def Exec_LaunchOpInterface : OpInterface<"LaunchOpInterface"> {
   let cppNamespace = "::vcc::exec";
   let description = [{
-    One row of the launch table. `abiBuffers`, `abiInts` and `abiKernels` are in the order that
+    One row of the launch table. `abiBuffers` and `abiInts` are in the order that
     runtime/program/Abi.h fixes, so that nothing but names has to be resolved to write the table.
   }];
   let methods = [
@@ -19,8 +19,8 @@ def Exec_LaunchOpInterface : OpInterface<"LaunchOpInterface"> {
     InterfaceMethod<"One flag per buffer of `abiBuffers`: whether the launch writes it.",
       "::llvm::SmallVector<bool>", "abiWrites", (ins)>,
     InterfaceMethod<"The integers of the launch.", "::llvm::SmallVector<int64_t>", "abiInts", (ins)>,
-    InterfaceMethod<"Kernels in order (kernel, kernel2, kernel3); empty for pure library calls.",
-      "::llvm::SmallVector<::mlir::FlatSymbolRefAttr>", "abiKernels", (ins)>,
+    InterfaceMethod<"The kernel; null for pure library calls.",
+      "::mlir::FlatSymbolRefAttr", "abiKernel", (ins)>,
     InterfaceMethod<"Units that the runtime may split over threads; 0 for library calls.",
       "int64_t", "abiUnits", (ins)>,
     InterfaceMethod<"The phase.", "::vcc::exec::Phase", "getPhase", (ins)>,

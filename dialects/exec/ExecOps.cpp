@@ -113,7 +113,7 @@ LogicalResult FunctionOp::verifyRegions() {
       if (written && buffer.getRegion() == exec::Region::Constant)
         return op.emitOpError("writes ") << name << " but it is a constant";
     }
-    // The row kernels of attention are made by code generation, from the sizes of the call.
+    // The kernels of attention are made by code generation, from the head size of the call.
     if (auto kernel = dyn_cast<LaunchKernelOp>(op))
       if (!kernels || !kernels->lookup<tg::KernelOp>(kernel.getKernel()))
         return op.emitOpError("launches `") << kernel.getKernel() << "` but there is no such kernel beside the plan";
@@ -195,7 +195,7 @@ SmallVector<int64_t> LaunchKernelOp::abiInts() {
     ints.push_back(getChunk());
   return ints;
 }
-SmallVector<FlatSymbolRefAttr> LaunchKernelOp::abiKernels() { return {getKernelAttr()}; }
+FlatSymbolRefAttr LaunchKernelOp::abiKernel() { return getKernelAttr(); }
 int64_t LaunchKernelOp::abiUnits() { return getUnits(); }
 
 // exec.gemm
@@ -224,7 +224,7 @@ SmallVector<int64_t> GemmOp::abiInts() {
   ints.append({getAccumulate(), static_cast<int64_t>(getActivation()), getPack()});
   return ints;
 }
-SmallVector<FlatSymbolRefAttr> GemmOp::abiKernels() { return {}; }
+FlatSymbolRefAttr GemmOp::abiKernel() { return {}; }
 int64_t GemmOp::abiUnits() { return 0; }
 
 // exec.attention and its gradient
@@ -263,7 +263,7 @@ SmallVector<bool> AttentionOp::abiWrites() { return {false, false, false, true, 
 SmallVector<int64_t> AttentionOp::abiInts() {
   return attentionInts(getSizes(), getCausal(), getScale(), getBlockRows(), getWorkspacePerThread(), getThreads());
 }
-SmallVector<FlatSymbolRefAttr> AttentionOp::abiKernels() { return {getSoftmaxAttr()}; }
+FlatSymbolRefAttr AttentionOp::abiKernel() { return getKernelAttr(); }
 int64_t AttentionOp::abiUnits() { return 0; }
 
 LogicalResult AttentionGradOp::verify() {
@@ -280,9 +280,7 @@ SmallVector<bool> AttentionGradOp::abiWrites() {
 SmallVector<int64_t> AttentionGradOp::abiInts() {
   return attentionInts(getSizes(), getCausal(), getScale(), getBlockRows(), getWorkspacePerThread(), getThreads());
 }
-SmallVector<FlatSymbolRefAttr> AttentionGradOp::abiKernels() {
-  return {getProbabilitiesAttr(), getScoreGradAttr(), getDeltaAttr()};
-}
+FlatSymbolRefAttr AttentionGradOp::abiKernel() { return getKernelAttr(); }
 int64_t AttentionGradOp::abiUnits() { return 0; }
 
 // exec.fill and exec.copy
@@ -294,7 +292,7 @@ uint32_t FillOp::abiKind() { return 5; }
 SmallVector<FlatSymbolRefAttr> FillOp::abiBuffers() { return {getDestinationAttr()}; }
 SmallVector<bool> FillOp::abiWrites() { return {true}; }
 SmallVector<int64_t> FillOp::abiInts() { return {static_cast<int64_t>(getSize())}; }
-SmallVector<FlatSymbolRefAttr> FillOp::abiKernels() { return {}; }
+FlatSymbolRefAttr FillOp::abiKernel() { return {}; }
 int64_t FillOp::abiUnits() { return 0; }
 
 LogicalResult CopyOp::verify() {
@@ -304,5 +302,5 @@ uint32_t CopyOp::abiKind() { return 6; }
 SmallVector<FlatSymbolRefAttr> CopyOp::abiBuffers() { return {getDestinationAttr(), getSourceAttr()}; }
 SmallVector<bool> CopyOp::abiWrites() { return {true, false}; }
 SmallVector<int64_t> CopyOp::abiInts() { return {static_cast<int64_t>(getSize())}; }
-SmallVector<FlatSymbolRefAttr> CopyOp::abiKernels() { return {}; }
+FlatSymbolRefAttr CopyOp::abiKernel() { return {}; }
 int64_t CopyOp::abiUnits() { return 0; }

@@ -73,7 +73,7 @@ def Exec_FunctionOp : Exec_Op<"function", [Symbol, NoTerminator, SingleBlock, No
 }
 
 class Exec_LaunchOp<string mnemonic> : Exec_Op<mnemonic, [HasParent<"FunctionOp">,
-    DeclareOpInterfaceMethods<Exec_LaunchOpInterface, ["abiKind", "abiBuffers", "abiWrites", "abiInts", "abiKernels",
+    DeclareOpInterfaceMethods<Exec_LaunchOpInterface, ["abiKind", "abiBuffers", "abiWrites", "abiInts", "abiKernel",
                                                        "abiUnits"]>]> {
   dag tail = (ins Exec_PhaseAttr:$phase, StrAttr:$label, I64Attr:$flops, I64Attr:$bytes);
   let hasVerifier = 1;
@@ -126,16 +126,16 @@ def Exec_GemmOp : Exec_LaunchOp<"gemm"> {
 def Exec_AttentionOp : Exec_LaunchOp<"attention"> {
   let summary = "attention in blocks of query rows";
   let description = [{
-    q [B,Sq,H,D], k and v [B,Sk,G,D], out like q, lse [B,H,Sq]; the kernel is the row softmax. The workspace is
-    `threads` times `workspace_per_thread` bytes.
+    q [B,Sq,H,D], k and v [B,Sk,G,D], out like q, lse [B,H,Sq]; the kernel is code generation's for the head size D. The
+    workspace is `threads` times `workspace_per_thread` bytes.
   }];
   let arguments = !con((ins FlatSymbolRefAttr:$q, FlatSymbolRefAttr:$k, FlatSymbolRefAttr:$v, FlatSymbolRefAttr:$out,
                             FlatSymbolRefAttr:$lse, OptionalAttr<FlatSymbolRefAttr>:$lengths,
-                            FlatSymbolRefAttr:$workspace, FlatSymbolRefAttr:$softmax, DenseI64ArrayAttr:$sizes,
+                            FlatSymbolRefAttr:$workspace, FlatSymbolRefAttr:$kernel, DenseI64ArrayAttr:$sizes,
                             UnitAttr:$causal, F32Attr:$scale, I64Attr:$block_rows, I64Attr:$workspace_per_thread,
                             I64Attr:$threads), tail);
   let assemblyFormat = [{
-    $out `,` $lse `=` $q `,` $k `,` $v (`lengths` $lengths^)? `workspace` $workspace `softmax` $softmax `sizes` $sizes
+    $out `,` $lse `=` $q `,` $k `,` $v (`lengths` $lengths^)? `workspace` $workspace `kernel` $kernel `sizes` $sizes
     (`causal` $causal^)? `scale` $scale `block` $block_rows `scratch` $workspace_per_thread `threads` $threads
     $phase $label `flops` $flops `bytes` $bytes attr-dict
   }];
@@ -144,18 +144,17 @@ def Exec_AttentionOp : Exec_LaunchOp<"attention"> {
 def Exec_AttentionGradOp : Exec_LaunchOp<"attention_grad"> {
   let summary = "gradient of attention in blocks of query rows";
   let description = [{
-    Kernels: probabilities from scores and lse; dS from P, dP and delta; delta from out and dout.
+    Like `exec.attention`, with dout and the gradients of q, k and v.
   }];
   let arguments = !con((ins FlatSymbolRefAttr:$q, FlatSymbolRefAttr:$k, FlatSymbolRefAttr:$v, FlatSymbolRefAttr:$out,
                             FlatSymbolRefAttr:$lse, FlatSymbolRefAttr:$dout, FlatSymbolRefAttr:$dq,
                             FlatSymbolRefAttr:$dk, FlatSymbolRefAttr:$dv, OptionalAttr<FlatSymbolRefAttr>:$lengths,
-                            FlatSymbolRefAttr:$workspace, FlatSymbolRefAttr:$probabilities,
-                            FlatSymbolRefAttr:$score_grad, FlatSymbolRefAttr:$delta, DenseI64ArrayAttr:$sizes,
+                            FlatSymbolRefAttr:$workspace, FlatSymbolRefAttr:$kernel, DenseI64ArrayAttr:$sizes,
                             UnitAttr:$causal, F32Attr:$scale, I64Attr:$block_rows, I64Attr:$workspace_per_thread,
                             I64Attr:$threads), tail);
   let assemblyFormat = [{
     $dq `,` $dk `,` $dv `=` $q `,` $k `,` $v `,` $out `,` $lse `,` $dout (`lengths` $lengths^)?
-    `workspace` $workspace `kernels` $probabilities `,` $score_grad `,` $delta `sizes` $sizes
+    `workspace` $workspace `kernel` $kernel `sizes` $sizes
     (`causal` $causal^)? `scale` $scale `block` $block_rows `scratch` $workspace_per_thread `threads` $threads
     $phase $label `flops` $flops `bytes` $bytes attr-dict
   }];

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define VCC_ABI_VERSION 2u
+#define VCC_ABI_VERSION 3u
 #define VCC_ABI_MAGIC 0x0a434356u /* "VCC\n" */
 
 /* Where a buffer lives. */
@@ -70,17 +70,27 @@ enum VccActivation { VCC_ACTIVATION_NONE = 0, VCC_ACTIVATION_GELU_ERF = 1, VCC_A
 
 /* q [B,Sq,H,D], k and v [B,Sk,G,D], contiguous; out like q; lse [B,H,Sq]. Query i sees key j iff j < lengths[b]
    (when given) and (not causal or j <= i + Sk - Sq).
-   The scratch of one thread is workspace_bytes / threads; scores are made in blocks of block_rows query rows.
-   kernel  (forward):  row softmax. buffers: scores [rows, Sk] in place, visible i32 [rows], lse f32 [rows];
-                       ints: [1, rows, then per buffer offset and stride, then scale (f32 bits)].
-   kernel  (backward): probabilities from scores and lse: buffers scores [rows, Sk] in place, visible, lse; same ints.
-   kernel2 (backward): dS = scale * P * (dP - delta): buffers p [rows, Sk], dp [rows, Sk] in place (becomes dS), delta f32 [rows]; same ints.
-   kernel3 (backward): delta = row sum of out * dout: buffers out [rows, D], dout [rows, D], delta f32 [rows]; ints as any launch. */
+   The kernel is made for the head size D and takes the buffers and integers of the launch, but as workspace the scratch of the
+   calling thread, vcc_attention_scratch_bytes of it. Units: forward blocks of block_rows queries of each query head of each key
+   head of each sample, in this order, the blocks of one head next to each other; backward the key heads of each sample. */
 enum VccAttentionInt {
   VCC_ATTENTION_B, VCC_ATTENTION_SQ, VCC_ATTENTION_SK, VCC_ATTENTION_H, VCC_ATTENTION_G, VCC_ATTENTION_D,
   VCC_ATTENTION_CAUSAL, VCC_ATTENTION_SCALE_BITS, VCC_ATTENTION_BLOCK_ROWS, VCC_ATTENTION_WORKSPACE_BYTES_PER_THREAD,
   VCC_ATTENTION_MAX_THREADS, VCC_ATTENTION_INTS
 };
+
+/* Keys that are turned at a time, so that columns of D lie in rows; all of them at once when there are no more. */
+#define VCC_ATTENTION_PANEL 256
+
+/* Floats from one row of scores, or of turned keys, to the next: an odd number of cache lines, so that equal columns of many rows
+   do not fall into the same set of the cache. */
+static inline int64_t vcc_attention_stride(int64_t keys) { return ((keys + 15) / 16 | 1) * 16; }
+
+/* Scores of a block of rows (a multiple of 8 of them) and a panel of turned keys; backward also their gradients and the values. */
+static inline int64_t vcc_attention_scratch_bytes(int64_t rows, int64_t keys, int64_t d, int backward) {
+  int64_t panel = keys < VCC_ATTENTION_PANEL ? keys : VCC_ATTENTION_PANEL;
+  return ((rows + 7) / 8 * 8 * vcc_attention_stride(keys) + d * vcc_attention_stride(panel)) * 4 * (backward ? 2 : 1);
+}
 
 enum VccPhase { VCC_PHASE_FORWARD = 0, VCC_PHASE_BACKWARD = 1, VCC_PHASE_UPDATE = 2, VCC_PHASE_EVALUATE = 3, VCC_PHASE_INIT = 4 };
 
@@ -93,8 +103,6 @@ typedef struct VccLaunch {
   const int64_t *ints;
   uint64_t int_count;
   VccKernel kernel;
-  VccKernel kernel2;
-  VccKernel kernel3;
   int64_t units; /* rows, elements or chunks of a kernel launch */
   uint64_t flops;
   uint64_t bytes;

@@ -5,8 +5,8 @@ import subprocess
 
 OBJDUMP = "llvm-objdump-19"
 WIDTHS = {"x86-64-v2": "xmm", "x86-64-v3": "ymm", "x86-64-v4": "zmm"}
-# Kernels are named by class and structure, attention's by role and row length.
-KERNEL = re.compile(r"(row|flat|scatter)_[0-9a-f]+|attention_[a-z_]+_\d+")
+# Kernels are named by class and structure, attention's by direction and head size.
+KERNEL = re.compile(r"(row|flat|scatter)_[0-9a-f]+|attention_(grad_)?\d+")
 
 _SYMBOL = re.compile(r"^([0-9a-f]+) <([^>]+)>:$")
 _INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*)$")
@@ -38,8 +38,13 @@ class Instruction:
     def scalar_arithmetic(self):
         return bool(_SCALAR.match(self.name))
 
+    def zeroes(self):
+        """The idiom for zero, of which the processor makes no work: x = x xor x."""
+        registers = self.operands.split(", ")
+        return bool(re.match(r"v?p?xor(?:p[sd]|[dq])?$", self.name)) and len(registers) > 1 and len(set(registers[-2:])) == 1
+
     def packed_arithmetic(self, width):
-        return self.width == width and bool(_PACKED.match(self.name))
+        return self.width == width and bool(_PACKED.match(self.name)) and not self.zeroes()
 
     def packed_move(self, width):
         return self.width == width and bool(_MOVE.match(self.name))

@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The row kernels between the matrix products of attention (runtime/program/Abi.h, VccAttentionInt), as tg.kernels: their buffers
-// and integers are those that runtime/device/cpu gives, so what is in place there is in place here.
+// Attention and its gradient for one head size, as functions that runtime/device/cpu calls on ranges of heads (runtime/program/Abi.h,
+// VccAttentionInt). Lengths, heads and samples come at run time, so that one kernel serves all batches.
 #ifndef VCC_COMPILER_CODEGEN_CPU_ATTENTIONKERNELS_H
 #define VCC_COMPILER_CODEGEN_CPU_ATTENTIONKERNELS_H
 
-#include "dialects/tg/Tg.h"
+#include "compiler/codegen/cpu/CpuTarget.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
 
 namespace vcc::cpu {
 
-enum class AttentionRole {
-  Softmax,       // scores -> probabilities, log-sum-exp; rows of Sk
-  Probabilities, // scores, log-sum-exp -> probabilities; rows of Sk
-  ScoreGrad,     // probabilities, dP, delta -> dS; rows of Sk
-  Delta          // out, dout -> their dot product; rows of D
-};
-
-/// A kernel of this role and row length, named, at the builder's place.
-tg::KernelOp buildAttentionKernel(mlir::OpBuilder &B, mlir::Location Loc, AttentionRole Role, int64_t Columns,
-                                  llvm::StringRef Name);
+/// The kernels at the builder's place.
+void emitAttention(llvm::StringRef Name, int64_t HeadSize, const CpuTarget &Target, mlir::ImplicitLocOpBuilder &B);
+void emitAttentionGrad(llvm::StringRef Name, int64_t HeadSize, const CpuTarget &Target, mlir::ImplicitLocOpBuilder &B);
 
 } // namespace vcc::cpu
 

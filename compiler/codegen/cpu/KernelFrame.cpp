@@ -22,18 +22,7 @@ Type registerElement(Type Element) {
 }
 
 KernelFrame::KernelFrame(tg::KernelOp Kernel, const CpuTarget &Target, ImplicitLocOpBuilder &B)
-    : Kernel(Kernel), Target(Target), B(B), Pointer(LLVM::LLVMPointerType::get(B.getContext())),
-      I64(B.getI64Type()) {}
-
-Value KernelFrame::constant(int64_t Number) { return B.create<arith::ConstantOp>(B.getI64IntegerAttr(Number)); }
-
-Value KernelFrame::address(Value Base, Value Index, Type Element) {
-  return B.create<LLVM::GEPOp>(Pointer, Element, Base, ArrayRef<LLVM::GEPArg>{Index});
-}
-
-Value KernelFrame::addMul(Value A, Value Factor, Value Other) {
-  return B.create<arith::AddIOp>(A, B.create<arith::MulIOp>(Factor, Other));
-}
+    : LoopBuilder(B), Kernel(Kernel), Target(Target) {}
 
 Value KernelFrame::readInt(Value Position) { return B.create<LLVM::LoadOp>(I64, address(Ints, Position, I64)); }
 
@@ -60,17 +49,10 @@ LogicalResult KernelFrame::collectBuffers() {
         failed(Add(Argument.getType(), Param.getStride(), Param.getIndex(), false)))
       return failure();
   }
-  auto InPlace = Kernel->getAttrOfType<DenseI64ArrayAttr>(InPlaceAttrName);
   for (auto [I, Result] : llvm::enumerate(Body.getTerminator()->getOperands())) {
     tg::ResultAttr Attr = Kernel.getResultKind(I);
     bool Sum = Attr.getKind() == tg::ResultKind::ColumnSum || Attr.getKind() == tg::ResultKind::TotalSum;
     Sums |= Sum;
-    // Attention's row kernels work in place: the result is a parameter's buffer, not one of its own.
-    int64_t Shared = InPlace ? InPlace.asArrayRef()[I] : -1;
-    if (Shared >= 0) {
-      ResultBuffers.push_back(ArgumentBuffers[Shared]);
-      continue;
-    }
     ResultBuffers.push_back(Buffers.size());
     if (failed(Add(Result.getType(), Attr.getStride(), Attr.getIndex(), Sum)))
       return failure();
@@ -81,13 +63,8 @@ LogicalResult KernelFrame::collectBuffers() {
 LogicalResult KernelFrame::begin() {
   if (failed(collectBuffers()))
     return failure();
-  auto Type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(B.getContext()), {Pointer, Pointer, I64, I64});
-  Function = B.create<LLVM::LLVMFuncOp>(Kernel.getSymName(), Type);
-  for (unsigned I : {0u, 1u})
-    for (StringRef Attribute : {LLVM::LLVMDialect::getReadonlyAttrName(), LLVM::LLVMDialect::getNoAliasAttrName()})
-      Function.setArgAttr(I, Attribute, B.getUnitAttr());
-  Block *Entry = Function.addEntryBlock(B);
-  B.setInsertionPointToStart(Entry);
+  Function = openFunction(Kernel.getSymName());
+  Block *Entry = &Function.getBody().front();
   Ints = Entry->getArgument(1);
   Begin = Entry->getArgument(2);
   End = Entry->getArgument(3);
@@ -153,19 +130,6 @@ void KernelFrame::readUniforms() {
 void KernelFrame::end() {
   B.create<LLVM::ReturnOp>(ValueRange{});
   B.setInsertionPointAfter(Function);
-}
-
-Values KernelFrame::loop(Value From, Value To, Value Step, ValueRange Carried,
-                         llvm::function_ref<Values(Value, ValueRange)> Body) {
-  auto For = B.create<scf::ForOp>(From, To, Step, Carried);
-  OpBuilder::InsertionGuard Guard(B);
-  Block *Block = For.getBody();
-  if (Block->mightHaveTerminator())
-    Block->getTerminator()->erase();
-  B.setInsertionPointToEnd(Block);
-  Values Next = Body(For.getInductionVar(), For.getRegionIterArgs());
-  B.create<scf::YieldOp>(Next);
-  return Values(For.getResults());
 }
 
 Values KernelFrame::forEachRun(Value From, Value To, ValueRange Carried, RunBody Body) {

@@ -7,14 +7,10 @@
 #define VCC_COMPILER_CODEGEN_CPU_KERNELFRAME_H
 
 #include "compiler/codegen/cpu/CpuTarget.h"
+#include "compiler/codegen/cpu/LoopBuilder.h"
 #include "dialects/tg/Tg.h"
-#include "llvm/ADT/STLFunctionalExtras.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
 
 namespace vcc::cpu {
-
-using Values = llvm::SmallVector<mlir::Value>;
 
 /// One entry of `buffers`, and what the prologue has read about it.
 struct KernelBuffer {
@@ -31,7 +27,7 @@ struct KernelBuffer {
   mlir::Value TableRows;
 };
 
-class KernelFrame {
+class KernelFrame : public LoopBuilder {
 public:
   KernelFrame(tg::KernelOp Kernel, const CpuTarget &Target, mlir::ImplicitLocOpBuilder &B);
 
@@ -47,13 +43,6 @@ public:
   /// Rows [Begin, End) in runs; Offsets are those of the run's first row, one per buffer, null for sums.
   Values forEachRun(mlir::Value Begin, mlir::Value End, mlir::ValueRange Carried, RunBody Body);
   Values forEachRow(mlir::Value Begin, mlir::Value End, mlir::ValueRange Carried, RowBody Body);
-  /// scf.for with i64 bounds.
-  Values loop(mlir::Value From, mlir::Value To, mlir::Value Step, mlir::ValueRange Carried,
-              llvm::function_ref<Values(mlir::Value, mlir::ValueRange)> Body);
-
-  mlir::Value constant(int64_t Number);
-  mlir::Value address(mlir::Value Pointer, mlir::Value Index, mlir::Type Element);
-  mlir::Value addMul(mlir::Value A, mlir::Value Factor, mlir::Value Other);
   /// The row of a table that an index value (scalar or lanes) names, as i64; row 0 when it is outside.
   mlir::Value clampedIndex(mlir::Value Index, const KernelBuffer &Table);
   /// Stack memory of the function, aligned for vectors.
@@ -81,18 +70,13 @@ private:
   void readUniforms();
 
   static constexpr unsigned Uniform = ~0u;
-  mlir::ImplicitLocOpBuilder &B;
   mlir::LLVM::LLVMFuncOp Function;
-  mlir::Type Pointer, I64;
   std::vector<KernelBuffer> Buffers;
   llvm::SmallVector<unsigned> ArgumentBuffers, ResultBuffers;
   Values Uniforms;
   bool Sums = false;
   mlir::Value Ints, DimCount, InnerDim, AfterBuffers;
 };
-
-/// On a kernel: per result the number of the parameter in whose buffer it is stored, or -1.
-inline constexpr llvm::StringLiteral InPlaceAttrName = "cpu.in_place";
 
 /// The element type in registers (`ui8` becomes a plain i8), or null for one that has no code yet.
 mlir::Type registerElement(mlir::Type Element);

@@ -8,6 +8,7 @@
 #include "compiler/codegen/cpu/KernelEmitter.h"
 #include "dialects/exec/Exec.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringSet.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -50,16 +51,20 @@ void splitSoftmax(tg::KernelOp Kernel) {
   }
 }
 
-bool runsByLanes(tg::KernelOp Kernel) {
+bool runsByLanes(tg::KernelOp Kernel, int64_t Lanes) {
   if (Kernel.getKernelClass() == tg::KernelClass::Flat)
     return true;
-  if (Kernel.getKernelClass() == tg::KernelClass::Scatter || Kernel->hasAttr(InPlaceAttrName))
+  if (Kernel.getKernelClass() == tg::KernelClass::Scatter)
     return false;
   if (Kernel.getColumns() <= LaneColumns)
     return true;
   if (Kernel.getColumns() > StridedLaneColumns)
     return false;
   Block &Body = Kernel.getBody().front();
+  // Halves onto halves is all that would be done to one vector of columns, and none of it at full width.
+  bool OnlyReduces = llvm::none_of(Body, [](Operation &Op) { return llvm::any_of(Op.getResults(), isRow); });
+  if (OnlyReduces && Kernel.getColumns() <= Lanes)
+    return true;
   bool Strided = false;
   for (BlockArgument Argument : Body.getArguments())
     if (isRow(Argument) && Kernel.getParam(Argument.getArgNumber()).getKind() != tg::ParamKind::Uniform) {
@@ -91,29 +96,26 @@ LogicalResult emitKernel(tg::KernelOp Kernel, const CpuTarget &Target, ModuleOp 
     return failure();
   ImplicitLocOpBuilder B(Kernel.getLoc(), Out.getBodyRegion());
   B.setInsertionPointToEnd(Out.getBody());
-  return runsByLanes(*Copy) ? emitByLanes(*Copy, Target, B) : emitByColumns(*Copy, Target, B);
+  return runsByLanes(*Copy, Target.lanes()) ? emitByLanes(*Copy, Target, B) : emitByColumns(*Copy, Target, B);
 }
 
 using KernelMap = llvm::MapVector<StringAttr, tg::KernelOp>;
 
-/// The kernels that attention launches name are made here, whatever stands under that name beside the plan.
-void addAttentionKernels(ModuleOp Stage, ModuleOp Store, KernelMap &Kernels) {
-  auto Add = [&](FlatSymbolRefAttr Name, AttentionRole Role, int64_t Columns, Location Loc) {
-    tg::KernelOp &Known = Kernels[Name.getAttr()];
-    if (Known && Known->hasAttr(InPlaceAttrName))
+/// The kernels that attention launches name, by their head sizes.
+void emitAttentionKernels(ArrayRef<ModuleOp> Stages, const CpuTarget &Target, ModuleOp Out) {
+  llvm::StringSet<> Known;
+  constexpr unsigned D = 5; // place in `sizes`: B, Sq, Sk, H, G, D
+  auto Each = [&](auto Op, auto Emit) {
+    if (!Known.insert(Op.getKernel()).second)
       return;
-    OpBuilder B = OpBuilder::atBlockEnd(Store.getBody());
-    Known = buildAttentionKernel(B, Loc, Role, Columns, Name.getValue());
+    ImplicitLocOpBuilder B(Op.getLoc(), Out.getBodyRegion());
+    B.setInsertionPointToEnd(Out.getBody());
+    Emit(Op.getKernel(), Op.getSizes()[D], Target, B);
   };
-  constexpr unsigned Sk = 2, D = 5; // places in `sizes`: B, Sq, Sk, H, G, D
-  Stage.walk([&](exec::AttentionOp Op) {
-    Add(Op.getSoftmaxAttr(), AttentionRole::Softmax, Op.getSizes()[Sk], Op.getLoc());
-  });
-  Stage.walk([&](exec::AttentionGradOp Op) {
-    Add(Op.getProbabilitiesAttr(), AttentionRole::Probabilities, Op.getSizes()[Sk], Op.getLoc());
-    Add(Op.getScoreGradAttr(), AttentionRole::ScoreGrad, Op.getSizes()[Sk], Op.getLoc());
-    Add(Op.getDeltaAttr(), AttentionRole::Delta, Op.getSizes()[D], Op.getLoc());
-  });
+  for (ModuleOp Stage : Stages) {
+    Stage.walk([&](exec::AttentionOp Op) { Each(Op, emitAttention); });
+    Stage.walk([&](exec::AttentionGradOp Op) { Each(Op, emitAttentionGrad); });
+  }
 }
 
 LogicalResult addKernels(ModuleOp Stage, KernelMap &Kernels) {
@@ -137,19 +139,17 @@ OwningOpRef<ModuleOp> lowerKernels(ArrayRef<ModuleOp> Stages, const CpuTarget &T
   MLIRContext *Context = First.getContext();
   Context->loadDialect<LLVM::LLVMDialect, arith::ArithDialect, math::MathDialect, vector::VectorDialect,
                        scf::SCFDialect>();
-  OwningOpRef<ModuleOp> Store(ModuleOp::create(First.getLoc()));
   KernelMap Kernels;
   for (ModuleOp Stage : Stages)
     if (failed(addKernels(Stage, Kernels)))
       return {};
-  for (ModuleOp Stage : Stages)
-    addAttentionKernels(Stage, *Store, Kernels);
   OwningOpRef<ModuleOp> Out(ModuleOp::create(First.getLoc()));
   bool Failed = false;
   for (auto &[Name, Kernel] : Kernels)
     Failed |= failed(emitKernel(Kernel, Target, *Out));
   if (Failed)
     return {};
+  emitAttentionKernels(Stages, Target, *Out);
   PassManager Passes(Context);
   Passes.addPass(createCanonicalizerPass());
   Passes.addPass(createCSEPass());

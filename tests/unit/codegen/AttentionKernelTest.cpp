@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Attention's row kernels as the runtime calls them: buffers and integers of runtime/device/cpu/Attention.cpp.
+// Attention's kernels, called as runtime/device/cpu calls them, against double loops: all lengths by one kernel for each head size.
 #include "tests/unit/codegen/KernelProgram.h"
 
-#include "compiler/codegen/cpu/AttentionKernels.h"
-#include "mlir/IR/BuiltinOps.h"
-#include "llvm/Support/raw_ostream.h"
+#include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -14,67 +12,156 @@ using namespace vcc::test;
 
 namespace {
 
-std::string attentionText(int64_t Sk, int64_t D) {
-  mlir::MLIRContext Context;
-  Context.loadDialect<tg::TgDialect>();
-  mlir::Location Loc = mlir::UnknownLoc::get(&Context);
-  mlir::OwningOpRef<mlir::ModuleOp> Module(mlir::ModuleOp::create(Loc));
-  mlir::OpBuilder B = mlir::OpBuilder::atBlockEnd(Module->getBody());
-  cpu::buildAttentionKernel(B, Loc, cpu::AttentionRole::Softmax, Sk, "softmax");
-  cpu::buildAttentionKernel(B, Loc, cpu::AttentionRole::Probabilities, Sk, "probabilities");
-  cpu::buildAttentionKernel(B, Loc, cpu::AttentionRole::ScoreGrad, Sk, "score_grad");
-  cpu::buildAttentionKernel(B, Loc, cpu::AttentionRole::Delta, D, "delta");
-  std::string Text;
-  llvm::raw_string_ostream Stream(Text);
-  Module->print(Stream);
-  return Text;
+std::string attentionText(int64_t D) {
+  std::string Sizes = " sizes [1, 1, 1, 1, 1, " + std::to_string(D) + "] scale 1.0 block 1 scratch 64 threads 1 ";
+  return "exec.module @stage sizes {weights = 0, state = 0, arena = 64, io = 0, constant = 0} {\n"
+         "  exec.buffer @a arena at 0 size 4 : tensor<1xf32> why \"all\"\n"
+         "  exec.function @f {\n"
+         "    exec.attention @a, @a = @a, @a, @a workspace @a kernel @forward" + Sizes + "forward \"\" flops 0 bytes 0\n"
+         "    exec.attention_grad @a, @a, @a = @a, @a, @a, @a, @a, @a workspace @a kernel @backward" + Sizes + "backward \"\" flops 0 bytes 0\n"
+         "  }\n}\n";
 }
 
-class Keys : public ::testing::TestWithParam<int64_t> {};
+struct Shape {
+  int64_t B, Sq, Sk, H, G;
+  bool Causal, HasLengths;
+  int64_t BlockRows = 64;
+};
 
-TEST_P(Keys, ForwardAndBackwardRows) {
-  int64_t Sk = GetParam(), D = 24, R = 11;
-  float Scale = 0.2041f;
-  for (const std::string &Cpu : runnableCpus()) {
-    KernelProgram Program(attentionText(Sk, D), Cpu);
-    std::vector<float> S = randomFloats(R * Sk, -20, 20), P = S, Again = S, Lse(R);
-    std::vector<int32_t> Visible(R);
-    for (int64_t I = 0; I < R; ++I)
-      Visible[I] = int32_t(I * Sk / (R - 1)); // from none to all
-    LaunchSpec Rows{{R}, {{0, {Sk}}, {0, {1}}, {0, {1}}}, {bitsOf(Scale)}, 0};
-    launch(Program.find("softmax"), {P.data(), Visible.data(), Lse.data()}, Rows, R, {{P.data(), P.size() * 4}, {Lse.data(), Lse.size() * 4}});
-    launch(Program.find("probabilities"), {Again.data(), Visible.data(), Lse.data()}, Rows, R, {{Again.data(), Again.size() * 4}});
-    for (int64_t I = 0; I < R; ++I) {
-      double Largest = -INFINITY, Sum = 0;
-      for (int64_t J = 0; J < Visible[I]; ++J)
-        Largest = std::max(Largest, double(S[I * Sk + J]) * Scale);
-      for (int64_t J = 0; J < Visible[I]; ++J)
-        Sum += std::exp(S[I * Sk + J] * double(Scale) - Largest);
-      if (Visible[I])
-        EXPECT_NEAR(Lse[I], Largest + std::log(Sum), 2e-6);
-      else
-        EXPECT_EQ(Lse[I], -INFINITY);
-      for (int64_t J = 0; J < Sk; ++J) {
-        double Want = J < Visible[I] ? std::exp(S[I * Sk + J] * double(Scale) - Largest) / Sum : 0;
-        ASSERT_NEAR(P[I * Sk + J], Want, 2e-6) << I << ", " << J;
-        ASSERT_NEAR(Again[I * Sk + J], Want, 2e-6) << I << ", " << J;
+struct Numbers {
+  std::vector<double> Out, Lse, Dq, Dk, Dv;
+};
+
+struct Case {
+  Shape S;
+  int64_t D;
+  float Scale = 0.3f;
+  std::vector<float> Q, K, V, Dout, Out, Lse, Dq, Dk, Dv;
+  std::vector<int32_t> Lengths;
+  std::vector<int64_t> Ints;
+
+  Case(Shape S, int64_t D) : S(S), D(D) {
+    size_t Queries = size_t(S.B * S.Sq * S.H * D), Keys = size_t(S.B * S.Sk * S.G * D);
+    Q = randomFloats(Queries, -2, 2, 1), K = randomFloats(Keys, -2, 2, 2), V = randomFloats(Keys, -1, 1, 3);
+    Dout = randomFloats(Queries, -1, 1, 4);
+    // What a kernel does not write stays visible.
+    Out = Dq = std::vector<float>(Queries, 77), Dk = Dv = std::vector<float>(Keys, 77);
+    Lse = std::vector<float>(size_t(S.B * S.H * S.Sq), 77);
+    for (int64_t I = 0; I < S.B; ++I) // one sample has none, one more than there are
+      Lengths.push_back(int32_t(I == 1 ? 0 : I == 2 ? S.Sk + 3 : 1 + (I * 7 + S.Sk / 2) % S.Sk));
+    Ints = {S.B, S.Sq, S.Sk, S.H, S.G, D, S.Causal, bitsOf(Scale), S.BlockRows, 0, 1};
+  }
+  int64_t seen(int64_t Sample, int64_t I) const {
+    int64_t Length = S.HasLengths ? std::clamp<int64_t>(Lengths[Sample], 0, S.Sk) : S.Sk;
+    return S.Causal ? std::clamp<int64_t>(I + S.Sk - S.Sq + 1, 0, Length) : Length;
+  }
+  Numbers naive() const;
+  void run(VccKernel Forward, VccKernel Backward);
+  int64_t blocks() const { return (S.Sq + S.BlockRows - 1) / S.BlockRows; }
+};
+
+Numbers Case::naive() const {
+  Numbers N{std::vector<double>(Q.size()), std::vector<double>(Lse.size()), std::vector<double>(Q.size()),
+            std::vector<double>(K.size()), std::vector<double>(K.size())};
+  for (int64_t B = 0; B < S.B; ++B)
+    for (int64_t H = 0; H < S.H; ++H)
+      for (int64_t I = 0; I < S.Sq; ++I) {
+        auto AtQ = [&](int64_t C) { return size_t(((B * S.Sq + I) * S.H + H) * D + C); };
+        auto AtK = [&](int64_t J, int64_t C) { return size_t(((B * S.Sk + J) * S.G + H / (S.H / S.G)) * D + C); };
+        std::vector<double> P(size_t(seen(B, I)));
+        double Most = -INFINITY, Sum = 0, Delta = 0;
+        for (size_t J = 0; J < P.size(); ++J) {
+          for (int64_t C = 0; C < D; ++C)
+            P[J] += double(Q[AtQ(C)]) * K[AtK(int64_t(J), C)] * Scale;
+          Most = std::max(Most, P[J]);
+        }
+        for (double &X : P)
+          Sum += X = std::exp(X - Most);
+        N.Lse[size_t((B * S.H + H) * S.Sq + I)] = P.empty() ? -INFINITY : Most + std::log(Sum);
+        for (size_t J = 0; J < P.size(); ++J)
+          for (int64_t C = 0; C < D; ++C)
+            N.Out[AtQ(C)] += P[J] / Sum * V[AtK(int64_t(J), C)];
+        for (int64_t C = 0; C < D; ++C)
+          Delta += N.Out[AtQ(C)] * Dout[AtQ(C)];
+        for (size_t J = 0; J < P.size(); ++J) {
+          double Dp = 0;
+          for (int64_t C = 0; C < D; ++C)
+            Dp += double(Dout[AtQ(C)]) * V[AtK(int64_t(J), C)];
+          for (int64_t C = 0; C < D; ++C) {
+            double Ds = Scale * P[J] / Sum * (Dp - Delta);
+            N.Dq[AtQ(C)] += Ds * K[AtK(int64_t(J), C)];
+            N.Dk[AtK(int64_t(J), C)] += Ds * Q[AtQ(C)];
+            N.Dv[AtK(int64_t(J), C)] += P[J] / Sum * Dout[AtQ(C)];
+          }
+        }
       }
+  return N;
+}
+
+/// Exactly as much scratch as is declared, and behind it what must not change.
+struct Scratch {
+  std::vector<float> Floats;
+  size_t Declared;
+  Scratch(int64_t Bytes) : Floats(size_t(Bytes / 4) + 64, -5.0f), Declared(size_t(Bytes / 4)) {}
+  void check() const {
+    EXPECT_TRUE(std::all_of(Floats.begin() + int64_t(Declared), Floats.end(), [](float X) { return X == -5.0f; }))
+        << "a kernel wrote behind its scratch";
+  }
+};
+
+void Case::run(VccKernel Forward, VccKernel Backward) {
+  void *Length = S.HasLengths ? Lengths.data() : nullptr;
+  auto Bytes = [](std::vector<float> &X) { return std::pair<void *, size_t>(X.data(), X.size() * 4); };
+  int64_t Rows = std::min(S.BlockRows, S.Sq);
+  Ints[VCC_ATTENTION_BLOCK_ROWS] = Rows;
+  Scratch One(vcc_attention_scratch_bytes(Rows, S.Sk, D, 0)), Two(vcc_attention_scratch_bytes(Rows, S.Sk, D, 1));
+  launch(Forward, {Q.data(), K.data(), V.data(), Out.data(), Lse.data(), Length, One.Floats.data()}, Ints, S.B * S.H * blocks(),
+         {Bytes(Out), Bytes(Lse)});
+  launch(Backward, {Q.data(), K.data(), V.data(), Out.data(), Lse.data(), Dout.data(), Dq.data(), Dk.data(), Dv.data(), Length, Two.Floats.data()},
+         Ints, S.B * S.G, {Bytes(Dq), Bytes(Dk), Bytes(Dv)});
+  One.check();
+  Two.check();
+}
+
+void expectNear(const std::vector<float> &Got, const std::vector<double> &Want, const char *What) {
+  double Largest = 0, Worst = 0;
+  for (size_t I = 0; I < Want.size(); ++I) {
+    if (std::isinf(Want[I])) {
+      EXPECT_EQ(Got[I], float(Want[I])) << What << " at " << I;
+      continue;
     }
-    std::vector<float> Out = randomFloats(R * 50, -1, 1, 2), Dout = randomFloats(R * 50, -1, 1, 3), Delta(R), Dp = randomFloats(R * Sk, -1, 1, 4), Ds = Dp;
-    launch(Program.find("delta"), {Out.data(), Dout.data(), Delta.data()}, {{R}, {{0, {50}}, {0, {50}}, {0, {1}}}, {}, 0}, R, {{Delta.data(), Delta.size() * 4}});
-    LaunchSpec Grads{{R}, {{0, {Sk}}, {0, {Sk}}, {0, {1}}}, {bitsOf(Scale)}, 0};
-    launch(Program.find("score_grad"), {P.data(), Ds.data(), Delta.data()}, Grads, R, {{Ds.data(), Ds.size() * 4}});
-    for (int64_t I = 0; I < R; ++I) {
-      double Dot = 0;
-      for (int64_t J = 0; J < D; ++J)
-        Dot += double(Out[I * 50 + J]) * Dout[I * 50 + J];
-      ASSERT_NEAR(Delta[I], Dot, 1e-5);
-      for (int64_t J = 0; J < Sk; ++J)
-        ASSERT_NEAR(Ds[I * Sk + J], Scale * P[I * Sk + J] * (Dp[I * Sk + J] - Delta[I]), 1e-6);
+    ASSERT_TRUE(std::isfinite(Got[I])) << What << " at " << I;
+    Largest = std::max(Largest, std::abs(Want[I]));
+    Worst = std::max(Worst, std::abs(Got[I] - Want[I]));
+  }
+  // One key alone gets all: its score has no gradient but for rounding.
+  EXPECT_LE(Worst, 3e-6 * std::max(Largest, 0.3)) << What;
+}
+
+class HeadSizes : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(HeadSizes, AllLengthsAgreeWithLoops) {
+  int64_t D = GetParam();
+  const Shape Shapes[] = {{2, 8, 8, 2, 2, false, false},       {3, 16, 24, 4, 2, true, true},   {2, 8, 64, 4, 4, false, true},
+                          {1, 64, 64, 2, 2, false, false},     {3, 1, 1, 1, 1, true, false},    {2, 17, 33, 2, 1, true, true},
+                          {2, 33, 17, 4, 2, true, false, 16},  {3, 5, 3, 3, 1, false, true, 2}, {1, 70, 256, 1, 1, true, false},
+                          {2, 19, 300, 2, 1, false, true, 8},  {1, 130, 530, 2, 2, true, true}, {3, 12, 7, 6, 2, true, true, 5}};
+  for (const std::string &Cpu : runnableCpus()) {
+    KernelProgram Program(attentionText(D), Cpu);
+    for (const Shape &S : Shapes) {
+      SCOPED_TRACE(Cpu + " " + std::to_string(S.B) + " x " + std::to_string(S.Sq) + "x" + std::to_string(S.Sk));
+      Case Attention(S, D);
+      Attention.run(Program.find("forward"), Program.find("backward"));
+      Numbers Want = Attention.naive();
+      expectNear(Attention.Out, Want.Out, "out");
+      expectNear(Attention.Lse, Want.Lse, "lse");
+      expectNear(Attention.Dq, Want.Dq, "dq");
+      expectNear(Attention.Dk, Want.Dk, "dk");
+      expectNear(Attention.Dv, Want.Dv, "dv");
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Lengths, Keys, ::testing::Values(1, 3, 8, 16, 17, 56, 64, 200, 1500));
+INSTANTIATE_TEST_SUITE_P(Sizes, HeadSizes, ::testing::Values(1, 4, 8, 16, 24, 40, 64));
 
 } // namespace

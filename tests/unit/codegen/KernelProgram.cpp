@@ -5,6 +5,7 @@
 
 #include "compiler/codegen/cpu/LowerKernels.h"
 #include "compiler/codegen/cpu/Object.h"
+#include "dialects/exec/Exec.h"
 #include "dialects/tg/Tg.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
@@ -21,7 +22,7 @@ struct KernelProgram::State {
 
 KernelProgram::KernelProgram(const std::string &Text, const std::string &Cpu) : TheState(std::make_unique<State>()) {
   mlir::MLIRContext Context;
-  Context.loadDialect<tg::TgDialect>();
+  Context.loadDialect<tg::TgDialect, exec::ExecDialect>();
   mlir::OwningOpRef<mlir::ModuleOp> Module = mlir::parseSourceString<mlir::ModuleOp>(Text, &Context);
   auto Target = llvm::cantFail(cpu::resolveCpu(Cpu));
   if (!Module) {
@@ -91,8 +92,12 @@ std::vector<int64_t> LaunchSpec::ints() const {
 
 void launch(VccKernel Kernel, std::vector<void *> Buffers, const LaunchSpec &Spec, int64_t Units,
             const std::vector<std::pair<void *, size_t>> &Outputs) {
+  launch(Kernel, std::move(Buffers), Spec.ints(), Units, Outputs);
+}
+
+void launch(VccKernel Kernel, std::vector<void *> Buffers, const std::vector<int64_t> &Ints, int64_t Units,
+            const std::vector<std::pair<void *, size_t>> &Outputs) {
   ASSERT_NE(Kernel, nullptr);
-  std::vector<int64_t> Ints = Spec.ints();
   auto Save = [&] {
     std::vector<std::vector<char>> Saved;
     for (auto [Start, Size] : Outputs)

@@ -16,7 +16,7 @@ namespace vcc::test {
 
 class KernelProgram {
 public:
-  /// Compiles the tg.kernels of a module's text for a CPU; `Build` may add kernels when the text is empty.
+  /// Compiles the kernels of a module's text for a CPU: its tg.kernels, and those that the attention in its plan names.
   explicit KernelProgram(const std::string &Text, const std::string &Cpu = "native");
   ~KernelProgram();
   /// Null with a test failure when there is none.
@@ -48,9 +48,11 @@ struct LaunchSpec {
   std::vector<int64_t> ints() const;
 };
 
-/// Calls the kernel for [0, Units) whole; then again in random pieces over the same starting bytes of `Outputs`, and expects equal
+/// Calls the kernel for [0, Units) whole with these integers; then again in random pieces over the same starting bytes of `Outputs`, and expects equal
 /// bytes.
 void launch(VccKernel Kernel, std::vector<void *> Buffers, const LaunchSpec &Spec, int64_t Units,
+            const std::vector<std::pair<void *, size_t>> &Outputs);
+void launch(VccKernel Kernel, std::vector<void *> Buffers, const std::vector<int64_t> &Ints, int64_t Units,
             const std::vector<std::pair<void *, size_t>> &Outputs);
 
 int64_t bitsOf(float Number);
