@@ -42,7 +42,7 @@ private:
         operand.set(newCopy(op, operand.get()));
       return;
     }
-    if (isa<tg::GemmOp, tg::AttentionOp, tg::AttentionGradOp, tg::ScatterAddOp, tg::WriteOp, tg::OutputOp, tg::LossOp>(op)) {
+    if (isa<tg::GemmOp, tg::AttentionOp, tg::AttentionGradOp, tg::ScatterAddOp, tg::AllGatherOp, tg::ReduceScatterOp, tg::WriteOp, tg::OutputOp, tg::LossOp>(op)) {
       for (OpOperand &operand : op->getOpOperands())
         wholeOperand(operand);
       return;

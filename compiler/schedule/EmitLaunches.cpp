@@ -124,6 +124,10 @@ private:
       emitGemm(gemm);
     else if (auto attention = dyn_cast<tg::AttentionOp>(step.op))
       emitAttention(attention, step.workspace);
+    else if (auto gather = dyn_cast<tg::AllGatherOp>(step.op))
+      emitBetweenRanks<exec::GatherOp>(gather, gather.getX());
+    else if (auto scatter = dyn_cast<tg::ReduceScatterOp>(step.op))
+      emitBetweenRanks<exec::ReduceScatterOp>(scatter, scatter.getResult());
     else
       emitAttentionGrad(cast<tg::AttentionGradOp>(step.op), step.workspace);
   }
@@ -275,6 +279,12 @@ private:
         op.getCausalAttr(), scaleOf(op),
         i64(scratch.rows), i64(scratch.bytesPerThread), i64(context.threads), phaseAttr(), labelAttr(),
         i64(op.flops()), i64(op.bytes()));
+  }
+
+  /// `part` is what one rank has of it.
+  template <typename Launch, typename Op> void emitBetweenRanks(Op op, Value part) {
+    builder.create<Launch>(*loc, name(op.getResult()), name(op.getX()), i64(static_cast<int64_t>(op.getRanks())),
+                           i64(tg::tensorBytes(part.getType())), phaseAttr(), labelAttr(), i64(op.flops()), i64(op.bytes()));
   }
 
   FunctionPlan &plan;

@@ -19,7 +19,7 @@ Value FunctionPlan::rootOf(Value value) {
 namespace {
 
 bool isCompute(Operation *op) {
-  return isa_and_nonnull<tg::LaunchOp, tg::GemmOp, tg::AttentionOp, tg::AttentionGradOp>(op);
+  return isa_and_nonnull<tg::LaunchOp, tg::GemmOp, tg::AttentionOp, tg::AttentionGradOp, tg::AllGatherOp, tg::ReduceScatterOp>(op);
 }
 
 /// The value that an operation stores, if it does.
@@ -87,7 +87,7 @@ LogicalResult FunctionPlan::check() {
       return failure();
     if (auto grad = dyn_cast<tg::AttentionGradOp>(op); grad && failed(dropout(grad.getDropout())))
       return failure();
-    if (isa<tg::GemmOp, tg::AttentionOp, tg::AttentionGradOp>(op) &&
+    if (isa<tg::GemmOp, tg::AttentionOp, tg::AttentionGradOp, tg::ReduceScatterOp>(op) &&
         !tg::tensorType(op.getResult(0)).getElementType().isF32())
       return op.emitOpError("works on ") << tg::tensorType(op.getResult(0)).getElementType()
                                          << " but library calls take f32";

@@ -304,3 +304,34 @@ SmallVector<bool> CopyOp::abiWrites() { return {true, false}; }
 SmallVector<int64_t> CopyOp::abiInts() { return {static_cast<int64_t>(getSize())}; }
 FlatSymbolRefAttr CopyOp::abiKernel() { return {}; }
 int64_t CopyOp::abiUnits() { return 0; }
+
+// exec.gather and exec.reduce_scatter
+
+namespace {
+
+template <typename Op> LogicalResult verifyRanks(Op op) {
+  if (op.getRanks() < 2 || op.getSize() < 1)
+    return op.emitOpError("joins ") << op.getRanks() << " ranks of " << op.getSize() << " bytes";
+  return success();
+}
+
+} // namespace
+
+LogicalResult GatherOp::verify() {
+  return verifyRanks(*this);
+}
+uint32_t GatherOp::abiKind() { return 7; }
+SmallVector<FlatSymbolRefAttr> GatherOp::abiBuffers() { return {getDestinationAttr(), getSourceAttr()}; }
+SmallVector<bool> GatherOp::abiWrites() { return {true, false}; }
+SmallVector<int64_t> GatherOp::abiInts() { return {static_cast<int64_t>(getRanks()), static_cast<int64_t>(getSize())}; }
+FlatSymbolRefAttr GatherOp::abiKernel() { return {}; }
+int64_t GatherOp::abiUnits() { return 0; }
+LogicalResult ReduceScatterOp::verify() {
+  return verifyRanks(*this);
+}
+uint32_t ReduceScatterOp::abiKind() { return 8; }
+SmallVector<FlatSymbolRefAttr> ReduceScatterOp::abiBuffers() { return {getDestinationAttr(), getSourceAttr()}; }
+SmallVector<bool> ReduceScatterOp::abiWrites() { return {true, false}; }
+SmallVector<int64_t> ReduceScatterOp::abiInts() { return {static_cast<int64_t>(getRanks()), static_cast<int64_t>(getSize())}; }
+FlatSymbolRefAttr ReduceScatterOp::abiKernel() { return {}; }
+int64_t ReduceScatterOp::abiUnits() { return 0; }

@@ -160,6 +160,19 @@ def Exec_AttentionGradOp : Exec_LaunchOp<"attention_grad"> {
   }];
 }
 
+def Exec_GatherOp : Exec_LaunchOp<"gather"> {
+  let summary = "a buffer of every rank under each other, rank 0 first";
+  let arguments = !con((ins FlatSymbolRefAttr:$destination, FlatSymbolRefAttr:$source, I64Attr:$ranks, I64Attr:$size), tail);
+  let assemblyFormat = "$destination `=` $source `ranks` $ranks `size` $size $phase $label `flops` $flops `bytes` $bytes attr-dict";
+}
+
+def Exec_ReduceScatterOp : Exec_LaunchOp<"reduce_scatter"> {
+  let summary = "this rank's part of the sum of a buffer over all ranks, in f32";
+  let description = "`size` is the bytes of a part; the source has `ranks` of them.";
+  let arguments = !con((ins FlatSymbolRefAttr:$destination, FlatSymbolRefAttr:$source, I64Attr:$ranks, I64Attr:$size), tail);
+  let assemblyFormat = "$destination `=` $source `ranks` $ranks `size` $size $phase $label `flops` $flops `bytes` $bytes attr-dict";
+}
+
 def Exec_FillOp : Exec_LaunchOp<"fill"> {
   let summary = "fills a buffer with zero bytes";
   let arguments = !con((ins FlatSymbolRefAttr:$destination, I64Attr:$size), tail);

@@ -102,3 +102,21 @@ func.func @borders() {
   tg.output "draw", %none#1 : tensor<5xf32>
   return
 }
+
+// What goes to other ranks lies in one piece.
+// CHECK-LABEL: func.func @between_ranks
+func.func @between_ranks() {
+  %x = tg.input "x" : tensor<2x4xf32>
+  // CHECK: %[[T:.*]] = tg.transpose
+  // CHECK: %[[C:.*]] = tg.barrier %[[T]]
+  // CHECK: tg.all_gather %[[C]]
+  %t = tg.transpose %x {permutation = array<i64: 1, 0>} : (tensor<2x4xf32>) -> tensor<4x2xf32>
+  %all = tg.all_gather %t {ranks = 2 : i64} : (tensor<4x2xf32>) -> tensor<8x2xf32>
+  // CHECK: %[[U:.*]] = tg.transpose
+  // CHECK: %[[D:.*]] = tg.barrier %[[U]]
+  // CHECK: tg.reduce_scatter %[[D]]
+  %u = tg.transpose %all {permutation = array<i64: 1, 0>} : (tensor<8x2xf32>) -> tensor<2x8xf32>
+  %part = tg.reduce_scatter %u {ranks = 2 : i64} : (tensor<2x8xf32>) -> tensor<1x8xf32>
+  tg.output "y", %part : tensor<1x8xf32>
+  return
+}

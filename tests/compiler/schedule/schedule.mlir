@@ -125,3 +125,27 @@ module @read_by_another_row {
     return
   }
 }
+
+// -----
+
+// What is joined between ranks is a launch of its own, of whole buffers; a sum between ranks goes straight to where it is stored.
+// CHECK-LABEL: module @between_ranks
+// CHECK: exec.function @micro_main {
+// CHECK-NEXT: exec.launch @{{.*}} reads [@"micro_main/in/x"] writes [@"micro_main/[[E:[0-9]+]]"]
+// CHECK-NEXT: exec.gather @"micro_main/[[ALL:[0-9]+]]" = @"micro_main/[[E]]" ranks 2 size 32
+// CHECK-NEXT: exec.launch @{{.*}} reads [@"micro_main/[[ALL]]"] writes [@"micro_main/[[N:[0-9]+]]"]
+// CHECK-NEXT: exec.reduce_scatter @"gradient:w" = @"micro_main/[[N]]" ranks 2 size 32
+// CHECK-NEXT: }
+module @between_ranks {
+  tg.state @w weight trainable : tensor<2x4xf32>
+  tg.state @"gradient:w" gradient : tensor<2x4xf32>
+  func.func @micro_main() {
+    %x = tg.input "x" : tensor<2x4xf32>
+    %e = tg.exp %x : tensor<2x4xf32>
+    %all = tg.all_gather %e {ranks = 2 : i64} : (tensor<2x4xf32>) -> tensor<4x4xf32>
+    %n = tg.neg %all : tensor<4x4xf32>
+    %g = tg.reduce_scatter %n {ranks = 2 : i64} : (tensor<4x4xf32>) -> tensor<2x4xf32>
+    tg.write @"gradient:w", %g : tensor<2x4xf32>
+    return
+  }
+}

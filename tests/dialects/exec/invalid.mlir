@@ -79,3 +79,26 @@ exec.module @stage sizes {weights = 0, state = 64, arena = 0, io = 0, constant =
     exec.gemm @w = @w * @w addend @w batch [1, 1] m 2 n 2 k 2 strides [0, 0, 2, 1], [0, 0, 2, 1], [0, 0, 2, 1] accumulate update "w" flops 0 bytes 0
   }
 }
+
+// -----
+
+// Of one rank there is nothing to join.
+exec.module @stage sizes {weights = 0, state = 128, arena = 0, io = 0, constant = 0} {
+  exec.buffer @a state at 0 size 16 : tensor<4xf32> why "trained weight"
+  exec.buffer @b state at 64 size 16 : tensor<4xf32> why "trained weight"
+  exec.function @f {
+    // expected-error @below {{joins 1 ranks of 16 bytes}}
+    exec.gather @b = @a ranks 1 size 16 forward "a" flops 0 bytes 32
+  }
+}
+
+// -----
+
+exec.module @stage sizes {weights = 0, state = 128, arena = 0, io = 0, constant = 0} {
+  exec.buffer @a state at 0 size 16 : tensor<4xf32> why "trained weight"
+  exec.buffer @b state at 64 size 16 : tensor<4xf32> why "trained weight"
+  exec.function @f {
+    // expected-error @below {{joins 2 ranks of 0 bytes}}
+    exec.reduce_scatter @b = @a ranks 2 size 0 backward "a" flops 0 bytes 32
+  }
+}

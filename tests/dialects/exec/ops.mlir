@@ -36,6 +36,10 @@ exec.module @stage sizes {weights = 256, state = 256, arena = 8192, io = 128, co
     exec.attention_grad @b, @b, @b = @a, @a, @a, @a, @lse, @a workspace @ws kernel @p sizes [1, 2, 2, 1, 1, 8] scale 0.5 block 2 scratch 256 threads 16 backward "attn" flops 1 bytes 1
     // CHECK: exec.fill @v size 32 update "zero" flops 0 bytes 32
     exec.fill @v size 32 update "zero" flops 0 bytes 32
+    // CHECK: exec.gather @flat = @a ranks 4 size 64 forward "views" flops 0 bytes 192
+    exec.gather @flat = @a ranks 4 size 64 forward "views" flops 0 bytes 192
+    // CHECK: exec.reduce_scatter @a = @flat ranks 4 size 64 backward "views" flops 16 bytes 192
+    exec.reduce_scatter @a = @flat ranks 4 size 64 backward "views" flops 16 bytes 192
     // CHECK: exec.copy @b = @a size 64 evaluate "keep" flops 0 bytes 128
     exec.copy @b = @a size 64 evaluate "keep" flops 0 bytes 128
   }
