@@ -9,8 +9,6 @@ using llvm::failed;
 using llvm::failure;
 using llvm::success;
 
-static constexpr int64_t kMostRows = 1 << 20;
-
 /// A declaration of type `Op`, or null with a fault.
 template <typename Op>
 static Op declared(Evaluator &evaluator, const Value &value, const char *what, mlir::Location loc) {
@@ -22,121 +20,27 @@ static Op declared(Evaluator &evaluator, const Value &value, const char *what, m
   return {};
 }
 
-static FailureOr<std::array<double, 3>> channels(Evaluator &evaluator, const Options &options,
-                                                 StringRef name, double otherwise) {
-  std::array<double, 3> result{otherwise, otherwise, otherwise};
-  const Value *value = options.find(name);
-  if (!value)
-    return result;
-  if (auto number = value->asNumber()) {
-    result.fill(*number);
-    return result;
-  }
-  auto *items = value->asSequence();
-  if (!items || items->size() != 3 ||
-      !llvm::all_of(*items, [](const Value &v) { return v.isNumber(); }))
-    return evaluator.fault(FaultKind::TypeMismatch, options.loc(name),
-                           "`" + name.str() + "` must be a number or three of them but is " +
-                               value->describe());
-  for (int i = 0; i < 3; ++i)
-    result[i] = *(*items)[i].asNumber();
-  return result;
-}
-
-static FailureOr<MediaSpec> readMedia(Evaluator &evaluator, const Options &options,
-                                      mlir::Location loc) {
-  MediaSpec media(loc);
-  auto frames = options.integer("frames", 1);
-  auto sample = options.word("sample", "middle");
-  auto flip = options.flag("flip", false);
-  auto crop = options.word("crop", "none");
-  auto mean = channels(evaluator, options, "mean", 0), std = channels(evaluator, options, "std", 1);
-  if (failed(frames) || failed(sample) || failed(flip) || failed(crop) || failed(mean) ||
-      failed(std))
+static FailureOr<std::vector<int64_t>> readBuckets(Evaluator &evaluator, const Options &options) {
+  const Value *given = options.find("buckets");
+  if (!given)
+    return std::vector<int64_t>();
+  auto lengths = evaluator.integers(*given, "`buckets`", options.loc("buckets"));
+  if (failed(lengths))
     return failure();
-  media.frames = *frames;
-  media.sample = *sample;
-  media.flip = *flip;
-  media.crop = *crop == "none" ? "" : *crop;
-  media.mean = *mean;
-  media.std = *std;
-  for (double s : media.std)
-    if (!(s > 0))
-      return evaluator.fault(FaultKind::BadValue, options.loc("std"), "`std` must be above zero");
-  const Value *size = options.find("size");
-  if (!size)
-    return evaluator.fault(FaultKind::MissingKey, loc, "the rows say no `size`")
-        .help("write `size: 224`, the side of the frames in pixels");
-  auto sides = evaluator.integers(*size, "`size`", options.loc("size"));
-  if (failed(sides))
-    return failure();
-  if (sides->empty() || sides->size() > 2)
-    return evaluator.fault(FaultKind::BadValue, options.loc("size"),
-                           "`size` is one side or (height, width)");
-  media.height = sides->front();
-  media.width = sides->back();
-  if (media.frames < 1 || media.frames > 4096 || media.height < 1 || media.width < 1 ||
-      media.height > 16384 || media.width > 16384)
-    return evaluator.fault(FaultKind::BadValue, loc,
-                           "media of " + std::to_string(media.frames) + " frames of " +
-                               std::to_string(media.height) + " by " + std::to_string(media.width) +
-                               " pixels");
-  if (const Value *cache = options.find("cache")) {
-    auto *bytes = cache->asQuantity();
-    if (!bytes || bytes->unit != vcs::Unit::Bytes)
-      return evaluator.fault(FaultKind::UnitMismatch, options.loc("cache"),
-                             "`cache` needs a size such as `1 GB` but is " + cache->describe());
-    media.cacheBytes = bytes->amount;
-  }
-  return media;
-}
-
-static LogicalResult readRows(Evaluator &evaluator, vcs::RowsOp op, BatchSpec &batch) {
-  if (batch.rows)
-    return evaluator.fault(FaultKind::NotSupported, op.getLoc(),
-                           "more than one kind of rows in a batch");
-  auto count = evaluator.evaluate(op.getCount());
-  auto source = evaluator.evaluate(op.getSource());
-  auto options =
-      Options::read(evaluator, op.getOptions(), "`" + op.getName().str() + "`",
-                    {"frames", "sample", "size", "mean", "std", "flip", "crop", "cache", "turn"});
-  if (failed(count) || failed(source) || failed(options))
-    return failure();
-  auto rows = evaluator.integer(*count, "the number of rows", op.getLoc());
-  if (failed(rows))
-    return failure();
-  if (*rows < 1 || *rows > kMostRows)
-    return evaluator.fault(FaultKind::BadValue, op.getLoc(),
-                           "a batch of " + std::to_string(*rows) + " rows");
-  batch.rows = *rows;
-  std::vector<Value> datasets =
-      source->asSequence() ? *source->asSequence() : std::vector<Value>{*source};
-  for (const Value &value : datasets) {
-    auto dataset = declared<vcs::DatasetOp>(evaluator, value, "dataset", op.getLoc());
-    if (!dataset)
-      return failure();
-    batch.datasets.push_back(dataset);
-  }
-  auto turn = options->word("turn", "all");
-  if (failed(turn))
-    return failure();
-  if (*turn != "all" && *turn != "random")
-    return evaluator.fault(FaultKind::BadValue, options->loc("turn"),
-                           "`turn` is `all` or `random`, not `" + *turn + "`");
-  batch.turn = *turn;
-  if (llvm::none_of(options->entries, [](auto &entry) { return entry.first != "turn"; }))
-    return success();
-  auto media = readMedia(evaluator, *options, op.getLoc());
-  if (failed(media))
-    return failure();
-  batch.media = *media;
-  return success();
+  for (size_t i = 0; i < lengths->size(); ++i)
+    if ((*lengths)[i] < 1 || (i && (*lengths)[i] <= (*lengths)[i - 1]))
+      return evaluator.fault(FaultKind::BadValue, options.loc("buckets"),
+                             "`buckets` are lengths above zero in ascending order");
+  if (lengths->empty())
+    return evaluator.fault(FaultKind::BadValue, options.loc("buckets"), "`buckets` is an empty list");
+  return *lengths;
 }
 
 static LogicalResult readText(Evaluator &evaluator, vcs::TextFieldOp op, BatchSpec &batch) {
   auto source = evaluator.evaluate(op.getSource());
   auto options = Options::read(evaluator, op.getOptions(), "`" + op.getName().str() + "`",
-                               {"from", "max_tokens", "tokenizer", "supervise", "bos", "side"});
+                               {"from", "max_tokens", "tokenizer", "supervise", "bos", "side", "buckets",
+                                "cut", "spaces", "prompt", "answer_tokens"});
   if (failed(source) || failed(options))
     return failure();
   TextSpec text(op.getLoc());
@@ -157,12 +61,15 @@ static LogicalResult readText(Evaluator &evaluator, vcs::TextFieldOp op, BatchSp
   }
   if (!text.tokenizer)
     return failure();
-  auto from = options->word("from", ""),
-       supervise = options->word("supervise", text.templ ? "assistant" : "all"),
-       side = options->word("side", "right");
+  if (failed(readTextChoices(evaluator, *options, text)))
+    return failure();
+  auto from = options->word("from", ""), side = options->choice("side", "right", {"right", "left"});
   auto bos = options->flag("bos", true);
-  auto length = options->integer("max_tokens", 0);
-  if (failed(from) || failed(supervise) || failed(side) || failed(bos) || failed(length))
+  auto buckets = readBuckets(evaluator, *options);
+  if (failed(buckets))
+    return failure();
+  auto length = options->integer("max_tokens", buckets->empty() ? 0 : buckets->back());
+  if (failed(from) || failed(side) || failed(bos) || failed(length))
     return failure();
   if (*length < 1 || *length > (1 << 20))
     return evaluator.fault(
@@ -170,17 +77,20 @@ static LogicalResult readText(Evaluator &evaluator, vcs::TextFieldOp op, BatchSp
         options->find("max_tokens") ? options->loc("max_tokens") : op.getLoc(),
         options->find("max_tokens") ? "`max_tokens` must be at least 1"
                                     : "`" + text.name + "` says no `max_tokens`");
-  if (*supervise != "assistant" && *supervise != "all" && *supervise != "none")
-    return evaluator.fault(FaultKind::BadValue, options->loc("supervise"),
-                           "`supervise` is `assistant`, `all` or `none`, not `" + *supervise + "`");
   if (!text.templ && from->empty())
     return evaluator.fault(FaultKind::MissingKey, op.getLoc(), "`" + text.name + "` says no `from`")
         .help("name the record's field, such as `from: caption`");
   text.from = *from;
-  text.supervise = *supervise;
   text.side = *side;
   text.bos = *bos;
   text.maxTokens = *length;
+  text.buckets = std::move(*buckets);
+  if (!text.buckets.empty() && text.buckets.back() > text.maxTokens)
+    return evaluator.fault(FaultKind::BadValue, options->loc("buckets"),
+                           "a bucket of " + std::to_string(text.buckets.back()) + " tokens is longer than `max_tokens`, " +
+                               std::to_string(text.maxTokens));
+  if (!text.buckets.empty() && text.buckets.back() < text.maxTokens)
+    text.buckets.push_back(text.maxTokens);
   batch.texts.push_back(std::move(text));
   return success();
 }
@@ -221,34 +131,66 @@ static LogicalResult readIdentity(Evaluator &evaluator, vcs::IdentityFieldOp op,
   return success();
 }
 
-FailureOr<BatchSpec> readBatch(Evaluator &evaluator, vcs::BatchOp op) {
-  BatchSpec batch(op.getLoc());
+static LogicalResult readAccumulate(Evaluator &evaluator, vcs::AccumulateOp op, StageBatch &batch) {
+  auto value = evaluator.evaluate(op.getCount());
+  auto options =
+      Options::read(evaluator, op.getOptions(), "`accumulate`", {"across", "rest"});
+  if (failed(value) || failed(options))
+    return failure();
+  auto count = evaluator.integer(*value, "`accumulate`", op.getLoc());
+  auto across = options->word("across", "mixed"), rest = options->word("rest", "step");
+  if (failed(count) || failed(across) || failed(rest))
+    return failure();
+  if (*count < 1 || *count > 65536)
+    return evaluator.fault(FaultKind::BadValue, op.getLoc(), "`accumulate` must be at least 1");
+  if (*across != "mixed" && *across != "one_modality" && *across != "every_modality")
+    return evaluator.fault(FaultKind::BadValue, options->loc("across"),
+                           "`across` is `mixed`, `one_modality` or `every_modality`, not `" + *across + "`");
+  if (*rest != "step" && *rest != "carry")
+    return evaluator.fault(FaultKind::BadValue, options->loc("rest"),
+                           "`rest` is `step` or `carry`, not `" + *rest + "`");
+  batch.accumulate = *count;
+  batch.across = *across;
+  batch.rest = *rest;
+  return success();
+}
+
+FailureOr<StageBatch> readBatch(Evaluator &evaluator, vcs::BatchOp op) {
+  StageBatch batch(op.getLoc());
+  BatchSpec fields(op.getLoc());
   bool good = true;
   for (mlir::Operation &entry : *op.getBody()) {
-    if (auto rows = llvm::dyn_cast<vcs::RowsOp>(entry))
-      good &= succeeded(readRows(evaluator, rows, batch));
     if (auto text = llvm::dyn_cast<vcs::TextFieldOp>(entry))
-      good &= succeeded(readText(evaluator, text, batch));
+      good &= succeeded(readText(evaluator, text, fields));
     if (auto label = llvm::dyn_cast<vcs::LabelFieldOp>(entry))
-      good &= succeeded(readLabel(evaluator, label, batch));
+      good &= succeeded(readLabel(evaluator, label, fields));
     if (auto identity = llvm::dyn_cast<vcs::IdentityFieldOp>(entry))
-      good &= succeeded(readIdentity(evaluator, identity, batch));
-    if (auto accumulate = llvm::dyn_cast<vcs::AccumulateOp>(entry)) {
-      auto value = evaluator.evaluate(accumulate.getCount());
-      auto count = failed(value) ? FailureOr<int64_t>(failure())
-                                 : evaluator.integer(*value, "`accumulate`", accumulate.getLoc());
-      good &= succeeded(count);
-      if (succeeded(count) && (*count < 1 || *count > 65536))
-        return evaluator.fault(FaultKind::BadValue, accumulate.getLoc(),
-                               "`accumulate` must be at least 1");
-      batch.accumulate = succeeded(count) ? *count : 1;
-    }
+      good &= succeeded(readIdentity(evaluator, identity, fields));
+    if (auto accumulate = llvm::dyn_cast<vcs::AccumulateOp>(entry))
+      good &= succeeded(readAccumulate(evaluator, accumulate, batch));
+  }
+  for (auto rows : op.getBody()->getOps<vcs::RowsOp>()) {
+    if (!batch.branches.empty() && (!rows.getBranch() || batch.branches.front().branch.empty()))
+      return evaluator
+          .fault(FaultKind::BadValue, rows.getLoc(), "the batch has rows of two kinds")
+          .note(batch.branches.front().loc, "the others are here")
+          .help("put them into `alternate { .. }`, which gives each step one of its branches");
+    BatchSpec branch = fields;
+    branch.loc = rows.getLoc();
+    if (rows.getBranch())
+      branch.branch = branch.variant = rows.getName().str();
+    good &= succeeded(readRows(evaluator, rows, branch));
+    batch.branches.push_back(std::move(branch));
   }
   if (!good)
     return failure();
-  if (!batch.rows)
+  if (batch.branches.empty())
     return evaluator.fault(FaultKind::MissingKey, op.getLoc(), "the batch says no rows")
         .help("write `clips: 32 from [dataset] { ... }`");
+  auto variants = variantsOf(evaluator, batch.branches);
+  if (failed(variants))
+    return failure();
+  batch.variants = std::move(*variants);
   return batch;
 }
 
@@ -337,6 +279,8 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
     return evaluator.fault(FaultKind::BadValue, loc,
                            "`" + name.str() + "` is known only in a loss or a score");
   if (name == "clip") {
+    if (!media && !branch.empty())
+      return Value(); // what other branches have: absent here
     if (!media)
       return evaluator.fault(FaultKind::MissingKey, loc, "the batch has no media")
           .note(this->loc, "its rows give no `size` or `frames`");
@@ -367,9 +311,9 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
     DimOrigin origin{this->loc, mlir::StringAttr::get(evaluator.context(), "the number of rows")};
     GraphBuilder &g = evaluator.function->graph;
     Tensor labels = evaluator.function->input(label.name, {rows}, g.ops.getI32Type(), {origin});
-    auto what =
     if (label.of.empty())
       return Value(labels);
+    auto what =
         mlir::StringAttr::get(evaluator.context(), "the number of values of `" + label.name + "`");
     g.idBounds.insert({labels.value, {static_cast<int64_t>(label.of.size()), {label.loc, what}}});
     return Value(labels);

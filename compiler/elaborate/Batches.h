@@ -17,6 +17,10 @@ struct MediaSpec {
   std::array<double, 3> mean{0, 0, 0}, std{1, 1, 1};
   bool flip = false;
   std::string crop; // empty: none
+  std::string resize = "exact";
+  bool antialias = true;
+  std::string kind = "any"; // of the files
+  std::array<double, 2> scale{0.5, 1}, ratio{3.0 / 4, 4.0 / 3}; // of a random crop: share of the area, width over height
   double cacheBytes = 0;
   mlir::Location loc;
 
@@ -28,7 +32,10 @@ struct TextSpec {
   mlir::Operation *tokenizer = nullptr;
   mlir::Operation *templ = nullptr; // null: the field is tokenised as it stands
   int64_t maxTokens = 0;
+  std::vector<int64_t> buckets; // lengths in ascending order, the last one `maxTokens`; empty: that one alone
   bool bos = true;
+  std::string cut = "right", spaces = "trimmed", prompt = "sample"; // as in the manifest
+  int64_t answerTokens = 0;
   mlir::Location loc;
   /// Filled when the field is read.
   std::shared_ptr<TextFieldSource> source;
@@ -46,15 +53,17 @@ struct LabelSpec {
   explicit LabelSpec(mlir::Location loc) : loc(loc) {}
 };
 
+/// What one step variant is made of: a branch of the stage's batch, and one length of each text field.
 struct BatchSpec {
+  std::string variant = "main", branch; // no branch: the batch has plain rows
   int64_t rows = 0;
   std::vector<vcs::DatasetOp> datasets;
+  std::vector<double> weights; // of the datasets; empty: they are joined
   std::optional<MediaSpec> media;
   bool mediaRead = false;
   std::vector<TextSpec> texts;
   std::vector<LabelSpec> labels;
-  int64_t accumulate = 1;
-  std::string turn = "all"; // of a dialogue with several: all of them, or one at random
+  std::string turn = "all"; // of a dialogue with several: all of them, one at random, all in random order
   mlir::Location loc;
 
   explicit BatchSpec(mlir::Location loc) : loc(loc) {}
@@ -63,9 +72,28 @@ struct BatchSpec {
   /// The value of `vcs.input "name"`; an input of the function being traced.
   FailureOr<Value> input(Evaluator &evaluator, StringRef name, mlir::Location loc);
   std::vector<std::string> names() const;
+  /// The branch and the lengths of those texts that have several and were read: `video.128`.
+  std::string name() const;
+  /// This one was read: another of its branch with the same lengths of what it read.
+  bool sameInputs(const BatchSpec &other) const;
 };
 
-FailureOr<BatchSpec> readBatch(Evaluator &evaluator, vcs::BatchOp op);
+/// A stage's batch: its branches with the whole length of every text field, and the step variants that come of them.
+struct StageBatch {
+  std::vector<BatchSpec> branches, variants;
+  int64_t accumulate = 1;
+  std::string across = "mixed", rest = "step";
+  mlir::Location loc;
+
+  explicit StageBatch(mlir::Location loc) : loc(loc) {}
+};
+
+FailureOr<StageBatch> readBatch(Evaluator &evaluator, vcs::BatchOp op);
+
+/// One clause of rows; `batch` has the fields already.
+LogicalResult readRows(Evaluator &evaluator, vcs::RowsOp op, BatchSpec &batch);
+/// The variants of each branch: every combination of the lengths of its text fields.
+FailureOr<std::vector<BatchSpec>> variantsOf(Evaluator &evaluator, const std::vector<BatchSpec> &branches);
 
 /// The options of a region by name, each evaluated; `known` lists what may be said.
 class Options {
@@ -81,6 +109,8 @@ public:
   FailureOr<bool> flag(StringRef name, bool otherwise) const;
   /// A bare word or a string.
   FailureOr<std::string> word(StringRef name, std::string otherwise) const;
+  /// A word that must be one of `known`.
+  FailureOr<std::string> choice(StringRef name, StringRef otherwise, ArrayRef<const char *> known) const;
   std::vector<std::pair<std::string, Value>> entries;
 
 private:
@@ -88,6 +118,9 @@ private:
   llvm::StringMap<mlir::Location> places;
   std::optional<mlir::Location> whole;
 };
+
+/// The choices of a text field: what is trained on, where it is cut, how its template's text is tokenised.
+LogicalResult readTextChoices(Evaluator &evaluator, const Options &options, TextSpec &text);
 
 } // namespace vcc::elaborate
 

@@ -215,6 +215,13 @@ FailureOr<Value> Evaluator::callBuiltin(const BuiltinName &builtin, const CallAr
       if (arguments.names[i].empty() && i > 0)
         return fault(FaultKind::UnknownArgument, loc,
                      "`" + name.str() + "` takes one file; the rest has names");
+      static const std::vector<std::string> pieces = {"vocab", "added", "added_take_space"},
+                                            words = {"vocab", "lowercase"};
+      const auto &known = name == "wordpiece" ? words : pieces;
+      if (!arguments.names[i].empty() && !llvm::is_contained(known, arguments.names[i]))
+        return fault(FaultKind::UnknownArgument, loc,
+                     "`" + name.str() + "` has no argument `" + arguments.names[i] + "`")
+            .help(suggest(arguments.names[i], known));
       add(arguments.names[i].empty() ? "file" : arguments.names[i], argument);
     }
     return Value(std::move(value));

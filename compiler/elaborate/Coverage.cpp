@@ -137,8 +137,15 @@ static llvm::DenseSet<llvm::StringRef> reachedStates(mlir::Value loss) {
   return states;
 }
 
-LogicalResult Stage::checkReach(mlir::Value loss) {
-  llvm::DenseSet<llvm::StringRef> reached = reachedStates(loss);
+LogicalResult Stage::checkReach(llvm::ArrayRef<mlir::Value> losses) {
+  llvm::DenseSet<llvm::StringRef> reached;
+  for (mlir::Value loss : losses) {
+    auto here = reachedStates(loss);
+    reached.insert(here.begin(), here.end());
+  }
+  bool same = llvm::all_of(losses, [&](mlir::Value loss) { return reachedStates(loss).size() == reached.size(); });
+  // A variant that leaves a weight alone must not keep the gradient of the step before.
+  addsGradients = batch->accumulate > 1 || !same || (batch->across == "every_modality" && batch->branches.size() > 1);
   std::vector<Weight *> lost, busy;
   for (Weight *weight : used) {
     bool isReached = reached.contains(weight->key);

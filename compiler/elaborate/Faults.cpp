@@ -104,6 +104,8 @@ void EngineSink::report(FaultRecord record) {
     if (range.isKnown() && !(range == made.Primary.Range))
       made.Notes.push_back({range, std::move(note.text)});
   }
+  if (evaluator && evaluator->function && !evaluator->function->variant.empty())
+    made.Notes.push_back({made.Primary.Range, "in the step variant `" + evaluator->function->variant + "`"});
   if (!record.help.empty())
     made.Help.push_back(std::move(record.help));
   engine.add(std::move(made));

@@ -30,6 +30,8 @@ public:
   std::optional<int64_t> ranks = 1;
   /// False in evaluation functions: no dropout.
   bool training;
+  /// The step variant and the branch of the batch that it is of; empty where the stage has one.
+  std::string variant, branch;
   /// Names of the adapters in force.
   llvm::SmallVector<std::string> adapters;
   /// Says (by a fault) whether a weight may be read here.

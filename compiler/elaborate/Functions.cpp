@@ -70,17 +70,40 @@ static FailureOr<Tensor> lossTerm(Evaluator &evaluator, vcs::TermOp term, const 
   return tensor;
 }
 
-LogicalResult Stage::forward(mlir::Value &loss) {
+LogicalResult Stage::readParallel() {
+  for (auto clause : op.getBody()->getOps<vcs::ParallelOp>()) {
+    auto options = Options::read(evaluator, clause.getOptions(), "`parallel`", {"shard", "ranks"});
+    if (failed(options))
+      return failure();
+    parallel = true;
+    ranks.reset();
+    if (!options->find("ranks"))
+      continue;
+    auto count = options->integer("ranks", 1);
+    if (failed(count))
+      return failure();
+    if (*count < 1 || *count > 65536)
+      return fault(FaultKind::BadValue, options->loc("ranks"), "`ranks` must be in 1..65536 but is " + std::to_string(*count));
+    ranks = *count;
+  }
+  return success();
+}
+
+LogicalResult Stage::forward(BatchSpec &variant, mlir::Value &loss) {
   auto clauses = op.getBody()->getOps<vcs::LossOp>();
   if (clauses.empty())
     return fault(FaultKind::MissingKey, op.getLoc(), "stage `" + name().str() + "` says no `loss`");
   vcs::LossOp clause = *clauses.begin();
-  auto function = begin("forward_main", clause.getLoc(), true);
-  function->rows = batch->rows;
+  auto function = begin("forward_" + variant.variant, clause.getLoc(), true);
+  function->ranks = ranks;
+  function->rows = variant.rows;
+  function->branch = variant.branch;
+  if (batch->variants.size() > 1)
+    function->variant = variant.variant;
   for (const auto &[clause, parts] : recomputed)
     function->segments.parts.insert(parts.begin(), parts.end());
   evaluator.function = function.get();
-  currentBatch = &*batch;
+  currentBatch = &variant;
   Frame frame;
   auto results = evaluator.run(clause.getBody(), frame);
   std::optional<Tensor> total;
@@ -108,8 +131,11 @@ LogicalResult Stage::forward(mlir::Value &loss) {
     g.ops.create<tg::LossOp>(g.loc, total->value);
     loss = total->value;
   }
-  forwardOutputs = function->outputs;
+  for (const auto &output : function->outputs)
+    forwardOutputs.insert({output.getKey(), output.getValue()});
   good = good && succeeded(checkRecompute(*function));
+  variant.variant = variant.name();
+  function->function.setSymName("forward_" + variant.variant);
   function->finish();
   evaluator.function = nullptr;
   currentBatch = nullptr;
@@ -123,11 +149,28 @@ LogicalResult Stage::evaluations_() {
   return llvm::success(good);
 }
 
+FailureOr<BatchSpec> Stage::evaluationBatch(vcs::EvaluateOp clause, const Options &options) {
+  auto wanted = options.word("branch", "");
+  if (failed(wanted))
+    return failure();
+  std::vector<std::string> names;
+  for (const BatchSpec &branch : batch->branches) {
+    names.push_back(branch.branch);
+    if (batch->branches.size() == 1 ? wanted->empty() || *wanted == branch.branch : *wanted == branch.branch)
+      return branch;
+  }
+  if (wanted->empty())
+    return fault(FaultKind::MissingKey, clause.getLoc(), "`evaluate` says no `branch` of the batch")
+        .help("say which media its records have: " + suggest("", names));
+  return fault(FaultKind::BadValue, options.loc("branch"), "the batch has no branch `" + *wanted + "`")
+      .help(suggest(*wanted, names));
+}
+
 LogicalResult Stage::evaluation(vcs::EvaluateOp clause) {
   auto target = evaluator.evaluate(clause.getDataset());
   auto options =
       Options::read(evaluator, clause.getOptions(), "`evaluate`",
-                    {"choices", "answer", "group", "media", "metric", "rows", "score"}, {"score"});
+                    {"choices", "answer", "group", "media", "metric", "rows", "score", "branch"}, {"score"});
   if (failed(target) || failed(options))
     return failure();
   auto *callable = target->asCallable();
@@ -140,12 +183,15 @@ LogicalResult Stage::evaluation(vcs::EvaluateOp clause) {
   if (!score)
     return fault(FaultKind::MissingKey, clause.getLoc(), "`evaluate` says no `score`")
         .help("write `score: losses.answer_score(...)`, one number per row");
+  auto given = evaluationBatch(clause, *options);
+  if (failed(given))
+    return failure();
   Evaluation made{clause.getName().str(), "", "", "", "normal", "", clause.getWhen(), dataset,
-                  batch->fresh()};
+                  given->fresh()};
   auto choices = options->word("choices", ""), answer = options->word("answer", ""),
        group = options->word("group", ""), media = options->word("media", "normal"),
        metric = options->word("metric", "choice_accuracy");
-  auto rows = options->integer("rows", batch->rows);
+  auto rows = options->integer("rows", given->rows);
   if (failed(choices) || failed(answer) || failed(group) || failed(media) || failed(metric) ||
       failed(rows))
     return failure();
@@ -170,12 +216,15 @@ LogicalResult Stage::evaluation(vcs::EvaluateOp clause) {
   made.metric = *metric;
   made.batch.rows = *rows;
   made.batch.datasets = {dataset};
+  made.batch.weights.clear();
   if (made.batch.media) {
     made.batch.media->sample = "middle";
     made.batch.media->flip = false;
+    made.batch.media->kind = "any";
   }
   auto function = begin("evaluate_" + made.name, clause.getLoc(), false);
   function->rows = *rows;
+  function->branch = made.batch.branch;
   evaluator.function = function.get();
   currentBatch = &made.batch;
   auto value = evaluator.evaluate(score.getValue());
@@ -222,12 +271,21 @@ LogicalResult Stage::build() {
   if (failed(spec))
     return leave(failure());
   batch = std::move(*spec);
-  (*module)->setAttr("tg.accumulate", mlir::IntegerAttr::get(mlir::IntegerType::get(context, 64),
-                                                             batch->accumulate));
-  mlir::Value loss;
-  if (failed(forward(loss)))
+  if (failed(readParallel()))
     return leave(failure());
-  good &= succeeded(checkReach(loss));
+  llvm::SmallVector<mlir::Value> losses;
+  std::vector<BatchSpec> traced;
+  for (BatchSpec &variant : batch->variants) {
+    if (llvm::any_of(traced, [&](const BatchSpec &other) { return other.sameInputs(variant); }))
+      continue; // it differs by the length of a text that the branch does not read
+    if (failed(forward(variant, losses.emplace_back())))
+      return leave(failure());
+    traced.push_back(variant);
+  }
+  batch->variants = std::move(traced);
+  good &= succeeded(checkReach(losses));
+  (*module)->setAttr("tg.accumulate", mlir::IntegerAttr::get(mlir::IntegerType::get(context, 64),
+                                                             addsGradients ? std::max<int64_t>(batch->accumulate, 2) : 1));
   good &= succeeded(evaluations_());
   if (!good || failed(update()) || failed(initials()))
     return leave(failure());

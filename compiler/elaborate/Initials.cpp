@@ -181,7 +181,7 @@ LogicalResult Stage::initials() {
     mlir::Value zero = g.splat(0, g.ops.getF32Type(), {group.size}).value;
     for (const std::string &moment : moments)
       write(groupState(i, moment), zero);
-    if (batch->accumulate > 1)
+    if (addsGradients)
       write(groupState(i, "gradient"), zero);
   }
   f.finish();

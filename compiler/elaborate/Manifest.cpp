@@ -57,6 +57,13 @@ void Writer::tokenizer(vcs::TokenizerOp op) {
                       {"file", *file->asString()},
                       {"vocab", *vocab->asInt()},
                       {"lowercase", lower && lower->asBool() && *lower->asBool()}};
+  const Value *added = source->find("added"), *takeSpace = source->find("added_take_space");
+  if (!added || !added->asSequence())
+    return;
+  for (const Value &token : *added->asSequence())
+    if (auto *text = token.asString())
+      tokenizers[name]["added"].push_back(*text);
+  tokenizers[name]["added_take_space"] = takeSpace && takeSpace->asBool() && *takeSpace->asBool();
 }
 
 Json Writer::record(vcs::DatasetFormatOp format) {
@@ -125,14 +132,14 @@ void Writer::templ(vcs::TemplateOp op) {
   std::string name = symbolName(op);
   if (templates.contains(name))
     return;
-  Json segments = Json::array(), prompts = Json::array();
+  Json segments = Json::array(), prompts = Json::array(), imagePrompts = Json::array();
   for (auto segment : op.getBody()->getOps<vcs::SegmentOp>())
     segments.push_back({{"role", vcs::stringifySegmentRole(segment.getRole()).str()},
                         {"text", segment.getText().str()}});
   for (auto prompt : op.getBody()->getOps<vcs::PromptsOp>())
     for (auto text : prompt.getTexts().getAsValueRange<mlir::StringAttr>())
-      prompts.push_back(text.str());
-  templates[name] = {{"segments", segments}, {"prompts", prompts}};
+      (prompt.getForImages() ? imagePrompts : prompts).push_back(text.str());
+  templates[name] = {{"segments", segments}, {"prompts", prompts}, {"image_prompts", imagePrompts}};
 }
 
 Json Writer::text(const TextSpec &text) {
@@ -153,11 +160,19 @@ Json Writer::text(const TextSpec &text) {
   field["supervise"] = text.supervise;
   field["bos"] = text.bos;
   field["side"] = text.side;
+  field["cut"] = text.cut;
+  if (text.templ) {
+    field["spaces"] = text.spaces;
+    field["prompt"] = text.prompt;
+    field["answer_tokens"] = text.answerTokens;
+  }
   return field;
 }
 
 Json Writer::batch(const BatchSpec &batch, bool onlyRead) {
-  Json made = {{"rows", batch.rows}};
+  Json made = {{"branch", batch.branch}, {"rows", batch.rows}};
+  if (!batch.weights.empty())
+    made["weights"] = batch.weights;
   for (vcs::DatasetOp op : batch.datasets) {
     dataset(op);
     made["datasets"].push_back(symbolName(op));
@@ -171,6 +186,11 @@ Json Writer::batch(const BatchSpec &batch, bool onlyRead) {
                      {"height", media.height},
                      {"width", media.width},
                      {"flip", media.flip},
+                     {"resize", media.resize},
+                     {"antialias", media.antialias},
+                     {"kind", media.kind},
+                     {"scale", media.scale},
+                     {"ratio", media.ratio},
                      {"crop", media.crop.empty() ? Json(nullptr) : Json(media.crop)},
                      {"cache_bytes", static_cast<int64_t>(media.cacheBytes)}};
     if (media.crop.empty())
@@ -192,6 +212,8 @@ Json Writer::batch(const BatchSpec &batch, bool onlyRead) {
 Json Writer::when(vcs::MomentAttr moment, mlir::Location loc) {
   if (moment.getKind() == vcs::MomentKind::End)
     return "end";
+  if (moment.getUnit() == vcs::Unit::Epochs)
+    return {{"epochs", moment.getAmount()}};
   if (moment.getUnit() != vcs::Unit::Steps || !(moment.getAmount() >= 1) ||
       moment.getAmount() != std::floor(moment.getAmount())) {
     good = false;
@@ -333,15 +355,24 @@ Json Writer::stage(Stage &stage) {
                {"steps", stage.steps ? Json(*stage.steps) : Json(nullptr)},
                {"epochs", stage.epochs ? Json(*stage.epochs) : Json(nullptr)},
                {"accumulate", stage.batch->accumulate},
+               {"across", stage.batch->across},
+               {"rest", stage.batch->rest},
                {"seed", 0},
                {"regions", Json::object()},
                {"keys", fileKeys(stage)},
                {"states", states(stage)},
                {"functions", Json::array()}};
-  made["batch"] = {{"main", batch(*stage.batch, true)}};
+  made["batch"] = Json::object();
+  for (const BatchSpec &variant : stage.batch->variants)
+    made["batch"][variant.variant] = batch(variant, true);
   made["evaluate"] = Json::array();
   for (const Evaluation &entry : stage.evaluations)
     made["evaluate"].push_back(evaluation(entry, op.getLoc()));
+  if (stage.parallel) {
+    made["parallel"] = {{"shard", "none"}};
+    if (stage.ranks)
+      made["parallel"]["ranks"] = *stage.ranks;
+  }
   Json save = {{"when", "end"}, {"keep", 2}};
   for (auto clause : op.getBody()->getOps<vcs::SaveOp>()) {
     auto options = Options::read(evaluator, clause.getOptions(), "`save`", {"keep"});

@@ -57,9 +57,14 @@ FailureOr<Value> Evaluator::get(const Value &object, StringRef name, mlir::Locat
     return Value(function->input(("batch." + name).str(), {function->rows},
                                  function->graph.ops.getI32Type(), {origin}));
   }
+  if (object.isBatch() && name == "branch") {
+    if (!function)
+      return fault(FaultKind::BadValue, loc, "`batch.branch` is known only in a loss or a score");
+    return function->branch.empty() ? Value() : Value(function->branch);
+  }
   if (object.isBatch())
     return fault(FaultKind::UnknownField, loc, "`batch` has no `" + name.str() + "`")
-        .help(suggest(name, {"samples", "ids", "local_ids", "rank", "ranks"}));
+        .help(suggest(name, {"samples", "branch", "ids", "local_ids", "rank", "ranks"}));
   if (object.asTensor() || object.asWeight()) {
     ArrayRef<int64_t> shape = object.asTensor() ? object.asTensor()->type().getShape()
                                                 : ArrayRef<int64_t>(object.asWeight()->shape);

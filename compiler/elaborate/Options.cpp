@@ -3,6 +3,8 @@
 // `{ key: value }` blocks, evaluated and checked for type.
 #include "compiler/elaborate/Batches.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 namespace vcc::elaborate {
 
 using llvm::failed;
@@ -81,6 +83,19 @@ FailureOr<std::string> Options::word(StringRef name, std::string otherwise) cons
     return builtin->name.str();
   return evaluator->fault(FaultKind::TypeMismatch, loc(name),
                           "`" + name.str() + "` must be a word but is " + value->describe());
+}
+
+FailureOr<std::string> Options::choice(StringRef name, StringRef otherwise,
+                                       ArrayRef<const char *> known) const {
+  auto text = word(name, otherwise.str());
+  if (failed(text) || llvm::is_contained(known, StringRef(*text)))
+    return text;
+  std::vector<std::string> words(known.begin(), known.end());
+  return evaluator
+      ->fault(FaultKind::BadValue, loc(name),
+              "`" + name.str() + "` is one of `" + llvm::join(words, "`, `") + "`, not `" + *text +
+                  "`")
+      .help(suggest(*text, words));
 }
 
 } // namespace vcc::elaborate

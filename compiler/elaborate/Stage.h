@@ -59,10 +59,15 @@ public:
   std::vector<FileKeys> fileKeys;
   std::vector<Group> groups;
   std::vector<std::string> moments;
-  std::optional<BatchSpec> batch;
+  std::optional<StageBatch> batch;
+  /// Gradients of a step's micro-batches are added up; else each write replaces the one before.
+  bool addsGradients = false;
   std::vector<Evaluation> evaluations;
   std::optional<int64_t> steps;
   std::optional<double> epochs;
+  /// Whether several ranks may run the stage, and by how many it is run; none: by any number.
+  bool parallel = false;
+  std::optional<int64_t> ranks = 1;
 
   StringRef name() { return op.getName(); }
   LogicalResult build();
@@ -84,7 +89,8 @@ private:
   // Coverage.cpp
   LogicalResult readSelections();
   LogicalResult checkCoverage();
-  LogicalResult checkReach(mlir::Value loss);
+  /// `losses`: of the variants.
+  LogicalResult checkReach(llvm::ArrayRef<mlir::Value> losses);
   LogicalResult readStarts();
   template <typename Clause>
   mlir::Location clauseOf(Weight &weight);
@@ -96,7 +102,9 @@ private:
   LogicalResult checkRecompute(FunctionBuilder &function);
 
   // Functions.cpp
-  LogicalResult forward(mlir::Value &loss);
+  LogicalResult readParallel();
+  LogicalResult forward(BatchSpec &variant, mlir::Value &loss);
+  FailureOr<BatchSpec> evaluationBatch(vcs::EvaluateOp op, const Options &options);
   LogicalResult evaluations_();
   LogicalResult evaluation(vcs::EvaluateOp op);
   std::unique_ptr<FunctionBuilder> begin(StringRef name, mlir::Location loc, bool training);

@@ -307,7 +307,7 @@ static FailureOr<Value> crossEntropy(OperationCall &call) {
 /// Names that a line of the log has already (runtime/report, runtime/loop).
 static bool belongsToLog(StringRef name) {
   static const llvm::StringRef own[] = {"event",     "at",       "step",       "lr",
-                                        "samples",   "tokens",   "supervised", "seconds",
+                                        "samples",   "variants",  "tokens",   "supervised", "seconds",
                                         "data_wait", "replaced", "loss"};
   return llvm::is_contained(own, name) || name.starts_with("loss.");
 }

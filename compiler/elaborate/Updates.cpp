@@ -249,7 +249,7 @@ LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index,
     }
     writeState(f, groupState(index, i == 0 ? "weight" : moments[i - 1]), stored);
   }
-  if (batch->accumulate > 1)
+  if (addsGradients)
     writeState(f, groupState(index, "gradient"),
                g.splat(0, g.ops.getF32Type(), {group.size}).value);
   return success();

@@ -44,7 +44,8 @@ def Vcs_RoleAttr : EnumAttr<Vcs_Dialect, Vcs_Role, "role">;
 
 def Vcs_SegmentRole : Vcs_EnumBase<"SegmentRole", [
   I32EnumAttrCase<"System", 0, "system">, I32EnumAttrCase<"Media", 1, "media">, I32EnumAttrCase<"User", 2, "user">,
-  I32EnumAttrCase<"Assistant", 3, "assistant">, I32EnumAttrCase<"End", 4, "end">]>;
+  I32EnumAttrCase<"Assistant", 3, "assistant">, I32EnumAttrCase<"End", 4, "end">, I32EnumAttrCase<"Image", 5, "image">,
+  I32EnumAttrCase<"Video", 6, "video">, I32EnumAttrCase<"First", 7, "first">]>;
 def Vcs_SegmentRoleAttr : EnumAttr<Vcs_Dialect, Vcs_SegmentRole, "segment_role">;
 
 def Vcs_Precision : Vcs_EnumBase<"Precision", [I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">]>;

@@ -138,8 +138,8 @@ def Vcs_SegmentOp : Vcs_Op<"segment", [HasParent<"TemplateOp">]> {
   let assemblyFormat = "`` $role $text attr-dict";
 }
 def Vcs_PromptsOp : Vcs_Op<"prompts", [HasParent<"TemplateOp">]> {
-  let arguments = (ins StrArrayAttr:$texts);
-  let assemblyFormat = "$texts attr-dict";
+  let arguments = (ins StrArrayAttr:$texts, UnitAttr:$for_images);
+  let assemblyFormat = "(`image` $for_images^)? $texts attr-dict";
 }
 def Vcs_OptimizerOp : Vcs_Container<"optimizer">;
 def Vcs_StateOp : Vcs_Op<"state", [HasParent<"OptimizerOp">]> {

@@ -23,7 +23,10 @@ LogicalResult FromFileOp::verify() {
         return emitOpError("has a renaming of ") << Pair.size() << " patterns, but two are needed";
   return verifyYield(*this, getFile(), "file");
 }
-LogicalResult AccumulateOp::verify() { return verifyYield(*this, getCount(), "count"); }
+LogicalResult AccumulateOp::verify() {
+  return success(succeeded(verifyYield(*this, getCount(), "count")) &&
+                 (getOptions().empty() || succeeded(verifyOptions(*this, getOptions()))));
+}
 LogicalResult PerWeightOp::verify() { return verifyYield(*this, getValue(), "value"); }
 LogicalResult LabelFieldOp::verify() { return verifyOptions(*this, getOptions()); }
 LogicalResult IdentityFieldOp::verify() { return verifyOptions(*this, getOptions()); }
@@ -31,7 +34,8 @@ LogicalResult IdentityFieldOp::verify() { return verifyOptions(*this, getOptions
 LogicalResult RowsOp::verify() {
   return success(succeeded(verifyYield(*this, getCount(), "count")) &&
                  succeeded(verifyYield(*this, getSource(), "source")) &&
-                 succeeded(verifyOptions(*this, getOptions())));
+                 succeeded(verifyOptions(*this, getOptions())) &&
+                 (getWeights().empty() || succeeded(verifyYield(*this, getWeights(), "weights", -1))));
 }
 
 LogicalResult TextFieldOp::verify() {

@@ -4,9 +4,9 @@
 //   vcs.stage "instruct" number 3 of @main::@M { ... }
 //   vcs.uses #sel · vcs.train #sel · vcs.freeze #sel · vcs.idle #sel · vcs.recompute #sel           one op per selector
 //   vcs.start [#sel, ...] { vcs.from_stage "align" · vcs.from_file {yield} rename [..] inside ".." · vcs.from_init }   in order; no selector: all the rest
-//   vcs.batch { vcs.rows "clips" count {yield} from {yield list} options {...}
+//   vcs.batch { vcs.rows "clips" count {yield} from {yield list} options {...}   `branch`: one of `alternate`; `weights {yield ...}`: of `weighted`
 //               vcs.text_field "question" {yield tokenizer or template} options {...}
-//               vcs.label_field "shape" options {...}   vcs.identity_field "same" options {...}   vcs.accumulate {yield} }
+//               vcs.label_field "shape" options {...}   vcs.identity_field "same" options {...}   vcs.accumulate {yield} options {...} }
 //   vcs.loss { expressions ... vcs.term "cap", %v ... vcs.yield }
 //   vcs.optimize {yield optimizer} options { vcs.option "lr" {..}  vcs.per_weight "lr" [#sel] {yield} }   no selector: `else`
 //   vcs.schedule {yield schedule} options {...}   vcs.precision f32
@@ -67,9 +67,9 @@ def Vcs_BatchOp : Vcs_StageClause<"batch", [SingleBlock, NoTerminator, NoRegionA
 }
 def Vcs_RowsOp : Vcs_Op<"rows", [HasParent<"BatchOp">, SingleBlock, NoTerminator]> {
   let summary = "how many samples, from which datasets, and how their media are read";
-  let arguments = (ins StrAttr:$name);
-  let regions = (region AnyRegion:$count, AnyRegion:$source, AnyRegion:$options);
-  let assemblyFormat = "$name `count` $count `from` $source `options` $options attr-dict";
+  let arguments = (ins StrAttr:$name, UnitAttr:$branch);
+  let regions = (region AnyRegion:$count, AnyRegion:$source, AnyRegion:$options, AnyRegion:$weights);
+  let assemblyFormat = "$name (`branch` $branch^)? `count` $count `from` $source `options` $options (`weights` $weights^)? attr-dict";
   let hasVerifier = 1;
 }
 def Vcs_TextFieldOp : Vcs_Op<"text_field", [HasParent<"BatchOp">, SingleBlock, NoTerminator]> {
@@ -93,9 +93,10 @@ def Vcs_IdentityFieldOp : Vcs_Op<"identity_field", [HasParent<"BatchOp">, Single
   let assemblyFormat = "$name `options` $options attr-dict";
   let hasVerifier = 1;
 }
-def Vcs_AccumulateOp : Vcs_Op<"accumulate", [HasParent<"BatchOp">]> {
-  let regions = (region AnyRegion:$count);
-  let assemblyFormat = "$count attr-dict";
+def Vcs_AccumulateOp : Vcs_Op<"accumulate", [HasParent<"BatchOp">, SingleBlock, NoTerminator]> {
+  let summary = "micro-batches of a step, of which branches, and what becomes of the rest of an epoch";
+  let regions = (region AnyRegion:$count, AnyRegion:$options);
+  let assemblyFormat = "$count (`options` $options^)? attr-dict";
   let hasVerifier = 1;
 }
 def Vcs_LossOp : Vcs_StageClause<"loss"> {
@@ -134,6 +135,11 @@ def Vcs_EvaluateOp : Vcs_StageClause<"evaluate", [SingleBlock, NoTerminator]> {
   let regions = (region AnyRegion:$dataset, AnyRegion:$options);
   let assemblyFormat = "$name $when `on` $dataset `options` $options attr-dict";
   let hasVerifier = 1;
+}
+def Vcs_ParallelOp : Vcs_StageClause<"parallel", [SingleBlock, NoTerminator, NoRegionArguments]> {
+  let summary = "the stage may be run by several ranks: `shard` and, where it is compiled for a count, `ranks`";
+  let regions = (region SizedRegion<1>:$options);
+  let assemblyFormat = "$options attr-dict";
 }
 def Vcs_SaveOp : Vcs_StageClause<"save", [SingleBlock, NoTerminator, NoRegionArguments]> {
   let arguments = (ins Vcs_MomentAttr:$when);

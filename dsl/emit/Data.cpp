@@ -75,17 +75,35 @@ void Emitter::textTemplate(const TemplateDecl &D) {
     for (const TemplateSegment &S : D.Segments) {
       std::optional<vcs::SegmentRole> Role = vcs::symbolizeSegmentRole(S.Role.Text);
       if (!Role) {
-        std::vector<std::string> Known = {"system", "media", "user", "assistant", "end", "prompts"};
+        std::vector<std::string> Known = {"system", "media", "image", "video", "first", "user", "assistant", "end", "prompts", "image_prompts"};
         Engine.report(diag::kinds::UnknownKey, S.Role.Range, "a template", S.Role.Text)
-            .note("its keys are " + diag::list(Known, 6))
+            .note("its keys are " + diag::list(Known, 10))
             .didYouMean(S.Role.Text, Known);
         continue;
       }
       Builder.create<vcs::SegmentOp>(loc(S.Range), *Role, S.Text);
     }
     if (!D.Prompts.empty())
-      Builder.create<vcs::PromptsOp>(loc(D.Name.Range), strings(D.Prompts));
+      Builder.create<vcs::PromptsOp>(loc(D.Name.Range), strings(D.Prompts), /*for_images=*/false);
+    if (!D.ImagePrompts.empty())
+      Builder.create<vcs::PromptsOp>(loc(D.Name.Range), strings(D.ImagePrompts), /*for_images=*/true);
   });
+  // One place for the visual positions, in conversations about videos as in those about images.
+  for (const char *Other : {"image", "video"}) {
+    const TemplateSegment *First = nullptr;
+    for (const TemplateSegment &S : D.Segments) {
+      if (S.Role.Text == Other)
+        continue;
+      for (size_t At = S.Text.find("{visual}"); At != std::string::npos; At = S.Text.find("{visual}", At + 1)) {
+        if (First) {
+          Engine.report(diag::kinds::BadValue, S.Range, "`{visual}` stands twice in the template `" + D.Name.Text + "`")
+              .note("a sample has one clip, whose positions go to one place");
+          return;
+        }
+        First = &S;
+      }
+    }
+  }
 }
 
 } // namespace vcc::emit

@@ -140,7 +140,8 @@ private:
   void selections(const syntax::StageDecl &D);
   void start(const syntax::StartClause &Start, const syntax::StageDecl &Stage);
   void batch(const syntax::BatchClause &Batch);
-  void rows(const syntax::BatchEntry &Entry);
+  void rows(const syntax::BatchEntry &Entry, bool Branch);
+  void alternate(const syntax::BatchEntry &Entry);
   void textField(const syntax::BatchEntry &Entry);
   Scope inputsOf(const syntax::StageDecl &D);
   Scope componentsOf(const syntax::ModelDecl &D);
@@ -148,6 +149,7 @@ private:
   void optimize(const syntax::RuleClause &Clause);
   void scheduleClause(const syntax::RuleClause &Clause);
   void evaluate(const syntax::EvaluateClause &Clause, const syntax::StageDecl &Stage);
+  void parallel(const syntax::ParallelClause &Clause);
   void save(const syntax::SaveClause &Clause);
   vcs::MomentAttr moment(const syntax::Moment &When);
   void options(mlir::Region &Region, const syntax::Options &Given, types::BlockKind Block);

@@ -199,7 +199,9 @@ void Emitter::model(const ModelDecl &D) {
   holds(Op.getBodyRegion(), [&] {
     for (const Component &Part : D.Components) {
       if (Part.In == Role::Lora) {
-        types::checkKeys(Part.With, types::BlockKind::Lora, adapterKeys(Program), "`lora`", Engine);
+        // The parameters of a layer of the recipe's own are checked where it is made.
+        if (!types::findOption(Part.With, "by"))
+          types::checkKeys(Part.With, types::BlockKind::Lora, adapterKeys(Program), "`lora`", Engine);
         auto Lora = Builder.create<vcs::LoraOp>(loc(Part.Name.Range), Part.Name.Text, selectors(Part.Sites), doc(Part.Doc));
         options(Lora.getOptions(), Part.With, types::BlockKind::Lora);
         continue;

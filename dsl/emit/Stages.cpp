@@ -51,10 +51,11 @@ Scope Emitter::inputsOf(const StageDecl &D) {
   Scope Inputs;
   Inputs["batch"] = {Entry::Input, {}};
   std::map<std::string, diag::SourceRange> Seen;
-  for (const BatchClause &Batch : D.Batches)
+  auto HasMedia = [](const BatchEntry &Rows) { return types::findOption(Rows.With, "frames") || types::findOption(Rows.With, "size"); };
+  for (const BatchClause &Batch : D.all(&StageDecl::Batches))
     for (const BatchEntry &Entry_ : Batch.Entries) {
-      if (Entry_.Kind == BatchEntry::Mixture)
-        Inputs["clip"] = {Entry::Input, {}}; // not lowered yet; one error is enough
+      if (Entry_.Kind == BatchEntry::Mixture && llvm::any_of(Entry_.Branches, HasMedia))
+        Inputs["clip"] = {Entry::Input, {}};
       if (Entry_.Kind == BatchEntry::Accumulate || Entry_.Kind == BatchEntry::Mixture)
         continue;
       auto [Old, New] = Seen.try_emplace(Entry_.Name.Text, Entry_.Name.Range);
@@ -62,7 +63,7 @@ Scope Emitter::inputsOf(const StageDecl &D) {
         Engine.report(diag::kinds::DuplicateName, Entry_.Name.Range, Entry_.Name.Text).label(Old->second, "first here");
       if (Entry_.Kind != BatchEntry::Rows)
         Inputs[Entry_.Name.Text] = {Entry::Input, {}};
-      else if (types::findOption(Entry_.With, "frames") || types::findOption(Entry_.With, "size"))
+      else if (HasMedia(Entry_))
         Inputs["clip"] = {Entry::Input, {}};
     }
   return Inputs;
@@ -78,39 +79,41 @@ void Emitter::stage(const StageDecl &D) {
   auto Op = Builder.create<vcs::StageOp>(loc(D.Range), Builder.getStringAttr(D.Name.Text), Number, Symbol, doc(D.Doc));
   holds(Op.getBodyRegion(), [&] {
     selections(D);
-    for (const StartClause &Start : D.Starts)
+    for (const StartClause &Start : D.all(&StageDecl::Starts))
       start(Start, D);
-    for (const BatchClause &Batch : D.Batches)
+    for (const BatchClause &Batch : D.all(&StageDecl::Batches))
       batch(Batch);
     {
       Scope Components = componentsOf(*Model), Inputs = inputsOf(D);
       ScopeGuard Parts(Scopes, std::move(Components));
       ScopeGuard Given(Scopes, std::move(Inputs));
-      for (const LossClause &Loss : D.Losses)
+      for (const LossClause &Loss : D.all(&StageDecl::Losses))
         loss(Loss);
-      for (const EvaluateClause &Clause : D.Evaluates)
+      for (const EvaluateClause &Clause : D.all(&StageDecl::Evaluates))
         evaluate(Clause, D);
     }
-    for (const RuleClause &Clause : D.Optimizes)
+    for (const RuleClause &Clause : D.all(&StageDecl::Optimizes))
       optimize(Clause);
-    for (const RuleClause &Clause : D.Schedules)
+    for (const RuleClause &Clause : D.all(&StageDecl::Schedules))
       scheduleClause(Clause);
-    for (const WordClause &Clause : D.Precisions)
+    for (const WordClause &Clause : D.all(&StageDecl::Precisions))
       if (auto Kind = vcs::symbolizePrecision(Clause.Word.Text))
         Builder.create<vcs::PrecisionOp>(loc(Clause.Range), *Kind);
-    for (const SaveClause &Clause : D.Saves)
+    for (const ParallelClause &Clause : D.all(&StageDecl::Parallels))
+      parallel(Clause);
+    for (const SaveClause &Clause : D.all(&StageDecl::Saves))
       save(Clause);
-    for (const Moment &When : D.Logs)
+    for (const Moment &When : D.all(&StageDecl::Logs))
       Builder.create<vcs::LogOp>(loc(When.Range), moment(When));
   });
 }
 
 void Emitter::selections(const StageDecl &D) {
-  for (const SelectionClause &Clause : D.Selections)
-    for (const Selector &S : Clause.Selectors) {
+  for (const SelectionClause *Clause : D.selections())
+    for (const Selector &S : Clause->Selectors) {
       mlir::Location Loc = loc(S.Range);
       vcs::SelectorAttr Attr = selector(S);
-      switch (Clause.Kind) {
+      switch (Clause->Kind) {
       case SelectionKind::Uses: Builder.create<vcs::UsesOp>(Loc, Attr); break;
       case SelectionKind::Train: Builder.create<vcs::TrainOp>(Loc, Attr); break;
       case SelectionKind::Freeze: Builder.create<vcs::FreezeOp>(Loc, Attr); break;
@@ -165,7 +168,7 @@ void Emitter::batch(const BatchClause &Batch) {
   holds(Op.getBodyRegion(), [&] {
     for (const BatchEntry &Entry : Batch.Entries) {
       switch (Entry.Kind) {
-      case BatchEntry::Rows: rows(Entry); break;
+      case BatchEntry::Rows: rows(Entry, /*Branch=*/false); break;
       case BatchEntry::Text: textField(Entry); break;
       case BatchEntry::Labels: {
         types::checkKeys(Entry.With, types::BlockKind::Labels, {}, "`labels`", Engine);
@@ -186,17 +189,39 @@ void Emitter::batch(const BatchClause &Batch) {
         if (Accumulates)
           Engine.report(diag::kinds::DuplicateKey, Entry.Name.Range, "accumulate");
         Accumulates = true;
+        types::checkKeys(Entry.With, types::BlockKind::Accumulate, {}, "`accumulate`", Engine);
         auto Count = Builder.create<vcs::AccumulateOp>(loc(Entry.Range));
         yields(Count.getCount(), *Entry.Count);
+        if (!Entry.With.empty())
+          options(Count.getOptions(), Entry.With, types::BlockKind::Accumulate);
         break;
       }
-      case BatchEntry::Mixture: break; // said by checkStage
+      case BatchEntry::Mixture: alternate(Entry); break;
       }
     }
   });
 }
 
-void Emitter::rows(const BatchEntry &Entry) {
+void Emitter::alternate(const BatchEntry &Entry) {
+  if (Entry.Name.Text != "alternate") // said by checkStage
+    return;
+  std::map<std::string, diag::SourceRange> Seen;
+  for (const BatchEntry &Branch : Entry.Branches) {
+    if (Branch.Kind != BatchEntry::Rows) {
+      Engine.report(diag::kinds::BadValue, Branch.Range, "`alternate` holds rows and nothing else")
+          .help("fields of text and labels stand beside it and hold for all of its branches");
+      continue;
+    }
+    auto [Old, New] = Seen.try_emplace(Branch.Name.Text, Branch.Name.Range);
+    if (!New)
+      Engine.report(diag::kinds::DuplicateName, Branch.Name.Range, Branch.Name.Text).label(Old->second, "first here");
+    rows(Branch, /*Branch=*/true);
+  }
+  if (Entry.Branches.empty())
+    Engine.report(diag::kinds::MissingKey, Entry.Name.Range, "`alternate`", "branch").help("write `image: 4 from [pictures] { frames: 1 }`");
+}
+
+void Emitter::rows(const BatchEntry &Entry, bool Branch) {
   types::checkKeys(Entry.With, types::BlockKind::Rows, {}, "`" + Entry.Name.Text + "`", Engine);
   if (auto *List = llvm::dyn_cast<ListExpr>(Entry.Source.get())) {
     for (const ExprPtr &E : List->Elements)
@@ -204,9 +229,11 @@ void Emitter::rows(const BatchEntry &Entry) {
   } else {
     needKind(*Entry.Source, {DeclKind::Dataset, DeclKind::Const}, "dataset");
   }
-  auto Op = Builder.create<vcs::RowsOp>(loc(Entry.Name.Range), Entry.Name.Text);
+  auto Op = Builder.create<vcs::RowsOp>(loc(Entry.Name.Range), Entry.Name.Text, Branch);
   yields(Op.getCount(), *Entry.Count);
   yields(Op.getSource(), *Entry.Source);
+  if (!Entry.Weights.empty())
+    yields(Op.getWeights(), Entry.Source->Range, [&] { return values(Entry.Weights); });
   options(Op.getOptions(), Entry.With, types::BlockKind::Rows);
 }
 
@@ -214,8 +241,8 @@ void Emitter::textField(const BatchEntry &Entry) {
   types::checkKeys(Entry.With, types::BlockKind::Text, {}, "`" + Entry.Name.Text + "`", Engine);
   needKind(*Entry.Source, {DeclKind::Tokenizer, DeclKind::Template, DeclKind::Const}, "tokenizer or template");
   const Decl *Source = declarationOf(*Entry.Source);
-  auto Need = [&](const char *Key, const char *Help) {
-    if (!types::findOption(Entry.With, Key))
+  auto Need = [&](llvm::StringRef Key, const char *Help) {
+    if (!types::findOption(Entry.With, Key) && !(Key == "max_tokens" && types::findOption(Entry.With, "buckets")))
       Engine.report(diag::kinds::MissingKey, Entry.Name.Range, "`" + Entry.Name.Text + "`", Key).help(Help);
   };
   Need("max_tokens", "say how long it may be, as in `max_tokens: 64`");
@@ -310,6 +337,15 @@ vcs::MomentAttr Emitter::moment(const Moment &When) {
   return vcs::MomentAttr::every(&Context, Amount, static_cast<vcs::Unit>(In.value_or(Unit::Steps)));
 }
 
+void Emitter::parallel(const ParallelClause &Clause) {
+  types::checkKeys(Clause.With, types::BlockKind::Parallel, {}, "`parallel`", Engine);
+  if (!types::findOption(Clause.With, "shard"))
+    Engine.report(diag::kinds::MissingKey, Clause.Range, "`parallel`", "shard")
+        .help("write `shard: none`: every rank holds all weights");
+  auto Op = Builder.create<vcs::ParallelOp>(loc(Clause.Range));
+  options(Op.getOptions(), Clause.With, types::BlockKind::Parallel);
+}
+
 void Emitter::save(const SaveClause &Clause) {
   types::checkKeys(Clause.With, types::BlockKind::Save, {}, "`save`", Engine);
   auto Op = Builder.create<vcs::SaveOp>(loc(Clause.Range), moment(Clause.When));
@@ -321,7 +357,7 @@ void Emitter::evaluate(const EvaluateClause &Clause, const StageDecl &Stage) {
   const EvaluateClause *Like = nullptr;
   std::vector<std::string> Names;
   if (Clause.Like) {
-    for (const EvaluateClause &Other : Stage.Evaluates) {
+    for (const EvaluateClause &Other : Stage.all(&StageDecl::Evaluates)) {
       Names.push_back(Other.Name.Text);
       if (&Other != &Clause && Other.Name.Text == Clause.Like->Text)
         Like = &Other;
@@ -374,7 +410,9 @@ void Emitter::emitOptions(const Options &Given, types::BlockKind Block) {
     const types::Key *Key = types::findKey(Block, O.Key.Text);
     bool Word = Key && (Key->Kind == types::KeyKind::Word || Key->Kind == types::KeyKind::Field);
     auto Op = Builder.create<vcs::OptionOp>(loc(O.Key.Range), O.Key.Text);
-    yields(Op.getValue(), O.Value->Range, [&] { return mlir::SmallVector<mlir::Value>{Word ? wordValue(*O.Value) : value(*O.Value)}; });
+        bool Computed = Key && Key->Kind == types::KeyKind::Word && !llvm::isa<NameExpr, NoneExpr>(*O.Value);
+    yields(Op.getValue(), O.Value->Range,
+           [&] { return mlir::SmallVector<mlir::Value>{Word && !Computed ? wordValue(*O.Value) : value(*O.Value)}; });
   }
 }
 

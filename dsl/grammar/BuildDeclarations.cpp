@@ -328,10 +328,11 @@ DeclPtr Builder::templateDecl(Parser::TemplateDeclContext *Context) {
     Made->Segments.push_back({ident(S->ident()), unescape(S->STRING()), range(S)});
   for (auto *P : Context->prompts()) {
     Ident Word = ident(P->ident());
-    if (Word.Text != "prompts")
-      Engine.report(diag::kinds::UnknownKey, Word.Range, "a template", Word.Text).didYouMean(Word.Text, {"prompts"});
+    bool ForImages = Word.Text == "image_prompts";
+    if (Word.Text != "prompts" && !ForImages)
+      Engine.report(diag::kinds::UnknownKey, Word.Range, "a template", Word.Text).didYouMean(Word.Text, {"prompts", "image_prompts"});
     for (auto *Text : P->STRING())
-      Made->Prompts.push_back(unescape(Text));
+      (ForImages ? Made->ImagePrompts : Made->Prompts).push_back(unescape(Text));
   }
   return Made;
 }

@@ -63,8 +63,8 @@ void Builder::clause(Parser::ClauseContext *Context, StageDecl &Stage) {
     Stage.Schedules.push_back({Word, reference(C->dotted()), options(C->entries())});
   } else if (auto *C = dynamic_cast<Parser::PrecisionClauseContext *>(Context)) {
     Stage.Precisions.push_back({Word, ident(C->ident())});
-  } else if (dynamic_cast<Parser::ParallelClauseContext *>(Context)) {
-    Stage.Unsupported.push_back({At, {"`parallel`", Word}});
+  } else if (auto *C = dynamic_cast<Parser::ParallelClauseContext *>(Context)) {
+    Stage.Parallels.push_back({Word, options(C->entries())});
   } else if (auto *C = dynamic_cast<Parser::EvaluateClauseContext *>(Context)) {
     Stage.Evaluates.push_back(evaluate(C));
   } else if (auto *C = dynamic_cast<Parser::SaveClauseContext *>(Context)) {
@@ -106,6 +106,7 @@ BatchEntry Builder::batchEntry(Parser::BatchEntryContext *Context) {
     Made.Kind = BatchEntry::Accumulate;
     Made.Name = {"accumulate", range(C->getStart(), C->getStart())};
     Made.Count = expr(C->expr());
+    Made.With = options(C->entries());
   } else if (auto *C = dynamic_cast<Parser::LabelsEntryContext *>(Context)) {
     Made.Kind = BatchEntry::Labels;
     Made.Name = ident(C->ident());
@@ -113,6 +114,17 @@ BatchEntry Builder::batchEntry(Parser::BatchEntryContext *Context) {
   } else if (auto *C = dynamic_cast<Parser::IdentityEntryContext *>(Context)) {
     Made.Kind = BatchEntry::Identity;
     Made.Name = ident(C->ident());
+    Made.With = options(C->entries());
+  } else if (auto *C = dynamic_cast<Parser::WeightedEntryContext *>(Context)) {
+    Made.Kind = BatchEntry::Rows;
+    Made.Name = ident(C->ident());
+    Made.Count = expr(C->expr());
+    auto Sources = std::make_unique<ListExpr>(range(C->weight().front()->getStart(), C->weight().back()->getStop()));
+    for (auto *Weight : C->weight()) {
+      Sources->Elements.push_back(expr(Weight->expr(0)));
+      Made.Weights.push_back(expr(Weight->expr(1)));
+    }
+    Made.Source = std::move(Sources);
     Made.With = options(C->entries());
   } else if (auto *C = dynamic_cast<Parser::RowsEntryContext *>(Context)) {
     Made.Kind = BatchEntry::Rows;
@@ -129,6 +141,8 @@ BatchEntry Builder::batchEntry(Parser::BatchEntryContext *Context) {
     Made.Kind = BatchEntry::Mixture;
     Made.Name = ident(C->ident());
     Made.Range = Made.Name.Range;
+    for (auto *Branch : C->batchEntry())
+      Made.Branches.push_back(batchEntry(Branch));
   }
   return Made;
 }

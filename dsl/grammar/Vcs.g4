@@ -92,13 +92,15 @@ source: stageRef | 'init' | STRING | dotted;
 moment: 'at' 'end' | 'every' expr;
 
 batchEntry
-  : 'accumulate' expr                     # accumulateEntry
+  : 'accumulate' expr entries?            # accumulateEntry
   | ident ':' 'labels' entries            # labelsEntry
   | ident ':' 'identity' entries          # identityEntry
+  | ident ':' expr 'from' 'weighted' '[' weight (',' weight)* ','? ']' entries?   # weightedEntry
   | ident ':' expr 'from' expr entries?   # rowsEntry
   | ident ':' expr entries?               # textEntry
   | ident '{' (batchEntry sep?)* '}'      # mixtureEntry
   ;
+weight: expr ':' expr;
 
 entries: '{' (option sep?)* '}';
 option
@@ -181,7 +183,7 @@ ident
   | 'module' | 'import' | 'const' | 'struct' | 'fn' | 'op' | 'param' | 'layer' | 'group' | 'within' | 'model' | 'lora' | 'dataset'
   | 'format' | 'record' | 'tokenizer' | 'template' | 'optimizer' | 'schedule' | 'state' | 'stage' | 'of' | 'like' | 'uses' | 'train'
   | 'freeze' | 'idle' | 'recompute' | 'start' | 'from' | 'init' | 'batch' | 'loss' | 'optimize' | 'precision' | 'parallel' | 'evaluate'
-  | 'on' | 'save' | 'as' | 'log' | 'at' | 'end' | 'every' | 'accumulate' | 'labels' | 'identity' | 'except' | 'skip' | 'up' | 'to' | 'over'
+  | 'on' | 'save' | 'as' | 'log' | 'at' | 'end' | 'every' | 'accumulate' | 'weighted' | 'labels' | 'identity' | 'except' | 'skip' | 'up' | 'to' | 'over'
   ;
 
 //---------------------------------------------------------------- tokens

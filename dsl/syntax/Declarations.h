@@ -143,7 +143,7 @@ struct TemplateSegment {
 struct TemplateDecl : DeclOf<DeclKind::Template> {
   using DeclOf::DeclOf;
   std::vector<TemplateSegment> Segments;
-  std::vector<std::string> Prompts;
+  std::vector<std::string> Prompts, ImagePrompts;
 };
 struct StateDecl {
   Ident Name;
@@ -201,7 +201,9 @@ struct BatchEntry {
   SourceRange Range;
   Ident Name;             // for a mixture its word (`alternate`)
   ExprPtr Count, Source;  // Rows: both; Text: Source; Accumulate: Count
+  std::vector<ExprPtr> Weights; // Rows: of `weighted`, one for each element of the source
   Options With;
+  std::vector<BatchEntry> Branches; // Mixture
 };
 struct BatchClause {
   SourceRange Range;
@@ -231,6 +233,10 @@ struct SaveClause {
   Options With;
   std::optional<Ident> As;
 };
+struct ParallelClause {
+  SourceRange Range;
+  Options With;
+};
 struct WordClause {
   SourceRange Range;
   Ident Word;
@@ -241,6 +247,8 @@ struct StageDecl : DeclOf<DeclKind::Stage> {
   std::optional<int64_t> Number;
   std::vector<Ident> Model; // dotted
   std::optional<StageRef> Like;
+  /// What `like` names, once it is known: a kind of clause that this stage does not have is that stage's.
+  const StageDecl *Base = nullptr;
   std::vector<SelectionClause> Selections;
   std::vector<StartClause> Starts;
   std::vector<BatchClause> Batches;
@@ -248,10 +256,28 @@ struct StageDecl : DeclOf<DeclKind::Stage> {
   std::vector<RuleClause> Optimizes, Schedules;
   std::vector<WordClause> Precisions;
   std::vector<EvaluateClause> Evaluates;
+  std::vector<ParallelClause> Parallels;
   std::vector<SaveClause> Saves;
   std::vector<Moment> Logs;
-  /// Clauses that parse but are not lowered yet (`parallel`).
-  std::vector<WordClause> Unsupported;
+
+  /// The clauses of a kind, own or taken over; `all(&StageDecl::Losses)`.
+  template <class Clause> const std::vector<Clause> &all(std::vector<Clause> StageDecl::*Kind) const {
+    return (this->*Kind).empty() && Base ? Base->all(Kind) : this->*Kind;
+  }
+  /// `uses`, `train`, ... are taken over one by one.
+  std::vector<const SelectionClause *> selections() const {
+    std::vector<const SelectionClause *> Found;
+    for (SelectionKind Kind : {SelectionKind::Uses, SelectionKind::Train, SelectionKind::Freeze, SelectionKind::Idle, SelectionKind::Recompute})
+      for (const StageDecl *From = this; From; From = From->Base) {
+        size_t Before = Found.size();
+        for (const SelectionClause &Clause : From->Selections)
+          if (Clause.Kind == Kind)
+            Found.push_back(&Clause);
+        if (Found.size() != Before)
+          break;
+      }
+    return Found;
+  }
 };
 
 //===------------------------------------------------------------------------------------------------------------------------------===//

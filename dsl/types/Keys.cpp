@@ -19,28 +19,34 @@ const std::vector<Key> &keysOf(BlockKind Block) {
   static const std::vector<Key> Rows = {value("frames"), word("sample", {"random", "middle", "random_exclusive", "still"}),
                                         value("size"), value("mean"), value("std"), value("flip"),
                                         word("crop", {"none", "center", "random"}), amount("cache", Unit::Bytes),
-                                        word("turn", {"all", "random"})};
+                                        word("turn", {"all", "random", "shuffle"}), value("scale"), value("ratio"),
+                                        word("resize", {"exact", "short_side"}), value("antialias"), word("media", {"any", "image", "video"})};
   static const std::vector<Key> Text = {value("tokenizer"), value("max_tokens"), field("from"),
-                                        word("supervise", {"assistant", "all", "none"}), value("bos"),
-                                        word("side", {"left", "right"}), later("buckets"), later("pack")};
+                                        word("supervise", {"assistant", "answer", "roles", "all", "none"}), value("bos"),
+                                        word("side", {"left", "right"}), word("cut", {"right", "left"}),
+                                        word("spaces", {"trimmed", "kept"}), word("prompt", {"sample", "batch"}), value("answer_tokens"), value("buckets"), later("pack")};
   static const std::vector<Key> Labels = {field("from"), value("of")};
   static const std::vector<Key> Identity = {field("from")};
+  static const std::vector<Key> Accumulate = {word("across", {"mixed", "one_modality", "every_modality"}), word("rest", {"step", "carry"})};
   static const std::vector<Key> Evaluate = {field("choices"), field("answer"), field("group"), value("score"),
                                             word("media", {"normal", "shuffled", "still"}),
-                                            word("metric", {"choice_accuracy"}), value("rows")};
+                                            word("metric", {"choice_accuracy"}), value("rows"), field("branch")};
+  static const std::vector<Key> Parallel = {word("shard", {"none", "optimizer", "gradients", "weights"}), value("ranks")};
   static const std::vector<Key> Save = {value("keep")};
   static const std::vector<Key> Start = {{"except", KeyKind::Paths}, {"rename", KeyKind::Renames}, value("inside")};
   static const std::vector<Key> Optimize = {{"lr", KeyKind::Value, {}, true},
                                             {"decay", KeyKind::Word, {"matrices", "all", "none"}, true}};
   static const std::vector<Key> Schedule = {value("steps"), value("epochs")};
   static const std::vector<Key> Dataset = {amount("on_error", Unit::Percent)};
-  static const std::vector<Key> Lora = {};
+  static const std::vector<Key> Lora = {value("by"), value("when")};
   switch (Block) {
   case BlockKind::Rows: return Rows;
   case BlockKind::Text: return Text;
   case BlockKind::Labels: return Labels;
   case BlockKind::Identity: return Identity;
+  case BlockKind::Accumulate: return Accumulate;
   case BlockKind::Evaluate: return Evaluate;
+  case BlockKind::Parallel: return Parallel;
   case BlockKind::Save: return Save;
   case BlockKind::Start: return Start;
   case BlockKind::Optimize: return Optimize;
@@ -88,8 +94,13 @@ static std::string wordOf(const Expr *E) {
   return "";
 }
 
+/// Whether an expression may give a word as a string: what it is shows when it is evaluated.
+static bool mayGiveWord(const Expr *E) {
+  return llvm::isa_and_present<MemberExpr, ConditionalExpr, CallExpr, IndexExpr, StringExpr>(E);
+}
+
 static void checkWord(const Option &O, const Key &K, diag::Engine &Engine) {
-  if (K.Kind != KeyKind::Word || !O.Value)
+  if (K.Kind != KeyKind::Word || !O.Value || mayGiveWord(O.Value.get()))
     return;
   std::string Word = wordOf(O.Value.get());
   if (Word.empty())

@@ -2,6 +2,7 @@
 //
 // Checks of stages.
 #include "dsl/types/Stages.h"
+#include "dsl/types/Keys.h"
 
 #include "llvm/ADT/StringExtras.h"
 
@@ -27,6 +28,9 @@ std::vector<const StageDecl *> stagesOf(const Module &Module, diag::Engine &Engi
       Engine.report(diag::kinds::DuplicateName, Stage->Range, "stage " + std::to_string(*Stage->Number))
           .label(Old->second->Range, "first here");
   }
+  for (const DeclPtr &D : Module.Declarations)
+    if (auto *Stage = llvm::dyn_cast<StageDecl>(D.get()); Stage && Stage->Like)
+      Stage->Base = resolveStage(*Stage->Like, Stages, Stage, Engine);
   return Stages;
 }
 
@@ -48,7 +52,7 @@ const StageDecl *resolveStage(const StageRef &Ref, const std::vector<const Stage
   std::string Written = Ref.Number ? std::to_string(*Ref.Number) : "\"" + Ref.Name + "\"";
   auto Made = Engine.report(diag::kinds::UnknownStage, Ref.Range, Written);
   if (Later == Before && Later)
-    Made.primary("a stage cannot start from itself");
+    Made.primary("a stage cannot come from itself");
   else if (Later)
     Made.label(Later->Range, "this stage comes later");
   else if (!Known.empty())
@@ -68,18 +72,17 @@ public:
   }
 
   void run() {
-    need(!Stage.Batches.empty(), "batch");
-    need(!Stage.Losses.empty(), "loss");
-    need(!Stage.Optimizes.empty(), "optimize");
-    need(!Stage.Schedules.empty(), "schedule");
-    need(std::any_of(Stage.Selections.begin(), Stage.Selections.end(),
-                     [](auto &S) { return S.Kind == SelectionKind::Train; }),
-         "train");
+    need(!Stage.all(&StageDecl::Batches).empty(), "batch");
+    need(!Stage.all(&StageDecl::Losses).empty(), "loss");
+    need(!Stage.all(&StageDecl::Optimizes).empty(), "optimize");
+    need(!Stage.all(&StageDecl::Schedules).empty(), "schedule");
+    need(llvm::any_of(Stage.selections(), [](auto *S) { return S->Kind == SelectionKind::Train; }), "train");
     once(Stage.Batches, "batch");
     once(Stage.Losses, "loss");
     once(Stage.Optimizes, "optimize");
     once(Stage.Schedules, "schedule");
     once(Stage.Precisions, "precision");
+    once(Stage.Parallels, "parallel");
     once(Stage.Saves, "save");
     once(Stage.Logs, "log");
     for (const SelectionClause &Clause : Stage.Selections)
@@ -158,10 +161,10 @@ private:
     auto Say = [&](const diag::SourceRange &Range, const std::string &What) {
       Engine.report(diag::kinds::NotSupportedYet, Range, What);
     };
-    for (const WordClause &Clause : Stage.Unsupported)
-      Say(Clause.Word.Range, Clause.Word.Text);
-    if (Stage.Like)
-      Say(Stage.Like->Range, "a stage derived with `like`");
+    for (const ParallelClause &Clause : Stage.Parallels)
+      if (const Option *Shard = findOption(Clause.With, "shard"))
+        if (auto *Word = llvm::dyn_cast_if_present<NameExpr>(Shard->Value.get()); Word && Word->Name != "none")
+          Say(Word->Range, "`shard: " + Word->Name + "`");
     for (const SelectionClause &Clause : Stage.Selections)
       for (const Selector &S : Clause.Selectors)
         if (Clause.Kind == SelectionKind::Recompute && isAuto(S.Path))
@@ -171,7 +174,7 @@ private:
         Say(Clause.As->Range, "saving as `" + Clause.As->Text + "`");
     for (const BatchClause &Batch : Stage.Batches)
       for (const BatchEntry &Entry : Batch.Entries)
-        if (Entry.Kind == BatchEntry::Mixture)
+        if (Entry.Kind == BatchEntry::Mixture && Entry.Name.Text != "alternate")
           Say(Entry.Name.Range, "`" + Entry.Name.Text + "` in a batch");
   }
 

@@ -56,23 +56,37 @@ class BatchSource {
 public:
   virtual ~BatchSource() = default;
 
-  /// Samples in the stage's joined datasets (of all ranks together): an epoch.
+  /// Samples in the stage's datasets, of all ranks together.
   virtual int64_t samples() const = 0;
 
-  /// The batch variant of a step (`main` where the stage has one).
-  virtual std::string variant(int64_t step) const = 0;
+  /// Steps that are over when `epochs` epochs are; within an epoch in proportion. Safe from any thread.
+  virtual int64_t stepAt(double epochs) const = 0;
+
+  /// Micro-batches of a step; the same on all ranks. Safe from any thread.
+  virtual int micros(int64_t step) const = 0;
+
+  /// Which micro function takes a micro-batch, the places of the step before it (of all ranks), and the rows on one rank.
+  /// Where texts decide on the variant it blocks until they are there, so it is called by the thread that calls fill().
+  struct Micro {
+    std::string variant;
+    int64_t first = 0, rows = 0;
+  };
+  virtual Micro micro(int64_t step, int micro) = 0;
+
+  /// What an epoch holds, for the log.
+  virtual std::string account() const { return {}; }
 
   /// Records that could not be used so far, by dataset: what a limit on them counts. A resumed run is told what the run
   /// before it had found, so that the limit holds for the whole training. Both may be called while fill() runs.
   virtual std::map<std::string, std::vector<int64_t>> unusable() const { return {}; }
   virtual void noteUnusable(const std::map<std::string, std::vector<int64_t>> &) {}
 
-  /// Writes every input of the micro function of `variant(step)` that holds data: `<media>.pixels`, `<field>.ids`,
+  /// Writes every input of the micro function of `micro(step, micro)` that holds data: `<media>.pixels`, `<field>.ids`,
   /// `.length`, `.labels`, `.at`, `.supervised` (f32 scalar, total of the *whole step*: all micro-batches, all ranks),
   /// label and identity fields (`<field>` i32 [rows]), `batch.ids` and `batch.local_ids` (i32 [rows]: the record's number in the stage and in its dataset) and `batch.samples` (f32 scalar, samples of the whole step). `destination`
   /// holds exactly the inputs that the function has, so what is missing there is not needed; a name in it that the source
-  /// does not know is a Failure(Exit::Internal). Row r of micro-batch m on rank k is sample
-  /// ((step * accumulate + m) * world + k) * rows + r of the keyed permutation. Blocks until everything is decoded. Called by one thread at a time, usually in order of
+  /// does not know is a Failure(Exit::Internal). Row r of rank k of a micro-batch stands at place
+  /// first + k * rows + r of the step. Blocks until everything is decoded. Called by one thread at a time, usually in order of
   /// (step, micro), which implementations should use to decode ahead; a jump is allowed (resume).
   virtual void fill(int64_t step, int micro, const HostTensors &destination,
                     BatchReport &report) = 0;

@@ -32,13 +32,13 @@ void Slot::assign(const HostTensors &shapes) {
   }
 }
 
-Prefetch::Prefetch(BatchSource &source, std::function<HostTensors(int64_t)> inputsOf, int64_t first,
-                   int64_t last, int64_t accumulate, report::Timeline *spans)
+Prefetch::Prefetch(BatchSource &source, InputsOfVariant inputsOf, int64_t first, int64_t last,
+                   report::Timeline *spans)
     : Source(source), InputsOf(std::move(inputsOf)), Spans(spans) {
   constexpr int Slots = 2;
   for (int i = 0; i < Slots; ++i)
     Free.push_back(std::make_unique<Slot>());
-  Thread = std::thread([this, first, last, accumulate] { work(first, last, accumulate); });
+  Thread = std::thread([this, first, last] { work(first, last); });
 }
 
 Prefetch::~Prefetch() {
@@ -50,12 +50,12 @@ Prefetch::~Prefetch() {
   Thread.join();
 }
 
-void Prefetch::work(int64_t first, int64_t last, int64_t accumulate) {
+void Prefetch::work(int64_t first, int64_t last) {
   sigset_t all; // signals are for the thread that trains
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
   for (int64_t step = first; step < last; ++step)
-    for (int micro = 0; micro < accumulate; ++micro)
+    for (int micro = 0, micros = Source.micros(step); micro < micros; ++micro)
       if (!fillNext(step, micro))
         return;
 }
@@ -75,7 +75,8 @@ bool Prefetch::fillNext(int64_t step, int micro) {
     report::Timed timed(Spans, "batches", "batch of step", step);
     slot->step = step, slot->micro = micro;
     slot->report = {};
-    slot->assign(InputsOf(step));
+    slot->place = Source.micro(step, micro);
+    slot->assign(InputsOf(slot->place.variant));
     Source.fill(step, micro, slot->tensors, slot->report);
   } catch (...) {
     fault = std::current_exception();

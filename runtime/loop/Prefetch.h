@@ -23,6 +23,7 @@ namespace vcc::runtime {
 struct Slot {
   int64_t step = 0;
   int micro = 0;
+  BatchSource::Micro place;
   HostTensors tensors;
   BatchReport report;
   struct Free {
@@ -37,9 +38,10 @@ struct Slot {
 
 class Prefetch {
 public:
-  /// `inputsOf(step)` says which tensors the micro function of a step takes. Steps [first, last), `accumulate` each.
-  Prefetch(BatchSource &source, std::function<HostTensors(int64_t step)> inputsOf, int64_t first,
-           int64_t last, int64_t accumulate, report::Timeline *spans = nullptr);
+  using InputsOfVariant = std::function<HostTensors(const std::string &variant)>;
+  /// `inputsOf` says which tensors the micro function of a variant takes. Steps [first, last).
+  Prefetch(BatchSource &source, InputsOfVariant inputsOf, int64_t first, int64_t last,
+           report::Timeline *spans = nullptr);
   ~Prefetch();
   Prefetch(const Prefetch &) = delete;
   Prefetch &operator=(const Prefetch &) = delete;
@@ -51,11 +53,11 @@ public:
   double takeWait();
 
 private:
-  void work(int64_t first, int64_t last, int64_t accumulate);
+  void work(int64_t first, int64_t last);
   bool fillNext(int64_t step, int micro);
 
   BatchSource &Source;
-  std::function<HostTensors(int64_t)> InputsOf;
+  InputsOfVariant InputsOf;
   report::Timeline *Spans;
   std::mutex Mutex;
   std::condition_variable Changed;

@@ -251,6 +251,8 @@ StageEnd StageRun::train() {
   Log.write(jsonOfStart(Now, Target, Context.options.threads, Now.step > 0));
   Log.note(fmt::format("stage {}: {} of {} steps to do, {:.1f} MB, frozen weights {}", Stage.name,
                        Target - Now.step, Total, double(Program->memory().total()) / 1e6, Now.frozen));
+  if (std::string account = Data ? Data->account() : ""; !account.empty())
+    Log.note(fmt::format("stage {}: {}", Stage.name, account));
   tellSources();
   if (!loop())
     return StageEnd::Preempted;

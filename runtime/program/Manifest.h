@@ -62,6 +62,8 @@ struct Media {
   std::string crop; // empty: none
   int64_t cacheBytes = 0;
   std::string resize = "exact"; // exact | short_side, and its middle is cut out
+  std::string kind = "any";     // of the files: any | image | video
+  bool antialias = true;        // where it is made smaller
   double leastScale = 0.5, mostScale = 1;         // of a random crop: its share of the area
   double leastRatio = 3.0 / 4, mostRatio = 4.0 / 3; // and its width over its height
 };

@@ -10,10 +10,15 @@ namespace vcc::runtime::manifest {
 When parseWhen(const JsonNode &node) {
   if (node.isString()) {
     if (node.string() != "end")
-      node.fail(fmt::format("is `{}`, but `end` or {{\"steps\": N}} is needed", node.string()));
+      node.fail(fmt::format("is `{}`, but `end`, {{\"steps\": N}} or {{\"epochs\": X}} is needed", node.string()));
     return {};
   }
-  return {node.at("steps").integerAtLeast(1)};
+  if (double epochs = node.numberOr("epochs", 0); epochs != 0) {
+    if (!(epochs > 0))
+      node.fail("`epochs` must be above zero");
+    return {0, epochs};
+  }
+  return {node.at("steps").integerAtLeast(1), 0};
 }
 
 static Tokenizer parseTokenizer(const std::string &name, const JsonNode &node) {
@@ -26,6 +31,10 @@ static Tokenizer parseTokenizer(const std::string &name, const JsonNode &node) {
   tokenizer.file = node.at("file").string();
   tokenizer.vocab = node.at("vocab").integerAtLeast(1);
   tokenizer.lowercase = node.booleanOr("lowercase", false);
+  if (auto added = node.find("added"))
+    for (const JsonNode &token : added->items())
+      tokenizer.added.push_back(token.string());
+  tokenizer.addedTakeSpace = node.booleanOr("added_take_space", false);
   return tokenizer;
 }
 
@@ -69,6 +78,9 @@ static Template parseTemplate(const std::string &name, const JsonNode &node) {
   if (auto prompts = node.find("prompts"))
     for (const JsonNode &prompt : prompts->items())
       result.prompts.push_back(prompt.string());
+  if (auto prompts = node.find("image_prompts"))
+    for (const JsonNode &prompt : prompts->items())
+      result.imagePrompts.push_back(prompt.string());
   return result;
 }
 
@@ -96,6 +108,26 @@ static Media parseMedia(const JsonNode &node) {
   if (media.crop == "none")
     media.crop.clear();
   media.cacheBytes = node.integerOr("cache_bytes", 0);
+  media.resize = node.stringOr("resize", media.resize);
+  if (media.resize != "exact" && media.resize != "short_side")
+    node.at("resize").fail(fmt::format("is `{}`, but `exact` or `short_side` is needed", media.resize));
+  media.kind = node.stringOr("kind", media.kind);
+  if (media.kind != "any" && media.kind != "image" && media.kind != "video")
+    node.at("kind").fail(fmt::format("is `{}`, but `any`, `image` or `video` is needed", media.kind));
+  media.antialias = node.booleanOr("antialias", true);
+  auto ends = [&](const char *name, double &least, double &most) {
+    auto pair = node.find(name);
+    if (!pair)
+      return;
+    auto items = pair->items();
+    if (items.size() != 2)
+      pair->fail("needs the least and the most");
+    least = items[0].number(), most = items[1].number();
+    if (!(least > 0) || !(least <= most))
+      pair->fail("goes from a number above zero to one that is not below it");
+  };
+  ends("scale", media.leastScale, media.mostScale);
+  ends("ratio", media.leastRatio, media.mostRatio);
   return media;
 }
 
@@ -141,6 +173,10 @@ static Field parseField(const JsonNode &node, const Manifest &manifest) {
   field.supervise = node.stringOr("supervise", field.supervise);
   field.bos = node.booleanOr("bos", field.kind == Field::Kind::Template);
   field.side = node.stringOr("side", field.side);
+  field.cut = node.stringOr("cut", field.cut);
+  field.spaces = node.stringOr("spaces", field.spaces);
+  field.prompt = node.stringOr("prompt", field.prompt);
+  field.answerTokens = node.integerOr("answer_tokens", 0);
   return field;
 }
 
@@ -148,6 +184,7 @@ static Batch parseBatch(const JsonNode &node, const std::string &variant,
                         const Manifest &manifest) {
   Batch batch;
   batch.variant = variant;
+  batch.branch = node.stringOr("branch", "");
   batch.rows = node.at("rows").integerAtLeast(1);
   if (auto datasets = node.find("datasets"))
     for (const JsonNode &item : datasets->items()) {
@@ -155,8 +192,16 @@ static Batch parseBatch(const JsonNode &node, const std::string &variant,
       checkDeclared(item, manifest.datasets, batch.datasets.back(), "dataset");
     }
   batch.turn = node.stringOr("turn", batch.turn);
-  if (batch.turn != "all" && batch.turn != "random")
-    node.at("turn").fail(fmt::format("is `{}`, but `all` or `random` is needed", batch.turn));
+  if (batch.turn != "all" && batch.turn != "random" && batch.turn != "shuffle")
+    node.at("turn").fail(fmt::format("is `{}`, but `all`, `random` or `shuffle` is needed", batch.turn));
+  if (auto weights = node.find("weights"))
+    for (const JsonNode &weight : weights->items()) {
+      batch.weights.push_back(weight.number());
+      if (!(batch.weights.back() > 0))
+        weight.fail("must be above zero");
+    }
+  if (!batch.weights.empty() && batch.weights.size() != batch.datasets.size())
+    node.fail("needs a weight for each dataset");
   if (auto media = node.find("media"))
     batch.media = parseMedia(*media);
   if (auto fields = node.find("fields"))

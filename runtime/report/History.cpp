@@ -33,7 +33,7 @@ double History::last(const std::string &name) const {
 
 static bool isCounter(const std::string &key) {
   return key == "step" || key == "samples" || key == "tokens" || key == "supervised" ||
-         key == "seconds" || key == "data_wait" || key == "replaced";
+         key == "seconds" || key == "data_wait" || key == "replaced" || key == "variants";
 }
 
 static void addStep(History &history, const JsonNode &node) {

@@ -20,6 +20,12 @@ std::string jsonOf(const StepReport &report) {
   writer.beginObject().member("step", report.step);
   for (const auto &[name, value] : report.values)
     writer.member(name, float(value));
+  if (!report.variants.empty()) {
+    writer.key("variants").beginArray();
+    for (const std::string &variant : report.variants)
+      writer.value(std::string_view(variant));
+    writer.endArray();
+  }
   writer.member("samples", report.samples).member("tokens", report.tokens);
   writer.member("supervised", report.supervised);
   writer.member("seconds", std::round(report.seconds * 1e6) / 1e6);
@@ -42,8 +48,8 @@ std::string textOfDuration(double seconds) {
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
-Progress::Progress(Log &log, std::string stage, int64_t target, int64_t every)
-    : Out(log), Stage(std::move(stage)), Target(target), Every(every),
+Progress::Progress(Log &log, std::string stage, int64_t target)
+    : Out(log), Stage(std::move(stage)), Target(target),
       Terminal(isatty(STDOUT_FILENO) == 1) {}
 
 Progress::~Progress() {
@@ -71,13 +77,13 @@ static std::string barOf(double share, const std::string &text) {
   return bar.size() < width ? bar : bar.substr(0, width - 1);
 }
 
-void Progress::show(const StepReport &report) {
+void Progress::show(const StepReport &report, bool due) {
   Seconds += report.seconds, Wait += report.dataWait, Tokens += report.tokens, ++Steps;
   for (const auto &[sample, reason] : report.replaced)
     Out.warn(fmt::format("{} is replaced: {}", sample, reason));
   bool last = report.step + 1 == Target;
   if (!Terminal) {
-    if (last || Steps == 1 || (report.step + 1) % Every == 0)
+    if (last || Steps == 1 || due)
       Out.note(textOf(report));
     return;
   }

@@ -17,6 +17,7 @@ struct StepReport {
   int64_t step = 0; // from 0
   std::vector<std::pair<std::string, double>> values; // losses, lr, grad_norm, ...
   double seconds = 0, dataWait = 0;
+  std::vector<std::string> variants; // of the micro-batches in order, where the stage has several
   int64_t samples = 0, tokens = 0, supervised = 0;
   std::vector<std::pair<std::string, std::string>> replaced; // sample, reason
 };
@@ -26,15 +27,16 @@ std::string jsonOf(const StepReport &report);
 
 class Progress {
 public:
-  Progress(Log &log, std::string stage, int64_t target, int64_t every);
+  Progress(Log &log, std::string stage, int64_t target);
   ~Progress();
-  void show(const StepReport &report);
+  /// `due`: a line is to be written where there is no terminal.
+  void show(const StepReport &report, bool due);
 
 private:
   std::string textOf(const StepReport &report) const;
   Log &Out;
   std::string Stage;
-  int64_t Target, Every;
+  int64_t Target;
   bool Terminal;
   double Seconds = 0, Wait = 0, LastShown = -1;
   int64_t Tokens = 0, Steps = 0;

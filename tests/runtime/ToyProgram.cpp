@@ -199,7 +199,9 @@ class ToyBatches final : public BatchSource {
 public:
   explicit ToyBatches(const DataOptions &options, int64_t accumulate) : Options(options), Accumulate(accumulate) {}
   int64_t samples() const override { return 160; }
-  std::string variant(int64_t) const override { return "main"; }
+  int64_t stepAt(double epochs) const override { return std::llround(epochs * 160 / double(R * Accumulate * Options.world)); }
+  int micros(int64_t) const override { return int(Accumulate); }
+  Micro micro(int64_t, int micro) override { return {"main", micro * R * Options.world, R}; }
   void fill(int64_t step, int micro, const HostTensors &destination, BatchReport &report) override {
     if (int64_t milliseconds = environmentNumber("TOY_SLEEP"); milliseconds > 0)
       std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));

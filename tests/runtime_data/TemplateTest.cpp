@@ -2,6 +2,7 @@
 //
 // Templates and text fields, token by token: which token stands where, which is supervised, what is
 // cut.
+#include "runtime/data/SampleError.h"
 #include "runtime/data/text/TextField.h"
 #include "runtime/program/Failure.h"
 #include "tests/runtime_data/Scratch.h"
@@ -163,11 +164,90 @@ TEST_F(Texts, controlTokenInEveryTurn) {
 }
 
 TEST_F(Texts, cutLeavesVisualPlaces) {
+  Field.supervise = "none";
   size(7, 2);
   EXPECT_EQ(show(0), "<s> look human : <video> V V </video> what");
   size(3, 2);
   EXPECT_EQ(show(0), "<s> look human V V");
   EXPECT_EQ(make(conversation(0)).Supervised, 0);
+}
+
+// A row that nothing can be learned from is no row.
+TEST_F(Texts, cutBeforeTheAnswer) {
+  size(11, 2);
+  EXPECT_EQ(make(conversation(0)).Supervised, 1);
+  size(10, 2);
+  try {
+    make(conversation(0));
+    ADD_FAILURE() << "made";
+  } catch (const SampleError &error) {
+    EXPECT_THAT(error.what(), HasSubstr("record 0: nothing of it is left to train on"));
+  }
+}
+
+// `answer`: what stands after `{a}` is not trained.
+TEST_F(Texts, answerAlone) {
+  Field.supervise = "answer";
+  Pattern.segments = {{"user", "{q}"}, {"assistant", "assistant : {a}</s>"}};
+  size(9, 0);
+  EXPECT_EQ(show(0), "<s> what colour assistant : [dark] [red] </s> _");
+}
+
+// `roles`: what stands around questions is trained, the questions are not, nor is the media turn.
+TEST_F(Texts, rolesAndAnswers) {
+  Field.supervise = "roles";
+  Pattern.segments = {{"system", "{i} "}, {"media", "user : <video>{visual}</video> "}, {"user", "user : {q} "},
+                      {"assistant", "assistant : {a} "}, {"end", "</s>"}};
+  size(22, 1);
+  EXPECT_EQ(show(1), "<s> user : <video> V </video> [user] [:] what [assistant] [:] [red] [user] [:] colour "
+                     "[assistant] [:] [<unk>] [blue] [</s>] _ _ _");
+}
+
+// The first turn's question may stand in the media turn; `{q?}` does not take its segment away.
+TEST_F(Texts, firstTurn) {
+  Pattern.segments = {{"image", "circle"}, {"video", "<video>{visual}</video>"}, {"first", "{q?} extra"},
+                      {"user", "user {q?} extra"}, {"assistant", "{a}"}};
+  size(12, 1);
+  EXPECT_EQ(show(1), "<s> <video> V </video> what extra [red] user colour extra [<unk>] [blue] _");
+  Pattern.prompts.clear();
+  EXPECT_EQ(show(2), "<s> <video> V </video> extra [a] [circle] _ _ _ _ _ _");
+}
+
+TEST_F(Texts, imagesHaveTheirOwnSegmentsAndPrompts) {
+  Pattern.segments = {{"image", "circle {visual}"}, {"video", "<video> {visual}"}, {"user", "{q}"}, {"assistant", "{a}"}};
+  Pattern.imagePrompts = {"look"};
+  size(7, 1);
+  TextField image(Field, &Pattern, *Words, /*image=*/true);
+  EXPECT_EQ(show(image.row(conversation(2), Draws(1, Purpose::Prompt, 0, 0))), "<s> circle V look [a] [circle] _ _");
+  EXPECT_EQ(show(2), "<s> <video> V describe [a] [circle] _ _");
+}
+
+TEST_F(Texts, answersHaveACap) {
+  Field.answerTokens = 2;
+  size(16, 0);
+  EXPECT_EQ(show(0), "<s> look human : <video> </video> what colour assistant : [dark] [red] _ _ _ _");
+}
+
+TEST_F(Texts, shuffledTurns) {
+  std::set<std::string> seen;
+  for (uint64_t key = 0; key < 20; ++key) {
+    Conversation shuffled = conversation(1, TurnChoice::Shuffled, key);
+    ASSERT_EQ(shuffled.turns().size(), 2u);
+    EXPECT_NE(shuffled.turns()[0].Question, shuffled.turns()[1].Question);
+    // A field of a turn goes with it.
+    EXPECT_EQ(shuffled.value("q", 1), shuffled.turns()[1].Question);
+    seen.insert(shuffled.turns()[0].Question);
+  }
+  EXPECT_EQ(seen.size(), 2u);
+}
+
+TEST_F(Texts, timesOfFrames) {
+  Pattern.segments = {{"media", "{frames} at {seconds} seconds"}, {"assistant", "{a}"}};
+  Conversation timed = conversation(2);
+  timed.times({0.2, 1.05, 12});
+  Template pattern(Pattern, *Words, Supervise::Assistant, Spaces::Trimmed, false);
+  EXPECT_TRUE(pattern.namesTimes());
+  EXPECT_EQ(pattern.text(timed, Draws(1, Purpose::Prompt, 0, 0)), "3 at 0.2, 1.1, 12.0 secondsa circle");
 }
 
 TEST_F(Texts, leftPadding) {

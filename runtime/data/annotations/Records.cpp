@@ -146,6 +146,23 @@ std::optional<std::string> Record::media() const {
                                 File->path(), Number, quoted(keys)));
 }
 
+std::optional<std::pair<double, double>> Record::span() const {
+  const auto &fields = File->schema().Fields;
+  auto start = fields.find("start"), end = fields.find("end");
+  if (start == fields.end() || end == fields.end())
+    return std::nullopt;
+  auto from = find(start->second), to = find(end->second);
+  if (!from && !to)
+    return std::nullopt;
+  auto seconds = [&](const std::optional<Element> &value, const std::string &key) {
+    double number = 0;
+    if (!value || value->get(number))
+      fail(key, value ? describe(*value) : "absent", "a number of seconds");
+    return number;
+  };
+  return std::pair(seconds(from, start->second), seconds(to, end->second));
+}
+
 std::vector<Turn> Record::turns() const {
   const RecordSchema &schema = File->schema();
   std::vector<Turn> out;

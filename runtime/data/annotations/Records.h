@@ -43,6 +43,8 @@ public:
 
   /// The media file as written in the record; none if the format has no media role.
   std::optional<std::string> media() const;
+  /// The seconds of the file that are meant: what the format calls `start` and `end`; none where it or the record has neither.
+  std::optional<std::pair<double, double>> span() const;
   /// All turns; empty if the format has no turns or the record has none of them.
   std::vector<Turn> turns() const;
   /// The caption, or the choices of one if it is a list; empty if the format or the record has

@@ -24,19 +24,36 @@ T *BatchWriter::find(const std::string &name, DType type, int64_t elements) {
   return static_cast<T *>(tensor.data);
 }
 
-BatchWriter::BatchWriter(const manifest::Batch &batch, const HostTensors &destination)
+/// The field of that name, and its place among those that are texts, or that are not.
+static std::pair<size_t, const manifest::Field *> placeOf(const manifest::Batch &made,
+                                                          const manifest::Field &wanted) {
+  size_t place = 0;
+  for (const manifest::Field &field : made.fields) {
+    if (field.name == wanted.name)
+      return {place, &field};
+    place += field.isText() == wanted.isText();
+  }
+  throw Failure(Exit::Internal, fmt::format("field `{}` was not made", wanted.name));
+}
+
+BatchWriter::BatchWriter(const manifest::Batch &batch, const manifest::Batch &made,
+                         const HostTensors &destination)
     : Rows(batch.rows), Destination(destination) {
   if (batch.media) {
     ClipBytes = batch.media->frames * 3 * batch.media->height * batch.media->width;
     Pixels = find<uint8_t>(batch.media->name + ".pixels", DType::U8, Rows * ClipBytes);
   }
   for (const manifest::Field &field : batch.fields) {
+    auto [from, whole] = placeOf(made, field);
     if (!field.isText()) {
-      Labels.push_back(find<int32_t>(field.name, DType::I32, Rows));
+      Labels.emplace_back(from, find<int32_t>(field.name, DType::I32, Rows));
       continue;
     }
     int64_t all = Rows * field.length;
     TextTensors text;
+    text.Name = field.name;
+    text.From = from;
+    text.Cut = field.side == "left" ? whole->length - field.length : 0;
     text.Ids = find<int32_t>(field.name + ".ids", DType::I32, all);
     text.Labels = find<int32_t>(field.name + ".labels", DType::I32, all);
     text.At = find<int32_t>(field.name + ".at", DType::I32, all);
@@ -57,19 +74,18 @@ BatchWriter::BatchWriter(const manifest::Batch &batch, const HostTensors &destin
 }
 
 void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels) {
-  for (size_t i = 0; i < Texts.size(); ++i) {
-    const TextTensors &to = Texts[i];
-    const TextRow &from = texts.Texts[i];
+  for (const TextTensors &to : Texts) {
+    const TextRow &from = texts.Texts[to.From];
     int64_t first = row * to.Positions;
     if (to.Ids)
-      std::copy(from.Ids.begin(), from.Ids.end(), to.Ids + first);
+      std::copy_n(from.Ids.begin() + to.Cut, to.Positions, to.Ids + first);
     if (to.Labels)
-      std::copy(from.Labels.begin(), from.Labels.end(), to.Labels + first);
+      std::copy_n(from.Labels.begin() + to.Cut, to.Positions, to.Labels + first);
     if (to.Targets) {
       // What a position says is judged at the position before it.
       int32_t *next = to.Targets + row * to.MaxTokens, *end = next + to.MaxTokens;
       for (int64_t at = 1; at < to.Positions; ++at)
-        if (from.Labels[at] >= 0 && next != end)
+        if (from.Labels[at + to.Cut] >= 0 && next != end)
           *next++ = static_cast<int32_t>(first + at - 1);
       std::fill(next, end, -1);
     }
@@ -78,12 +94,12 @@ void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels)
     if (to.At) {
       std::fill_n(to.At + first, to.Positions, -1);
       for (int64_t k = 0; from.VisualAt >= 0 && k < to.Visual; ++k)
-        to.At[first + from.VisualAt + k] = static_cast<int32_t>(row * to.Visual + k);
+        to.At[first + from.VisualAt - to.Cut + k] = static_cast<int32_t>(row * to.Visual + k);
     }
   }
-  for (size_t i = 0; i < Labels.size(); ++i)
-    if (Labels[i])
-      Labels[i][row] = texts.Labels[i];
+  for (auto [from, to] : Labels)
+    if (to)
+      to[row] = texts.Labels[from];
   if (Ids)
     Ids[row] = texts.Id;
   if (LocalIds)
@@ -101,10 +117,10 @@ void BatchWriter::emptyRow(int64_t row, const RowTexts &like) {
   this->row(row, texts, black.data());
 }
 
-void BatchWriter::totals(const std::vector<int64_t> &supervised, int64_t samples) {
-  for (size_t i = 0; i < Texts.size(); ++i)
-    if (Texts[i].Supervised)
-      *Texts[i].Supervised = static_cast<float>(supervised[i]);
+void BatchWriter::totals(const std::map<std::string, int64_t> &supervised, int64_t samples) {
+  for (const TextTensors &text : Texts)
+    if (text.Supervised)
+      *text.Supervised = static_cast<float>(supervised.at(text.Name));
   if (Samples)
     *Samples = static_cast<float>(samples);
 }

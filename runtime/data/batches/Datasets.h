@@ -25,6 +25,10 @@ public:
            const std::string &dir);
 
   uint64_t size() const { return Total; }
+  /// Of the dataset that was named in this place: its first record in the joined numbering, and how many it has.
+  std::pair<uint64_t, uint64_t> range(size_t dataset) const {
+    return {Parts.at(dataset).Begin, Parts.at(dataset).File->size()};
+  }
   void read(uint64_t index, Record &into) const;
   /// The path of a record's media file; throws SampleError where the record has none.
   std::string media(uint64_t index, const Record &record) const;

@@ -22,7 +22,10 @@ enum class Purpose : uint64_t {
   Prompt = 6,
   Turn = 7,
   Caption = 8,
-  Shuffle = 9
+  Shuffle = 9,
+  Branches = 10,
+  Weighted = 11,
+  TurnOrder = 12
 };
 
 inline uint64_t mix(uint64_t z) {

@@ -56,14 +56,16 @@ public:
     BatchWriter writer(Evaluation.batch, destination);
     const auto &group = Queue->take(batch);
     rows.clear();
-    std::vector<int64_t> supervised(group.front()->Rows.front().Texts.size());
+    std::map<std::string, int64_t> supervised;
     for (int64_t item = 0; item < static_cast<int64_t>(group.size()); ++item) {
       int64_t record = firstRecord(batch) + item;
       int64_t candidate = std::max<int64_t>(batch * Rows - FirstRow[record], 0);
       for (const RowTexts &texts : group[item]->Rows) {
         writer.row(static_cast<int64_t>(rows.size()), texts, group[item]->Pixels.data());
-        for (size_t f = 0; f < supervised.size(); ++f)
-          supervised[f] += texts.Texts[f].Supervised;
+        size_t text = 0;
+        for (const manifest::Field &field : Evaluation.batch.fields)
+          if (field.isText())
+            supervised[field.name] += texts.Texts[text++].Supervised;
         rows.push_back({record, candidate++});
       }
     }
@@ -140,14 +142,14 @@ private:
     for (int64_t row = begin; row < end; ++row) {
       if (!choices.empty())
         conversation.answer(choices[row - FirstRow[index]]);
-      out->Rows.push_back(Maker.texts(conversation, key, Data, static_cast<uint64_t>(index), Numbers));
+      out->Rows.push_back(Maker.texts(conversation, key, 0, Data, static_cast<uint64_t>(index), Numbers));
     }
     if (Maker.clips()) {
       uint64_t clip = clipOf(index);
       if (clip != static_cast<uint64_t>(index))
         Data.read(clip, record);
       out->Pixels.resize(Maker.clips()->bytes());
-      Maker.clips()->read(Data.media(clip, record), key, out->Pixels.data());
+      Maker.clips()->read(Data.media(clip, record), key, out->Pixels.data(), spanOf(record));
     }
     return out;
   }

@@ -3,6 +3,7 @@
 // SampleMaker: the fields of a batch, opened once.
 #include "runtime/data/batches/SampleMaker.h"
 #include "runtime/data/media/LibAv.h"
+#include "runtime/program/Failure.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -19,6 +20,11 @@ ClipSpec specOf(const manifest::Media &media, bool evaluating, bool still) {
   spec.Mode = frameMode(media.sample);
   spec.Cut = cropMode(media.crop);
   spec.Flip = media.flip;
+  spec.LeastScale = media.leastScale, spec.MostScale = media.mostScale;
+  spec.LeastRatio = media.leastRatio, spec.MostRatio = media.mostRatio;
+  spec.Kind = media.kind == "image" ? MediaKind::Image : media.kind == "video" ? MediaKind::Video : MediaKind::Any;
+  spec.ShortSide = media.resize == "short_side";
+  spec.Antialias = media.antialias;
   spec.CacheBytes = static_cast<uint64_t>(media.cacheBytes);
   if (evaluating) {
     spec.Mode = still ? FrameMode::Still : FrameMode::Middle;
@@ -34,7 +40,10 @@ ClipSpec specOf(const manifest::Media &media, bool evaluating, bool still) {
 SampleMaker::SampleMaker(const manifest::Manifest &manifest, const manifest::Batch &batch,
                          const std::string &dir, bool evaluating, bool still)
     : Batch(batch),
-      Choice(batch.turn == "random" && !evaluating ? TurnChoice::One : TurnChoice::All) {
+      Choice(evaluating              ? TurnChoice::All
+             : batch.turn == "random"  ? TurnChoice::One
+             : batch.turn == "shuffle" ? TurnChoice::Shuffled
+                                       : TurnChoice::All) {
   for (const manifest::Field &field : batch.fields) {
     if (!field.isText()) {
       Labels.push_back({&field});
@@ -46,12 +55,25 @@ SampleMaker::SampleMaker(const manifest::Manifest &manifest, const manifest::Bat
     const manifest::Template *pattern = field.kind == manifest::Field::Kind::Template
                                             ? &manifest.templates.at(field.templateName)
                                             : nullptr;
-    Texts.push_back(std::make_unique<TextField>(field, pattern, *tokenizer));
+    bool image = batch.media && batch.media->frames == 1;
+    Texts.push_back(std::make_unique<TextField>(field, pattern, *tokenizer, image));
   }
   if (batch.media) {
     libAv();
     Clips = std::make_unique<ClipReader>(specOf(*batch.media, evaluating, still));
   }
+}
+
+std::optional<TimeSpan> spanOf(const Record &record) {
+  auto span = record.span();
+  return span ? std::optional<TimeSpan>({span->first, span->second}) : std::nullopt;
+}
+
+size_t SampleMaker::textOf(const std::string &field) const {
+  for (size_t i = 0; i < Texts.size(); ++i)
+    if (Texts[i]->declared().name == field)
+      return i;
+  throw Failure(Exit::Internal, fmt::format("text field `{}` is not one of the batch", field));
 }
 
 int32_t SampleMaker::Label::number(const Conversation &conversation,
@@ -66,12 +88,15 @@ int32_t SampleMaker::Label::number(const Conversation &conversation,
   return static_cast<int32_t>(found - Declared->of.begin());
 }
 
-RowTexts SampleMaker::texts(const Conversation &conversation, const DrawKey &key,
+RowTexts SampleMaker::texts(const Conversation &conversation, const DrawKey &key, uint64_t first,
                             const Datasets &data, uint64_t index,
                             const Identities &identities) const {
   RowTexts out;
+  // What the rows of one micro-batch share is drawn by the place of its first.
+  DrawKey shared{key.Seed, key.First, first};
   for (const auto &field : Texts)
-    out.Texts.push_back(field->row(conversation, key.draws(Purpose::Prompt)));
+    out.Texts.push_back(field->row(
+        conversation, (field->declared().prompt == "batch" ? shared : key).draws(Purpose::Prompt)));
   for (const Label &label : Labels)
     out.Labels.push_back(label.number(conversation, identities));
   out.Id = identities.of(data, index);

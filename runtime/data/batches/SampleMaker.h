@@ -20,6 +20,9 @@ struct RowTexts {
   int32_t Id = -1, LocalId = -1;
 };
 
+/// The seconds that a record means, for its clip.
+std::optional<TimeSpan> spanOf(const Record &record);
+
 class SampleMaker {
 public:
   /// An evaluation sees each clip in one way: `evaluating` turns random choices into the middle
@@ -30,10 +33,12 @@ public:
   const manifest::Batch &batch() const { return Batch; }
   const ClipReader *clips() const { return Clips.get(); }
   TurnChoice turnChoice() const { return Choice; }
-  /// Record `index` of `data` as said by `conversation`. Throws SampleError naming the record's
-  /// fault.
-  RowTexts texts(const Conversation &conversation, const DrawKey &key, const Datasets &data,
-                 uint64_t index, const Identities &identities) const;
+  /// The place of a text field in RowTexts::Texts.
+  size_t textOf(const std::string &field) const;
+  /// Record `index` of `data` as said by `conversation`; `first` is the place of the micro-batch's first
+  /// sample, of all ranks. Throws SampleError naming the record's fault.
+  RowTexts texts(const Conversation &conversation, const DrawKey &key, uint64_t first,
+                 const Datasets &data, uint64_t index, const Identities &identities) const;
 
 private:
   struct Label {
@@ -53,29 +58,36 @@ private:
 /// has.
 class BatchWriter {
 public:
-  BatchWriter(const manifest::Batch &batch, const HostTensors &destination);
+  /// `batch` is the variant whose inputs are written, `made` the batch that the rows were made for:
+  /// it has all of the variant's fields, and its texts are at least as long.
+  BatchWriter(const manifest::Batch &batch, const manifest::Batch &made, const HostTensors &destination);
+  BatchWriter(const manifest::Batch &batch, const HostTensors &destination)
+      : BatchWriter(batch, batch, destination) {}
 
   /// `pixels` may be null where the batch has no clip.
   void row(int64_t row, const RowTexts &texts, const uint8_t *pixels);
   /// A row that nobody reads: zeros, padding that is not supervised.
   void emptyRow(int64_t row, const RowTexts &like);
-  /// The totals of the whole step: supervised targets per text field, and samples.
-  void totals(const std::vector<int64_t> &supervised, int64_t samples);
+  /// The totals of the whole step: supervised targets by text field, and samples.
+  void totals(const std::map<std::string, int64_t> &supervised, int64_t samples);
 
 private:
   template <typename T>
   T *find(const std::string &name, DType type, int64_t elements);
 
+  /// `Cut` positions of padding are left out before a row, which has `Positions` then.
   struct TextTensors {
+    std::string Name;
+    size_t From; // in the rows' texts
     int32_t *Ids, *Labels, *Length, *At, *Targets;
     float *Supervised;
-    int64_t Positions, Visual, MaxTokens;
+    int64_t Positions, Visual, MaxTokens, Cut;
   };
   int64_t Rows, ClipBytes = 0;
   const HostTensors &Destination;
   std::vector<std::string> Known;
   std::vector<TextTensors> Texts;
-  std::vector<int32_t *> Labels;
+  std::vector<std::pair<size_t, int32_t *>> Labels; // and their place in the rows' labels
   uint8_t *Pixels = nullptr;
   int32_t *Ids = nullptr, *LocalIds = nullptr;
   float *Samples = nullptr;

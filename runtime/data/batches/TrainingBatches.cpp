@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The training side of BatchSource. Place p of step s is sample g = s * places + p of an endless
-// stream: epoch g / n, position g % n of that epoch's keyed permutation. What a sample draws is
-// keyed by (seed, step, place). A sample that cannot be used is replaced, text and media together,
-// by one that is drawn by (seed, g).
-#include "runtime/data/SampleError.h"
+// The training side of BatchSource. A step is the micro-batches that StepOrder gives it; its places are
+// numbered micro-batch, rank, row. What a sample draws is keyed by (seed, step, place). A sample that
+// cannot be used is replaced, text and media together, by one that is drawn by the same numbers.
 #include "runtime/data/batches/AheadQueue.h"
-#include "runtime/data/batches/Permutation.h"
-#include "runtime/data/batches/SampleMaker.h"
+#include "runtime/data/batches/StepOrder.h"
+#include "runtime/data/batches/TrainingBranch.h"
+#include "runtime/program/Failure.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -15,67 +14,132 @@
 namespace vcc::runtime::data {
 namespace {
 
-/// One place of a step. Places of other ranks carry texts only: their totals are needed here.
-struct Sample {
-  RowTexts Texts;
-  std::vector<uint8_t> Pixels;
-  std::vector<Replacement> Replaced;
-  int64_t BytesRead = 0;
-};
-
 constexpr int64_t BytesAhead = 256 << 20;
-constexpr int Attempts = 1000;
+
+StepRule ruleOf(const manifest::Stage &stage) {
+  Across across = stage.across == "one_modality"     ? Across::OneModality
+                  : stage.across == "every_modality" ? Across::EveryModality
+                                                     : Across::Mixed;
+  return {stage.accumulate, across, stage.rest == "carry"};
+}
+
+/// The variants of each branch, branches by name.
+std::map<std::string, std::vector<const manifest::Batch *>> branchesOf(const manifest::Stage &stage) {
+  std::map<std::string, std::vector<const manifest::Batch *>> branches;
+  for (const auto &[variant, batch] : stage.batch)
+    branches[batch.branch].push_back(&batch);
+  return branches;
+}
 
 class TrainingBatches : public BatchSource {
 public:
   TrainingBatches(const manifest::Manifest &manifest, const manifest::Stage &stage,
-                  const manifest::Batch &batch, const DataOptions &options)
-      : Maker(manifest, batch, options.dir, /*evaluating=*/false),
-        Data(manifest, batch.datasets, options.dir), Numbers(Data, batch), Options(options),
-        Rows(batch.rows),
-        Accumulate(stage.accumulate), Places(batch.rows * stage.accumulate * options.world),
+                  const DataOptions &options)
+      : Options(options), Rule(ruleOf(stage)), Branches(open(manifest, stage, options)),
+        Order(orderOf(Branches), Rule, options.seed),
         Queue(
-            options.workers, groupsAhead(), INT64_MAX, [this](int64_t) { return Places; },
-            [this](int64_t step, int64_t place) { return make(step, place); }) {}
+            options.workers, groupsAhead(), INT64_MAX,
+            [this](int64_t step) { return Order.plan(step)->places; },
+            [this](int64_t step, int64_t place) { return make(step, place); }) {
+    for (const auto &branch : Branches)
+      Numbers.add(branch->data(), branch->batch());
+  }
 
-  int64_t samples() const override { return static_cast<int64_t>(Data.size()); }
-  std::string variant(int64_t) const override { return Maker.batch().variant; }
-  std::map<std::string, std::vector<int64_t>> unusable() const override { return Data.refused(); }
+  int64_t samples() const override {
+    int64_t all = 0;
+    for (const auto &branch : Branches)
+      all += static_cast<int64_t>(branch->data().size());
+    return all;
+  }
+  int64_t stepAt(double epochs) const override { return Order.stepAt(epochs); }
+  int micros(int64_t step) const override { return static_cast<int>(Order.plan(step)->micros.size()); }
+  std::string account() const override;
+
+  std::map<std::string, std::vector<int64_t>> unusable() const override {
+    std::map<std::string, std::vector<int64_t>> all;
+    for (const auto &branch : Branches)
+      for (auto &[dataset, records] : branch->data().refused()) {
+        auto &known = all[dataset];
+        known.insert(known.end(), records.begin(), records.end());
+        std::sort(known.begin(), known.end());
+        known.erase(std::unique(known.begin(), known.end()), known.end());
+      }
+    return all;
+  }
   void noteUnusable(const std::map<std::string, std::vector<int64_t>> &records) override {
-    Data.noteRefused(records);
+    for (const auto &branch : Branches)
+      branch->data().noteRefused(records);
+  }
+
+  Micro micro(int64_t step, int micro) override {
+    auto [plan, at] = placeOf(step, micro);
+    const TrainingBranch &branch = *Branches[static_cast<size_t>(at.branch)];
+    const auto *first = branch.hasBuckets() ? &waited(step)[static_cast<size_t>(at.first)] : nullptr;
+    return {branch.hasBuckets() ? branch.variantOf(first).variant : branch.batch().variant, at.first,
+            branch.batch().rows};
   }
 
   void fill(int64_t step, int micro, const HostTensors &destination, BatchReport &report) override {
-    if (step < 0 || micro < 0 || micro >= Accumulate)
-      throw Failure(Exit::Internal,
-                    fmt::format("micro-batch {} of step {} does not exist", micro, step));
-    BatchWriter writer(Maker.batch(), destination);
+    auto [plan, at] = placeOf(step, micro);
+    const TrainingBranch &branch = *Branches[static_cast<size_t>(at.branch)];
     const auto &group = waited(step);
+    const manifest::Batch &variant = branch.variantOf(&group[static_cast<size_t>(at.first)]);
+    BatchWriter writer(variant, branch.batch(), destination);
     report::Timed timed(Options.spans, "batches", "assemble");
-    int64_t first = (int64_t(micro) * Options.world + Options.rank) * Rows;
-    for (int64_t r = 0; r < Rows; ++r) {
-      const Sample &sample = *group[first + r];
+    int64_t rows = variant.rows, first = at.first + Options.rank * rows;
+    for (int64_t r = 0; r < rows; ++r) {
+      const Sample &sample = *group[static_cast<size_t>(first + r)];
       writer.row(r, sample.Texts, sample.Pixels.data());
-      account(sample, report);
+      add(sample, branch.batch(), report);
     }
-    report.samples += Rows;
-    std::vector<int64_t> supervised(group.front()->Texts.Texts.size());
-    for (const auto &sample : group)
-      for (size_t f = 0; f < supervised.size(); ++f)
-        supervised[f] += sample->Texts.Texts[f].Supervised;
-    writer.totals(supervised, Places);
+    report.samples += rows;
+    writer.totals(supervised(*plan, group), plan->places);
   }
 
 private:
-  int64_t groupsAhead() const {
-    int64_t clip = Maker.clips() ? static_cast<int64_t>(Maker.clips()->bytes()) : 0;
-    int64_t step = std::max<int64_t>(1, Rows * Accumulate * clip);
-    return std::clamp<int64_t>(BytesAhead / step, 2, 4);
+  using Group = AheadQueue<Sample>::Group;
+
+  static std::vector<std::unique_ptr<TrainingBranch>> open(const manifest::Manifest &manifest,
+                                                           const manifest::Stage &stage,
+                                                           const DataOptions &options) {
+    std::vector<std::unique_ptr<TrainingBranch>> branches;
+    for (auto &[name, variants] : branchesOf(stage))
+      branches.push_back(std::make_unique<TrainingBranch>(manifest, variants, options, branches.size()));
+    if (branches.empty())
+      throw Failure(Exit::Internal, fmt::format("stage `{}` has no batch", stage.name));
+    return branches;
   }
 
-  void account(const Sample &sample, BatchReport &report) const {
+  static std::vector<StepOrder::Branch> orderOf(const std::vector<std::unique_ptr<TrainingBranch>> &branches) {
+    std::vector<StepOrder::Branch> order;
+    for (const auto &branch : branches)
+      order.push_back({branch->batches(), branch->places()});
+    return order;
+  }
+
+  int64_t groupsAhead() const {
+    int64_t clip = 1;
+    for (const auto &branch : Branches)
+      clip = std::max(clip, branch->batch().rows * branch->clipBytes());
+    int64_t micros = Rule.accumulate * (Rule.across == Across::EveryModality ? static_cast<int64_t>(Branches.size()) : 1);
+    return std::clamp<int64_t>(BytesAhead / (micros * clip), 2, 4);
+  }
+
+  std::pair<std::shared_ptr<const StepPlan>, MicroBatch> placeOf(int64_t step, int micro) const {
+    std::shared_ptr<const StepPlan> plan = step < 0 ? nullptr : Order.plan(step);
+    if (!plan || micro < 0 || micro >= static_cast<int>(plan->micros.size()))
+      throw Failure(Exit::Internal, fmt::format("micro-batch {} of step {} does not exist", micro, step));
+    return {plan, plan->micros[static_cast<size_t>(micro)]};
+  }
+
+  const Group &waited(int64_t step) {
+    report::Timed timed(Options.spans, "batches", "wait for samples");
+    return Queue.take(step);
+  }
+
+  void add(const Sample &sample, const manifest::Batch &batch, BatchReport &report) const {
     size_t text = 0;
-    for (const manifest::Field &field : Maker.batch().fields) {
+    for (const manifest::Field &field : batch.fields) {
       if (!field.isText())
         continue;
       const TextRow &row = sample.Texts.Texts[text++];
@@ -87,64 +151,57 @@ private:
     report.replaced.insert(report.replaced.end(), sample.Replaced.begin(), sample.Replaced.end());
   }
 
-  uint64_t ordered(uint64_t global) const {
-    uint64_t count = Data.size(), epoch = global / count;
-    return Permutation(count, Draws(Options.seed, Purpose::Order, epoch, count)).at(global % count);
-  }
-
-  const AheadQueue<Sample>::Group &waited(int64_t step) {
-    report::Timed timed(Options.spans, "batches", "wait for samples");
-    return Queue.take(step);
+  /// Supervised targets of the whole step by field; a branch that does not read a field has none.
+  std::map<std::string, int64_t> supervised(const StepPlan &plan, const Group &group) const {
+    std::map<std::string, int64_t> totals;
+    for (const MicroBatch &micro : plan.micros) {
+      const TrainingBranch &branch = *Branches[static_cast<size_t>(micro.branch)];
+      size_t text = 0;
+      for (const manifest::Field &field : branch.batch().fields) {
+        if (!field.isText())
+          continue;
+        int64_t &total = totals[field.name];
+        for (int64_t i = 0; i < branch.places(); ++i)
+          total += group[static_cast<size_t>(micro.first + i)]->Texts.Texts[text].Supervised;
+        ++text;
+      }
+    }
+    return totals;
   }
 
   std::unique_ptr<Sample> make(int64_t step, int64_t place) {
-    uint64_t global = static_cast<uint64_t>(step) * Places + place;
-    auto sample = std::make_unique<Sample>();
-    uint64_t index = ordered(global);
-    for (int attempt = 0; attempt < Attempts; ++attempt) {
-      try {
-        use(index, step, place, *sample);
-        return sample;
-      } catch (const SampleError &error) {
-        Data.refuse(index, error.what());
-        sample->Replaced.push_back({Data.name(index), error.what()});
-      }
-      index = Draws(Options.seed, Purpose::Replacement, global, attempt).below(Data.size());
-    }
-    throw Failure(Exit::Data, fmt::format("{} samples in a row cannot be used; the last: {}",
-                                          Attempts, sample->Replaced.back().reason));
+    std::shared_ptr<const StepPlan> plan = Order.plan(step);
+    const MicroBatch &micro = plan->micros[static_cast<size_t>(plan->microOf(place))];
+    TrainingBranch &branch = *Branches[static_cast<size_t>(micro.branch)];
+    int64_t within = place - micro.first;
+    bool mine = within / branch.batch().rows == Options.rank;
+    return branch.make(step, micro, within, mine, Numbers);
   }
 
-  void readTexts(uint64_t index, const DrawKey &key, Record &record, Sample &sample) {
-    report::Timed timed(Options.spans, "data", "tokenize");
-    Data.read(index, record);
-    Conversation conversation(record, Maker.turnChoice(), key.draws(Purpose::Turn));
-    sample.Texts = Maker.texts(conversation, key, Data, index, Numbers);
-  }
-
-  void use(uint64_t index, int64_t step, int64_t place, Sample &sample) {
-    thread_local Record record;
-    DrawKey key{Options.seed, static_cast<uint64_t>(step), static_cast<uint64_t>(place)};
-    readTexts(index, key, record, sample);
-    if (!Maker.clips())
-      return;
-    report::Timed timed(Options.spans, "data", "decode");
-    std::string path = Data.media(index, record);
-    // Whether another rank replaces this sample decides its text, so its file must be known to be
-    // good here too.
-    if (place / Rows % Options.world != Options.rank)
-      return Maker.clips()->check(path);
-    sample.Pixels.resize(Maker.clips()->bytes());
-    sample.BytesRead = static_cast<int64_t>(Maker.clips()->read(path, key, sample.Pixels.data()));
-  }
-
-  SampleMaker Maker;
-  Datasets Data;
-  const Identities Numbers;
   const DataOptions Options;
-  const int64_t Rows, Accumulate, Places;
+  const StepRule Rule;
+  const std::vector<std::unique_ptr<TrainingBranch>> Branches;
+  Identities Numbers;
+  const StepOrder Order;
   AheadQueue<Sample> Queue; // last: its workers use all of the above
 };
+
+std::string TrainingBatches::account() const {
+  std::string text;
+  int64_t least = INT64_MAX;
+  for (const auto &branch : Branches)
+    least = std::min(least, branch->batches());
+  for (const auto &branch : Branches) {
+    int64_t size = static_cast<int64_t>(branch->data().size());
+    int64_t batches = Rule.across == Across::EveryModality ? least : branch->batches();
+    const std::string &name = branch->batch().branch;
+    text += fmt::format("{}{}{} micro-batches of {} an epoch", text.empty() ? "" : "; ", name.empty() ? "" : name + ": ",
+                        batches, branch->places());
+    if (int64_t left = size - batches * branch->places())
+      text += fmt::format(", {} of {} samples left out in turn", left, size);
+  }
+  return text;
+}
 
 } // namespace
 } // namespace vcc::runtime::data
@@ -154,12 +211,7 @@ namespace vcc::runtime {
 std::unique_ptr<BatchSource> openBatchSource(const manifest::Manifest &manifest,
                                              const manifest::Stage &stage,
                                              const DataOptions &options, report::Log &) {
-  if (stage.batch.size() != 1)
-    throw Failure(Exit::Internal,
-                  fmt::format("stage `{}` has {} batch variants, but this runtime runs one",
-                              stage.name, stage.batch.size()));
-  return std::make_unique<data::TrainingBatches>(manifest, stage, stage.batch.begin()->second,
-                                                 options);
+  return std::make_unique<data::TrainingBatches>(manifest, stage, options);
 }
 
 } // namespace vcc::runtime

@@ -4,6 +4,7 @@
 #include "runtime/data/media/ClipReader.h"
 #include "runtime/data/SampleError.h"
 #include "runtime/data/media/MediaFile.h"
+#include "runtime/data/media/Resize.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,16 +14,13 @@
 namespace vcc::runtime::data {
 namespace {
 
-struct Rect {
-  int Left, Top, Width, Height;
-};
-
 /// Ten tries for an area that fits, then the middle within the allowed ratios; the usual random
 /// resized crop.
-Rect randomRect(int width, int height, Draws draws) {
-  constexpr double SmallestArea = 0.5, Narrowest = 3.0 / 4.0, Widest = 4.0 / 3.0;
+Rect randomRect(int width, int height, const ClipSpec &spec, Draws draws) {
+  const double Narrowest = spec.LeastRatio, Widest = spec.MostRatio;
   for (int attempt = 0; attempt < 10; ++attempt) {
-    double area = double(width) * height * (SmallestArea + (1 - SmallestArea) * draws.unit());
+    double share = spec.LeastScale + (spec.MostScale - spec.LeastScale) * draws.unit();
+    double area = double(width) * height * share;
     double ratio =
         std::exp(std::log(Narrowest) + (std::log(Widest) - std::log(Narrowest)) * draws.unit());
     int w = static_cast<int>(std::lround(std::sqrt(area * ratio)));
@@ -49,6 +47,13 @@ Rect centerRect(int width, int height, int targetWidth, int targetHeight) {
     h = static_cast<int>(int64_t(width) * targetHeight / targetWidth);
   w = std::max(w, 1), h = std::max(h, 1);
   return {(width - w) / 2, (height - h) / 2, w, h};
+}
+
+/// The size to which a cut is resized so that the target fits into it: its shorter side exactly, in proportion.
+std::pair<int, int> coveringSize(const Rect &cut, int width, int height) {
+  if (int64_t(cut.Width) * height > int64_t(cut.Height) * width)
+    return {std::max(width, static_cast<int>(int64_t(cut.Width) * height / cut.Height)), height};
+  return {width, std::max(height, static_cast<int>(int64_t(cut.Height) * width / cut.Width))};
 }
 
 void toPlanes(const uint8_t *rgb, int width, int height, bool mirrored, uint8_t *planes) {
@@ -86,15 +91,41 @@ Crop cropMode(const std::string &word) {
 
 ClipReader::ClipReader(ClipSpec spec) : Spec(spec) {
   // What is cut differently each time is kept at its own size, the rest at the size of the tensor.
-  if (Spec.Cut == Crop::None)
+  if (Spec.Cut == Crop::None && Spec.Antialias && !Spec.ShortSide)
     Kept = {Spec.Width, Spec.Height};
   frameCache().attach(Kept, Spec.CacheBytes);
 }
 
 ClipReader::~ClipReader() { frameCache().detach(Kept); }
 
-std::vector<uint32_t> ClipReader::choose(uint32_t count, const DrawKey &key) const {
-  return chooseFrames(count, Spec.Frames, Spec.Mode, key.draws(Purpose::Frames));
+/// The first frame of a span and how many it has, by whole frames before its ends.
+static std::pair<uint32_t, uint32_t> framesOf(const std::string &path, const FileFacts &facts, const TimeSpan &span) {
+  if (facts.Rate <= 0)
+    throw SampleError(fmt::format("{}: does not say how many frames a second it has, but its record means {:g} to {:g} seconds",
+                                  path, span.Start, span.End));
+  double first = std::floor(span.Start * facts.Rate), count = std::max(1.0, std::floor((span.End - span.Start) * facts.Rate));
+  if (!(span.Start >= 0) || !(span.End > span.Start) || first >= double(facts.Frames))
+    throw SampleError(fmt::format("{}: has {:g} seconds, but its record means {:g} to {:g}", path, facts.Frames / facts.Rate,
+                                  span.Start, span.End));
+  return {static_cast<uint32_t>(first), static_cast<uint32_t>(std::min(count, double(facts.Frames) - first))};
+}
+
+std::vector<uint32_t> ClipReader::choose(const std::string &path, const FileFacts &facts, const DrawKey &key,
+                                         const std::optional<TimeSpan> &span) const {
+  auto [first, count] = span ? framesOf(path, facts, *span) : std::pair<uint32_t, uint32_t>(0, facts.Frames);
+  std::vector<uint32_t> frames = chooseFrames(count, Spec.Frames, Spec.Mode, key.draws(Purpose::Frames));
+  for (uint32_t &frame : frames)
+    frame += first;
+  return frames;
+}
+
+/// A film is no picture and a picture no film; known once the file has been decoded.
+void ClipReader::checkKind(const std::string &path) const {
+  auto facts = frameCache().facts(path);
+  if (!facts || Spec.Kind == MediaKind::Any || facts->Image == (Spec.Kind == MediaKind::Image))
+    return;
+  throw SampleError(fmt::format("{}: is {}, but the batch takes {} here", path, facts->Image ? "an image" : "a video",
+                                facts->Image ? "videos" : "images"));
 }
 
 /// All frames, or null where they do not fit into the cache; the frame count is known afterwards
@@ -123,7 +154,7 @@ std::shared_ptr<DecodedClip> ClipReader::decodeWhole(const std::string &path) co
   }
   if (count == 0)
     throw SampleError(fmt::format("{}: has no frame that can be decoded", path));
-  frameCache().setFrames(path, count);
+  frameCache().setFacts(path, {count, file.rate(), file.isImage()});
   if (!clip)
     return nullptr;
   clip->Rgb.shrink_to_fit();
@@ -135,14 +166,18 @@ std::shared_ptr<DecodedClip> ClipReader::decodeWhole(const std::string &path) co
 /// Only the frames that the sample sees, in their order. The container's word for the number of
 /// frames saves a pass where it is right; what counts is how many the decoder gives.
 DecodedClip ClipReader::decodeChosen(const std::string &path, const DrawKey &key,
+                                     const std::optional<TimeSpan> &span,
                                      std::vector<uint32_t> &chosen) const {
-  std::optional<uint32_t> known = frameCache().frames(path);
+  std::optional<FileFacts> facts = frameCache().facts(path);
+  std::optional<uint32_t> known = facts ? std::optional<uint32_t>(facts->Frames) : std::nullopt;
   uint32_t assumed = known.value_or(0);
   for (;;) {
     MediaFile file(path);
     if (assumed == 0)
       assumed = std::max(file.declaredFrames(), 1u);
-    chosen = choose(assumed, key);
+    // The container may say fewer frames than it has; a span is cut by what the decoder gives.
+    bool guess = !known && span;
+    chosen = guess ? std::vector<uint32_t>() : choose(path, {assumed, file.rate(), file.isImage()}, key, span);
     DecodedClip clip;
     uint32_t count = 0;
     size_t next = 0;
@@ -163,10 +198,10 @@ DecodedClip ClipReader::decodeChosen(const std::string &path, const DrawKey &key
       throw SampleError(fmt::format("{}: has no frame that can be decoded", path));
     if (known && next < chosen.size())
       throw SampleError(fmt::format("{}: has fewer frames than before", path));
-    if (known || count == assumed) {
-      frameCache().setFrames(path, assumed);
+    if (!known)
+      frameCache().setFacts(path, {count, file.rate(), file.isImage()});
+    if (known || (count == assumed && !guess))
       return clip;
-    }
     known = assumed = count;
   }
 }
@@ -177,15 +212,25 @@ void ClipReader::place(const DecodedClip &clip, const std::vector<uint32_t> &fra
   size_t frameSize = size_t(3) * Spec.Width * Spec.Height;
   Rect rect{0, 0, clip.Width, clip.Height};
   if (Spec.Cut == Crop::Random)
-    rect = randomRect(clip.Width, clip.Height, key.draws(Purpose::Crop));
+    rect = randomRect(clip.Width, clip.Height, Spec, key.draws(Purpose::Crop));
   else if (Spec.Cut == Crop::Center)
     rect = centerRect(clip.Width, clip.Height, Spec.Width, Spec.Height);
-  std::vector<uint8_t> scaled(Spec.Cut == Crop::None ? 0 : frameSize);
+  bool asKept = Kept.Width != 0;
+  auto [width, height] = Spec.ShortSide ? coveringSize(rect, Spec.Width, Spec.Height) : std::pair(Spec.Width, Spec.Height);
+  // Half of an odd rest goes to the even side, as Python rounds.
+  Rect part{static_cast<int>(std::nearbyint((width - Spec.Width) / 2.0)), static_cast<int>(std::nearbyint((height - Spec.Height) / 2.0)),
+            Spec.Width, Spec.Height};
+  std::vector<uint8_t> whole(asKept || !Spec.Antialias ? 0 : size_t(3) * width * height), scaled(asKept ? 0 : frameSize);
   for (size_t t = 0; t < frames.size(); ++t) {
     const uint8_t *rgb = clip.frame(frames[t]);
-    if (Spec.Cut != Crop::None) {
-      scaleRgb(rgb, clip.Width, rect.Left, rect.Top, rect.Width, rect.Height, scaled.data(),
-               Spec.Width, Spec.Height);
+    if (!asKept && !Spec.Antialias) {
+      resizeBicubic(rgb, clip.Width, rect, width, height, part, scaled.data());
+      rgb = scaled.data();
+    } else if (!asKept) {
+      scaleRgb(rgb, clip.Width, rect.Left, rect.Top, rect.Width, rect.Height, whole.data(), width, height);
+      for (int y = 0; y < part.Height; ++y)
+        std::copy_n(whole.data() + (size_t(part.Top + y) * width + part.Left) * 3, size_t(part.Width) * 3,
+                    scaled.data() + size_t(y) * part.Width * 3);
       rgb = scaled.data();
     }
     toPlanes(rgb, Spec.Width, Spec.Height, mirrored, pixels + t * frameSize);
@@ -194,11 +239,13 @@ void ClipReader::place(const DecodedClip &clip, const std::vector<uint32_t> &fra
 
 bool ClipReader::mayFit(const std::string &path) const {
   uint64_t room = frameCache().room();
-  std::optional<uint32_t> count = frameCache().frames(path);
-  return room > 0 && (!count || uint64_t(Kept.Width) * Kept.Height * 3 * *count <= room);
+  std::optional<FileFacts> facts = frameCache().facts(path);
+  return room > 0 && (!facts || uint64_t(Kept.Width) * Kept.Height * 3 * facts->Frames <= room);
 }
 
-uint64_t ClipReader::read(const std::string &path, const DrawKey &key, uint8_t *pixels) const {
+uint64_t ClipReader::read(const std::string &path, const DrawKey &key, uint8_t *pixels,
+                          const std::optional<TimeSpan> &span) const {
+  checkKind(path);
   FrameCache &cache = frameCache();
   std::shared_ptr<const DecodedClip> clip = cache.find(path, Kept);
   uint64_t read = 0;
@@ -207,18 +254,23 @@ uint64_t ClipReader::read(const std::string &path, const DrawKey &key, uint8_t *
     clip = decodeWhole(path);
   }
   if (clip) {
-    place(*clip, choose(clip->Frames, key), key, pixels);
+    checkKind(path);
+    place(*clip, choose(path, *cache.facts(path), key, span), key, pixels);
     return read;
   }
   std::vector<uint32_t> chosen;
-  DecodedClip some = decodeChosen(path, key, chosen);
+  DecodedClip some = decodeChosen(path, key, span, chosen);
+  checkKind(path);
   place(some, chosen, key, pixels);
   return read + fileBytes(path);
 }
 
-void ClipReader::check(const std::string &path) const {
-  if (!frameCache().frames(path))
+void ClipReader::check(const std::string &path, const std::optional<TimeSpan> &span) const {
+  if (!frameCache().facts(path))
     decodeWhole(path);
+  checkKind(path);
+  if (span)
+    framesOf(path, *frameCache().facts(path), *span);
 }
 
 } // namespace vcc::runtime::data

@@ -13,10 +13,18 @@ namespace vcc::runtime::data {
 
 enum class Crop {
   None,   ///< the whole frame, resized to the exact size
-  Random, ///< a random area of 50-100 % at an aspect ratio of 3/4-4/3, one for all frames
+  Random, ///< a random area, one for all frames
   Center  ///< the largest middle part of the target's aspect ratio
 };
 Crop cropMode(const std::string &word);
+
+/// What files a branch takes.
+enum class MediaKind { Any, Image, Video };
+
+/// The seconds of a file that a record means.
+struct TimeSpan {
+  double Start, End;
+};
 
 struct ClipSpec {
   uint32_t Frames = 1;
@@ -25,6 +33,11 @@ struct ClipSpec {
   Crop Cut = Crop::None;
   bool Flip = false; ///< half of the clips, mirrored left to right
   uint64_t CacheBytes = 0;
+  /// Of a random cut: its share of the area, and its width over its height.
+  double LeastScale = 0.5, MostScale = 1, LeastRatio = 3.0 / 4, MostRatio = 4.0 / 3;
+  MediaKind Kind = MediaKind::Any;
+  bool ShortSide = false; ///< resized until the target fits into it, of which the middle is taken
+  bool Antialias = true;  ///< false: as PyTorch's `interpolate` without it
 };
 
 /// What names a sample's draws: the seed and two numbers.
@@ -44,19 +57,23 @@ public:
   size_t bytes() const { return size_t(Spec.Frames) * 3 * Spec.Height * Spec.Width; }
   /// Writes bytes() pixels; returns the bytes read from files. Throws SampleError. Safe from
   /// several threads.
-  uint64_t read(const std::string &path, const DrawKey &key, uint8_t *pixels) const;
-  /// Decodes the file to its end if that has not been done yet; throws SampleError where it cannot
-  /// be.
-  void check(const std::string &path) const;
+  /// `span`: only frames of these seconds.
+  uint64_t read(const std::string &path, const DrawKey &key, uint8_t *pixels,
+                const std::optional<TimeSpan> &span = std::nullopt) const;
+  /// Decodes the file to its end if that has not been done yet; throws SampleError where read()
+  /// would.
+  void check(const std::string &path, const std::optional<TimeSpan> &span = std::nullopt) const;
 
 private:
   bool mayFit(const std::string &path) const;
   std::shared_ptr<DecodedClip> decodeWhole(const std::string &path) const;
   DecodedClip decodeChosen(const std::string &path, const DrawKey &key,
-                           std::vector<uint32_t> &chosen) const;
+                           const std::optional<TimeSpan> &span, std::vector<uint32_t> &chosen) const;
   void place(const DecodedClip &clip, const std::vector<uint32_t> &frames, const DrawKey &key,
              uint8_t *pixels) const;
-  std::vector<uint32_t> choose(uint32_t count, const DrawKey &key) const;
+  std::vector<uint32_t> choose(const std::string &path, const FileFacts &facts, const DrawKey &key,
+                               const std::optional<TimeSpan> &span) const;
+  void checkKind(const std::string &path) const;
 
   ClipSpec Spec;
   FrameFormat Kept;

@@ -70,15 +70,15 @@ void FrameCache::admit(const std::string &path, FrameFormat format,
   Used += size;
 }
 
-std::optional<uint32_t> FrameCache::frames(const std::string &path) const {
+std::optional<FileFacts> FrameCache::facts(const std::string &path) const {
   std::lock_guard lock(Mutex);
-  auto found = Counts.find(path);
-  return found == Counts.end() ? std::nullopt : std::optional<uint32_t>(found->second);
+  auto found = Facts.find(path);
+  return found == Facts.end() ? std::nullopt : std::optional<FileFacts>(found->second);
 }
 
-void FrameCache::setFrames(const std::string &path, uint32_t count) {
+void FrameCache::setFacts(const std::string &path, FileFacts facts) {
   std::lock_guard lock(Mutex);
-  Counts[path] = count;
+  Facts[path] = facts;
 }
 
 uint64_t FrameCache::bytes() const {

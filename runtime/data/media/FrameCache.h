@@ -32,6 +32,13 @@ struct FrameFormat {
   bool operator==(const FrameFormat &) const = default;
 };
 
+/// What decoding a file to its end has told.
+struct FileFacts {
+  uint32_t Frames = 0;
+  double Rate = 0;    // frames a second; 0 where the file does not say it
+  bool Image = false; // a picture, not a film
+};
+
 class FrameCache {
 public:
   /// A reader of one format; while one lives, clips of that format are not dropped for others.
@@ -43,8 +50,8 @@ public:
   uint64_t room() const;
   void admit(const std::string &path, FrameFormat format, std::shared_ptr<const DecodedClip> clip);
 
-  std::optional<uint32_t> frames(const std::string &path) const;
-  void setFrames(const std::string &path, uint32_t count);
+  std::optional<FileFacts> facts(const std::string &path) const;
+  void setFacts(const std::string &path, FileFacts facts);
 
   uint64_t bytes() const;
 
@@ -61,7 +68,7 @@ private:
   uint64_t Budget = 0;
   uint64_t Used = 0;
   std::vector<std::unique_ptr<Shelf>> Shelves;
-  std::unordered_map<std::string, uint32_t> Counts;
+  std::unordered_map<std::string, FileFacts> Facts;
 };
 
 /// The process's one cache.

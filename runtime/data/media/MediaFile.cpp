@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,6 +159,16 @@ void MediaFile::close() {
 uint32_t MediaFile::declaredFrames() const {
   int64_t frames = Format->streams[Stream]->nb_frames;
   return frames > 0 && frames < UINT32_MAX ? static_cast<uint32_t>(frames) : 0;
+}
+
+double MediaFile::rate() const {
+  AVRational rate = Format->streams[Stream]->avg_frame_rate;
+  return rate.num > 0 && rate.den > 0 ? static_cast<double>(rate.num) / rate.den : 0;
+}
+
+bool MediaFile::isImage() const {
+  std::string_view name = Format->iformat->name;
+  return name.find("_pipe") != std::string_view::npos || name.find("image2") != std::string_view::npos;
 }
 
 /// Sends the next packet of the stream, or the end, to the decoder.

@@ -24,6 +24,10 @@ public:
 
   /// The number of frames by the container's word; 0 where it has none. A hint only.
   uint32_t declaredFrames() const;
+  /// Frames a second by the container's word; 0 where it has none.
+  double rate() const;
+  /// Whether the file is a picture: one that a demuxer of pictures reads.
+  bool isImage() const;
   /// Decodes the next frame; false at the end. Throws SampleError where the stream is broken.
   bool next();
   int width() const { return Frame->width; }

@@ -3,17 +3,24 @@
 // Conversations from records.
 #include "runtime/data/text/Conversation.h"
 
+#include <fmt/format.h>
+#include <numeric>
+
 namespace vcc::runtime::data {
 
 Conversation::Conversation(const Record &record, TurnChoice choice, Draws draws) : Source(record) {
   Turns = record.turns();
-  if (!Turns.empty()) {
-    FromTurns = true;
-    if (choice == TurnChoice::One) {
-      FirstTurn = draws.below(Turns.size());
-      Turns = {Turns[FirstTurn]};
-    }
-  }
+  Places.resize(Turns.size());
+  std::iota(Places.begin(), Places.end(), size_t(0));
+  if (choice == TurnChoice::One && !Turns.empty())
+    Places = {draws.below(Turns.size())};
+  if (choice == TurnChoice::Shuffled)
+    for (size_t i = Places.size(); i > 1; --i)
+      std::swap(Places[i - 1], Places[draws.below(i)]);
+  std::vector<Turn> all = std::move(Turns);
+  Turns.clear();
+  for (size_t place : Places)
+    Turns.push_back(all[place]);
   std::vector<std::string> captions = record.captions();
   if (!captions.empty())
     Caption = captions[captions.size() == 1 ? 0 : draws.below(captions.size())];
@@ -28,7 +35,7 @@ void Conversation::answer(const std::string &candidate) {
   if (Turns.empty())
     Turns.push_back({});
   Turns.back().Answer = candidate;
-  if (!FromTurns) {
+  if (Places.empty()) {
     if (Caption)
       Caption = candidate;
     else if (Text)
@@ -37,7 +44,14 @@ void Conversation::answer(const std::string &candidate) {
 }
 
 std::optional<size_t> Conversation::recordTurn(size_t turn) const {
-  return FromTurns ? std::optional<size_t>(FirstTurn + turn) : std::nullopt;
+  return turn < Places.size() ? std::optional<size_t>(Places[turn]) : std::nullopt;
+}
+
+void Conversation::times(const std::vector<double> &seconds) {
+  Frames = fmt::format("{}", seconds.size());
+  Seconds.emplace();
+  for (double second : seconds)
+    *Seconds += fmt::format("{}{:.1f}", Seconds->empty() ? "" : ", ", second);
 }
 
 std::string Conversation::value(const std::string &name, size_t turn) const {
@@ -52,6 +66,10 @@ std::string Conversation::value(const std::string &name, size_t turn) const {
     return *Caption;
   if (name == "text" && Text)
     return *Text;
+  if (name == "frames" && Frames)
+    return *Frames;
+  if (name == "seconds" && Seconds)
+    return *Seconds;
   return Source.field(name, recordTurn(turn));
 }
 

@@ -11,8 +11,8 @@
 
 namespace vcc::runtime::data {
 
-/// Which turns of a record a sample holds.
-enum class TurnChoice { All, One };
+/// Which turns of a record a sample holds: all in their order, all in any order, or one of them.
+enum class TurnChoice { All, Shuffled, One };
 
 class Conversation {
 public:
@@ -24,6 +24,8 @@ public:
   const std::vector<Turn> &turns() const { return Turns; }
   /// The turns have no question of their own; a template puts one of its prompts there.
   bool needsPrompt() const { return Described; }
+  /// When the frames of the clip stand, in seconds: what `frames` and `seconds` are made of.
+  void times(const std::vector<double> &seconds);
   /// Puts another answer at the end of the conversation: a candidate of an evaluation.
   void answer(const std::string &candidate);
 
@@ -38,10 +40,9 @@ private:
 
   const Record &Source;
   std::vector<Turn> Turns;
-  std::optional<std::string> Caption, Text;
+  std::vector<size_t> Places; ///< of Turns in the record; empty: they are not turns of it
+  std::optional<std::string> Caption, Text, Frames, Seconds;
   bool Described = false;
-  bool FromTurns = false;
-  size_t FirstTurn = 0; ///< the place in the record of Turns[0]
 };
 
 } // namespace vcc::runtime::data

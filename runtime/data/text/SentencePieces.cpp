@@ -9,7 +9,9 @@
 
 namespace vcc::runtime::data {
 
-SentencePieces::SentencePieces(const std::string &path) {
+SentencePieces::SentencePieces(const std::string &path, const std::vector<std::string> &added,
+                               bool takeSpace)
+    : Added(static_cast<int64_t>(added.size())), TakeSpace(takeSpace) {
   MappedFile file(path);
   auto status = Processor.LoadFromSerializedProto(
       absl::string_view(file.text().data(), file.text().size()));
@@ -19,6 +21,8 @@ SentencePieces::SentencePieces(const std::string &path) {
   for (int id = 0; id < Processor.GetPieceSize(); ++id)
     if (Processor.IsControl(id) && !Processor.IdToPiece(id).empty())
       Controls.emplace_back(Processor.IdToPiece(id), id);
+  for (size_t i = 0; i < added.size(); ++i)
+    Controls.emplace_back(added[i], Processor.GetPieceSize() + static_cast<int32_t>(i));
   for (int id : {Processor.pad_id(), Processor.eos_id(), 0})
     if (id >= 0) {
       Padding = id;

@@ -4,6 +4,7 @@
 // `max_tokens`, at its end; visual positions count apart and are all kept.
 #include "runtime/data/text/TextField.h"
 
+#include "runtime/data/SampleError.h"
 #include "runtime/program/Failure.h"
 
 #include <algorithm>
@@ -21,18 +22,23 @@ Supervise superviseOf(const manifest::Field &field) {
     return Supervise::All;
   if (field.supervise == "assistant")
     return Supervise::Assistant;
+  if (field.supervise == "answer")
+    return Supervise::Answer;
+  if (field.supervise == "roles")
+    return Supervise::Roles;
   throw Failure(Exit::Internal,
-                fmt::format("field `{}`: `supervise: {}` is none of assistant, all, none",
+                fmt::format("field `{}`: `supervise: {}` is none of assistant, answer, roles, all, none",
                             field.name, field.supervise));
 }
 
 } // namespace
 
 TextField::TextField(const manifest::Field &declared, const manifest::Template *pattern,
-                     const Tokenizer &words)
+                     const Tokenizer &words, bool image)
     : Declared(declared), Words(words), Mode(superviseOf(declared)) {
   if (pattern)
-    Pattern.emplace(*pattern, words);
+    Pattern.emplace(*pattern, words, Mode,
+                    declared.spaces == "kept" ? Spaces::Kept : Spaces::Trimmed, image);
   if (declared.length != declared.maxTokens + declared.visual)
     throw Failure(Exit::Internal,
                   fmt::format("field `{}` has length {}, but max_tokens {} and {} visual positions",
@@ -50,24 +56,78 @@ TextField::TextField(const manifest::Field &declared, const manifest::Template *
         "write `{visual}` in one segment of the template");
 }
 
+/// The tokens that stand around the text, and the cut: on the side that the recipe says, what stands
+/// around is never cut.
+void TextField::frame(Tokens &tokens) const {
+  int32_t first = Words.first() >= 0 ? Words.first() : Declared.bos ? Words.begin() : -1;
+  int32_t last = Words.last();
+  // A template that starts with its own begin token does not get a second one.
+  if (first >= 0 && !tokens.Ids.empty() && tokens.Ids[0] == first && Words.first() < 0)
+    first = -1;
+  int64_t room = std::max<int64_t>(Declared.maxTokens - (first >= 0) - (last >= 0), 0);
+  int64_t count = static_cast<int64_t>(tokens.Ids.size());
+  auto cut = [&](auto &list) {
+    if (count > room && Declared.cut == "left")
+      list.erase(list.begin(), list.begin() + (count - room));
+    list.resize(std::min(count, room));
+  };
+  cut(tokens.Ids);
+  cut(tokens.Supervised);
+  cut(tokens.Answer);
+  bool supervised = Mode == Supervise::All;
+  if (first >= 0) {
+    tokens.Ids.insert(tokens.Ids.begin(), first);
+    tokens.Supervised.insert(tokens.Supervised.begin(), supervised);
+    tokens.VisualAt += tokens.VisualAt >= 0;
+  }
+  if (last >= 0)
+    tokens.add(last, supervised);
+}
+
 Tokens TextField::plain(const Conversation &conversation) const {
   std::vector<int32_t> ids;
   // Of several turns the first asks; the last one holds the answer that an evaluation puts there.
   Words.encode(
       conversation.value(Declared.from, Declared.from == "a" ? conversation.lastTurn() : 0), ids);
-  bool supervised = Mode == Supervise::All;
-  int32_t first = Words.first() >= 0 ? Words.first() : Declared.bos ? Words.begin() : -1;
-  int64_t room = Declared.maxTokens - (first >= 0) - (Words.last() >= 0);
-  ids.resize(std::min<int64_t>(static_cast<int64_t>(ids.size()), std::max<int64_t>(room, 0)));
   Tokens out;
-  if (first >= 0)
-    out.add(first, supervised);
   for (int32_t id : ids)
-    out.add(id, supervised);
-  if (Words.last() >= 0)
-    out.add(Words.last(), supervised);
+    out.add(id, Mode == Supervise::All);
+  frame(out);
   out.VisualAt = 0;
   return out;
+}
+
+/// Keeps `answer_tokens` of what is answered.
+void TextField::cutAnswer(Tokens &tokens) const {
+  if (Declared.answerTokens <= 0)
+    return;
+  int64_t seen = 0;
+  for (size_t i = 0; i < tokens.Ids.size();) {
+    seen += tokens.Answer[i];
+    if (!tokens.Answer[i] || seen <= Declared.answerTokens) {
+      ++i;
+      continue;
+    }
+    tokens.Ids.erase(tokens.Ids.begin() + i);
+    tokens.Supervised.erase(tokens.Supervised.begin() + i);
+    tokens.Answer.erase(tokens.Answer.begin() + i);
+    tokens.VisualAt -= tokens.VisualAt > static_cast<int64_t>(i);
+  }
+}
+
+Tokens TextField::templated(const Conversation &conversation, Draws draws) const {
+  Tokens tokens = Pattern->render(conversation, draws);
+  cutAnswer(tokens);
+  frame(tokens);
+  bool trains = Mode != Supervise::None && Mode != Supervise::All;
+  if (trains && std::find(tokens.Supervised.begin(), tokens.Supervised.end(), true) ==
+                    tokens.Supervised.end())
+    throw SampleError(fmt::format(
+        "{}: record {}: nothing of it is left to train on: its answers are empty or begin after "
+        "`max_tokens: {}` of `{}`",
+        conversation.record().file(), conversation.record().number(), Declared.maxTokens,
+        Declared.name));
+  return tokens;
 }
 
 TextRow TextField::place(const Tokens &tokens) const {
@@ -94,24 +154,7 @@ TextRow TextField::place(const Tokens &tokens) const {
 }
 
 TextRow TextField::row(const Conversation &conversation, Draws draws) const {
-  if (!Pattern)
-    return place(plain(conversation));
-  Tokens rendered = Pattern->render(conversation, Mode, draws);
-  if (Declared.bos && Words.begin() >= 0) {
-    rendered.Ids.insert(rendered.Ids.begin(), Words.begin());
-    rendered.Supervised.insert(rendered.Supervised.begin(), Mode == Supervise::All);
-    if (rendered.VisualAt >= 0)
-      ++rendered.VisualAt;
-  }
-  // A template that starts with its own begin token does not get a second one.
-  if (Declared.bos && rendered.Ids.size() > 1 && rendered.Ids[0] == Words.begin() &&
-      rendered.Ids[1] == Words.begin()) {
-    rendered.Ids.erase(rendered.Ids.begin());
-    rendered.Supervised.erase(rendered.Supervised.begin());
-    if (rendered.VisualAt > 0)
-      --rendered.VisualAt;
-  }
-  return place(rendered);
+  return place(Pattern ? templated(conversation, draws) : plain(conversation));
 }
 
 } // namespace vcc::runtime::data

@@ -25,15 +25,19 @@ class TextField {
 public:
   static constexpr int32_t Unsupervised = -100;
 
-  /// `words` and `declared` must outlive this.
+  /// `words` and `declared` must outlive this. `image`: the batch's clips are single frames.
   TextField(const manifest::Field &declared, const manifest::Template *pattern,
-            const Tokenizer &words);
+            const Tokenizer &words, bool image = false);
 
   const manifest::Field &declared() const { return Declared; }
+  bool namesTimes() const { return Pattern && Pattern->namesTimes(); }
   TextRow row(const Conversation &conversation, Draws draws) const;
 
 private:
   Tokens plain(const Conversation &conversation) const;
+  Tokens templated(const Conversation &conversation, Draws draws) const;
+  void cutAnswer(Tokens &tokens) const;
+  void frame(Tokens &tokens) const;
   TextRow place(const Tokens &tokens) const;
 
   const manifest::Field &Declared;

@@ -16,10 +16,12 @@ std::unique_ptr<Tokenizer> openTokenizer(const manifest::Tokenizer &declared,
   std::string path = (std::filesystem::path(dir) / declared.file).string();
   std::unique_ptr<Tokenizer> tokenizer;
   if (declared.kind == "sentencepiece")
-    tokenizer = std::make_unique<SentencePieces>(path);
+    tokenizer = std::make_unique<SentencePieces>(path, declared.added, declared.addedTakeSpace);
   else
     tokenizer = std::make_unique<WordPiece>(path, declared.lowercase);
-  if (tokenizer->vocabulary() != declared.vocab)
+  // Rows of the embedding beyond the added tokens have none.
+  bool padded = !declared.added.empty() && tokenizer->vocabulary() < declared.vocab;
+  if (tokenizer->vocabulary() != declared.vocab && !padded)
     throw Failure(
         Exit::Data,
         fmt::format("{}: has {} tokens, but the recipe declares `vocab: {}` for tokenizer `{}`",

@@ -31,6 +31,8 @@ public:
   /// Tokens around a whole plain text ([CLS] and [SEP]); -1: none.
   virtual int32_t first() const { return -1; }
   virtual int32_t last() const { return -1; }
+  /// White space after a control token belongs to it.
+  virtual bool controlsTakeSpace() const { return false; }
   /// Tokens that only a template may name, with their ids.
   const std::vector<std::pair<std::string, int32_t>> &controls() const { return Controls; }
 

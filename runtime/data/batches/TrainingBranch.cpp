@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// TrainingBranch: samples, replacements, variants.
+#include "runtime/data/batches/TrainingBranch.h"
+#include "runtime/data/SampleError.h"
+#include "runtime/program/Failure.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace vcc::runtime::data {
+namespace {
+
+constexpr int Attempts = 1000;
+constexpr int PlaceShift = 24; // a step has fewer places
+
+int64_t lengthOf(const manifest::Batch &batch) {
+  int64_t length = 0;
+  for (const manifest::Field &field : batch.fields)
+    length += field.maxTokens;
+  return length;
+}
+
+std::vector<const manifest::Batch *> shortestFirst(std::vector<const manifest::Batch *> variants) {
+  std::sort(variants.begin(), variants.end(), [](auto *a, auto *b) {
+    return std::pair(lengthOf(*a), a->variant) < std::pair(lengthOf(*b), b->variant);
+  });
+  return variants;
+}
+
+/// A variant may read less than another; what any of them reads is made.
+manifest::Batch joined(const std::vector<const manifest::Batch *> &variants) {
+  manifest::Batch all = *variants.back();
+  for (const manifest::Batch *variant : variants) {
+    if (!all.media)
+      all.media = variant->media;
+    for (const manifest::Field &field : variant->fields) {
+      auto same = std::find_if(all.fields.begin(), all.fields.end(),
+                               [&](const manifest::Field &other) { return other.name == field.name; });
+      if (same == all.fields.end())
+        all.fields.push_back(field);
+      else if (same->maxTokens < field.maxTokens)
+        *same = field;
+    }
+  }
+  return all;
+}
+
+} // namespace
+
+TrainingBranch::TrainingBranch(const manifest::Manifest &manifest,
+                               std::vector<const manifest::Batch *> variants,
+                               const DataOptions &options, uint64_t number)
+    : Variants(shortestFirst(std::move(variants))), Whole(joined(Variants)), Options(options),
+      Maker(manifest, Whole, options.dir, /*evaluating=*/false),
+      Data(manifest, Whole.datasets, options.dir), Stream(Data, Whole.weights, options.seed, number) {
+  if (batches() > 0)
+    return;
+  std::string owner = Whole.branch.empty() ? "a micro-batch" : fmt::format("a micro-batch of `{}`", Whole.branch);
+  throw Failure(Exit::Data,
+                fmt::format("{} needs {} samples ({} rows on {} rank{}), but {} {} {}", owner, places(), Whole.rows,
+                            options.world, options.world == 1 ? "" : "s", fmt::join(Whole.datasets, " and "),
+                            Whole.datasets.size() == 1 ? "has" : "have", Data.size()),
+                "give it fewer rows, or more data");
+}
+
+std::unique_ptr<Sample> TrainingBranch::make(int64_t step, const MicroBatch &micro, int64_t within,
+                                             bool mine, const Identities &identities) {
+  auto sample = std::make_unique<Sample>();
+  int64_t place = micro.first + within;
+  DrawKey key{Options.seed, static_cast<uint64_t>(step), static_cast<uint64_t>(place)};
+  uint64_t record = Stream.at(static_cast<uint64_t>(micro.epoch),
+                              static_cast<uint64_t>(micro.index * places() + within));
+  for (int attempt = 0; attempt < Attempts; ++attempt) {
+    try {
+      use(record, key, static_cast<uint64_t>(micro.first), mine, *sample, identities);
+      return sample;
+    } catch (const SampleError &error) {
+      Data.refuse(record, error.what());
+      sample->Replaced.push_back({Data.name(record), error.what()});
+    }
+    record = Stream.replacement(
+        record, Draws(Options.seed, Purpose::Replacement,
+                      (static_cast<uint64_t>(step) << PlaceShift) + static_cast<uint64_t>(place),
+                      static_cast<uint64_t>(attempt)));
+  }
+  throw Failure(Exit::Data, fmt::format("{} samples in a row cannot be used; the last: {}", Attempts,
+                                        sample->Replaced.back().reason));
+}
+
+void TrainingBranch::use(uint64_t record, const DrawKey &key, uint64_t first, bool mine,
+                         Sample &sample, const Identities &identities) {
+  thread_local Record read;
+  {
+    report::Timed timed(Options.spans, "data", "tokenize");
+    Data.read(record, read);
+    Conversation conversation(read, Maker.turnChoice(), key.draws(Purpose::Turn));
+    sample.Texts = Maker.texts(conversation, key, first, Data, record, identities);
+  }
+  if (!Maker.clips())
+    return;
+  report::Timed timed(Options.spans, "data", "decode");
+  std::string path = Data.media(record, read);
+  // Whether another rank replaces this sample decides its text, so its file must be known to be good
+  // here too.
+  if (!mine)
+    return Maker.clips()->check(path, spanOf(read));
+  sample.Pixels.resize(Maker.clips()->bytes());
+  sample.BytesRead = static_cast<int64_t>(Maker.clips()->read(path, key, sample.Pixels.data(), spanOf(read)));
+}
+
+const manifest::Batch &TrainingBranch::variantOf(const std::unique_ptr<Sample> *samples) const {
+  for (const manifest::Batch *variant : Variants) {
+    bool holds = true;
+    for (const manifest::Field &field : variant->fields) {
+      if (!field.isText())
+        continue;
+      size_t text = Maker.textOf(field.name);
+      for (int64_t i = 0; i < places(); ++i)
+        holds &= samples[i]->Texts.Texts[text].Tokens <= field.maxTokens;
+    }
+    if (holds)
+      return *variant;
+  }
+  return *Variants.back();
+}
+
+} // namespace vcc::runtime::data

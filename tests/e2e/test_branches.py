@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches with branches: order, accumulation over modalities, lengths of texts, epochs, resuming, in a program."""
+import collections
+import json
+import pathlib
+import unittest
+
+import programs
+
+LONG = "life is a long long game"
+
+
+def data(folder):
+    """Eight clips, seven pictures, six notes; what is a text says which of two kinds."""
+    folder = pathlib.Path(folder)
+    (folder / "media").mkdir(parents=True)
+    kinds = ["bars", LONG]
+    for number in range(8):
+        source = "smptebars=size=16x16:rate=8" if number % 2 == 0 else f"life=size=16x16:rate=8:seed={number}"
+        programs.succeed("ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-frames:v", "6", "-pix_fmt", "yuv420p", "-c:v", "libx264",
+                         "-preset", "ultrafast", folder / "media" / f"c{number}.mp4")
+        programs.succeed("ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-frames:v", "1", folder / "media" / f"p{number}.png")
+    (folder / "clips.json").write_text(json.dumps([{"video": f"c{n}.mp4", "label": kinds[n % 2]} for n in range(8)]))
+    (folder / "pictures.json").write_text(json.dumps([{"image": f"p{n}.png", "label": kinds[n % 2]} for n in range(7)]))
+    (folder / "notes.json").write_text(json.dumps([{"label": kinds[n // 2 % 2]} for n in range(6)]))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"] + sorted(set(" ".join(kinds).split()))
+    (folder / "vocab.txt").write_text("".join(word + "\n" for word in words))
+
+
+class Branches(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = programs.fresh_folder()
+        cls.folder = pathlib.Path(cls.scratch.name)
+        data(cls.folder / "data")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    def train(self, stage, out, *options, defines=()):
+        program = programs.compiled("branches", *[word for define in defines for word in ("-D", define)])
+        out = self.folder / out
+        programs.succeed(program, "--stage", stage, "--data", self.folder / "data", "--out", out, "--threads", "1", *options)
+        return programs.steps_of(out, stage)
+
+    def test_every_batch_once_an_epoch(self):
+        steps = self.train("mixed", "once")
+        # Rows of two: 3 micro-batches of pictures (one picture is left out), 3 of notes, 4 of clips.
+        self.assertEqual(len(steps), 30)
+        orders = []
+        for epoch in range(3):
+            names = [name for step in steps[10 * epoch:10 * epoch + 10] for name in step["variants"]]
+            self.assertEqual(collections.Counter(names), {"image": 3, "text.12": 3, "video": 4})
+            orders.append(names)
+        self.assertTrue(orders[0] != orders[1] or orders[1] != orders[2])
+        for step in steps:
+            self.assertEqual(step["frames"], {"image": 1, "text.12": 0, "video": 2}[step["variants"][0]])
+            self.assertEqual(step["samples"], 2)
+
+    def test_saves_and_logs_by_epochs(self):
+        self.train("mixed", "epochs")
+        kept = sorted(path.name for path in (self.folder / "epochs" / "mixed" / "checkpoints").iterdir())
+        self.assertEqual(kept, ["step-00000010", "step-00000020", "step-00000030"])
+
+    def test_accumulation_over_modalities_is_the_joined_batch(self):
+        apart = self.train("every", "apart", defines=["rows=1", "micros=3"])
+        joined = self.train("every", "joined", defines=["rows=3", "micros=1"])
+        self.assertEqual([len(step["variants"]) for step in joined], [3] * 6)
+        self.assertEqual([len(step["variants"]) for step in apart], [9] * 6)
+        for a, b in zip(apart, joined):
+            self.assertEqual(a["samples"], b["samples"])
+            self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-5 * abs(b["loss"]))
+
+    def test_lengths_change_no_loss(self):
+        whole = self.train("mixed", "whole")
+        buckets = self.train("mixed", "buckets", defines=["lengths=[3, 12]"])
+        names = collections.Counter(name for step in buckets for name in step["variants"])
+        self.assertEqual(names["text.3"] + names["text.12"], 9)
+        self.assertGreater(names["text.3"], 0)
+        self.assertGreater(names["text.12"], 0)
+        for a, b in zip(whole, buckets):
+            self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-6 * abs(a["loss"]))
+            self.assertEqual((a["samples"], a["tokens"]), (b["samples"], b["tokens"]))
+
+    def test_resumes_in_an_epoch_with_what_is_carried(self):
+        whole = self.train("runs", "runs")
+        # 3 micro-batches of pictures and 7 of the weighted (15 samples): 9 + 21 in three epochs, by two.
+        self.assertEqual(len(whole), 4 + 10)
+        for step in whole:
+            self.assertEqual(len(set(step["variants"])), 1)
+            self.assertEqual(len(step["variants"]), 2)
+        for stop in (2, 5):
+            self.train("runs", "resumed", "--max-steps", str(stop))
+        resumed = self.train("runs", "resumed")
+        self.assertEqual([programs.numbers_of(step) for step in resumed], [programs.numbers_of(step) for step in whole])
+
+    def test_a_shorter_step_counts_what_is_in_it(self):
+        steps = self.train("mixed", "rest", defines=["micros=4"])
+        self.assertEqual([step["samples"] for step in steps], [8, 8, 4] * 3)
+
+    def test_too_few_samples_are_an_error(self):
+        program = programs.compiled("branches", "-D", "rows=8")
+        ended = programs.run(program, "--stage", "mixed", "--data", self.folder / "data", "--out", self.folder / "few")
+        self.assertEqual(ended.code, 3, ended)
+        self.assertIn("a micro-batch of `image` needs 8 samples (8 rows on 1 rank), but pictures has 7", ended.err)
+
+
+if __name__ == "__main__":
+    unittest.main()
