@@ -68,6 +68,7 @@ public:
   bool canWriteProgram();
   int toElaborated();
   int lower();
+  int plan(llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> take);
 
 private:
   const LevelOptions &options;
@@ -423,12 +424,34 @@ int Run::lower() {
   return code;
 }
 
+int Run::plan(llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> take) {
+  if (!chooseStages())
+    return kUsage;
+  if (int code = lowerStages(); code != kDone)
+    return code;
+  for (StageRun &stage : stages) {
+    if (failed(place(stage)))
+      return internal("the plan does not fit the manifest");
+    take(schedule::planOf(*stage.module), recipe->manifest["stages"][stage.place]);
+  }
+  return kDone;
+}
+
 int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err) {
   Run run(options, out, err);
   if (!run.canWriteProgram())
     return kUsage;
   int code = run.toElaborated();
   return code == kDone ? run.lower() : code;
+}
+
+int planStages(const LevelOptions &options, llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> take,
+               llvm::raw_ostream &err) {
+  LevelOptions planned = options;
+  planned.last = Level::Plan;
+  Run run(planned, llvm::nulls(), err);
+  int code = run.toElaborated();
+  return code == kDone ? run.plan(take) : code;
 }
 
 int checkRecipe(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err) {

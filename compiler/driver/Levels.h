@@ -6,6 +6,7 @@
 #define VCC_COMPILER_DRIVER_LEVELS_H
 
 #include "compiler/elaborate/Elaborate.h"
+#include "dialects/exec/Exec.h"
 #include "dsl/Dsl.h"
 #include "mlir/IR/MLIRContext.h"
 
@@ -39,6 +40,10 @@ int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ost
 
 /// The recipe as far as it can be faulty: dsl and elaboration. Diagnostics are printed.
 int checkRecipe(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err);
+
+/// Runs the levels up to the plan and hands each chosen stage's over, with the stage's object of the manifest, places filled in.
+int planStages(const LevelOptions &options, llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> take,
+               llvm::raw_ostream &err);
 
 /// Fails, with an error at the operation, where `module` holds what should be gone after `level`.
 llvm::LogicalResult verifyLevel(mlir::ModuleOp module, Level level);

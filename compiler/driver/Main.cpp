@@ -14,6 +14,7 @@ int main(int argc, char **argv) {
   Action action;
   addCompile(app, action, argv[0]);
   addCheck(app, action, argv[0]);
+  addPlan(app, action, argv[0]);
   addExplain(app, action);
   try {
     app.parse(argc, argv);

@@ -31,7 +31,7 @@ MAY_INCLUDE = {
     "runtime": set(),
 }
 STEPS = ["elaborate", "interpret", "differentiate", "recompute", "fuse", "schedule", "codegen", "link"]
-SEES_SEVERAL_STEPS = ["compiler/driver", "compiler/opt"]
+SEES_SEVERAL_STEPS = ["compiler/driver", "compiler/opt", "compiler/plan"]
 BANNED_FILE_NAMES = re.compile(r"(Util|Utils|Common|Helper|Helpers|Misc|Manager)(\.|[A-Z])")
 
 

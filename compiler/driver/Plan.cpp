@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `vcc plan`: what each stage of a recipe costs on a device.
+#include "compiler/driver/Commands.h"
+#include "compiler/driver/ExitCodes.h"
+#include "compiler/driver/Recipe.h"
+#include "compiler/plan/Report.h"
+#include "dsl/diag/Engine.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace vcc::driver {
+
+namespace {
+struct PlanArguments {
+  RecipeArguments recipe;
+  std::string device = "h200", stage;
+  int64_t count = 1;
+  bool json = false;
+};
+} // namespace
+
+static int unknownDevice(const std::string &name) {
+  std::vector<std::string> known = plan::deviceNames();
+  std::string near = diag::nearest(name, known);
+  llvm::errs() << "error: no device `" << name << "`" << (near.empty() ? "" : "; did you mean `" + near + "`?") << "\n"
+               << "  the table has " << llvm::join(known, ", ") << "\n";
+  return kUsage;
+}
+
+static int runPlan(const PlanArguments &arguments, const char *executable) {
+  auto device = plan::findDevice(arguments.device);
+  if (!device)
+    return unknownDevice(arguments.device);
+  auto source = sourceOptions(arguments.recipe, executable);
+  if (!source)
+    return kUsage;
+  LevelOptions levels;
+  levels.source = *source;
+  levels.stage = arguments.stage;
+  levels.executable = executable;
+  std::vector<plan::StageReport> stages;
+  int code = planStages(
+      levels,
+      [&](exec::ModuleOp plan, const elaborate::Json &manifest) {
+        stages.push_back(plan::reportStage(plan, manifest, *device));
+      },
+      llvm::errs());
+  if (code != kDone)
+    return code;
+  plan::ReportOptions report{llvm::sys::path::filename(arguments.recipe.file).str(), *device, arguments.count};
+  if (arguments.json)
+    llvm::outs() << plan::toJson(stages, report).dump(1) << "\n";
+  else
+    plan::print(stages, report, llvm::outs());
+  return kDone;
+}
+
+void addPlan(CLI::App &app, Action &action, const char *executable) {
+  auto arguments = std::make_shared<PlanArguments>();
+  CLI::App *command =
+      app.add_subcommand("plan", "parameters, operations, memory and least times of each stage on a device");
+  arguments->recipe.add(*command);
+  command->add_option("--stage", arguments->stage, "only this stage, by name or number");
+  command->add_option("--device", arguments->device, llvm::join(plan::deviceNames(), ", "))->capture_default_str();
+  command->add_option("--count", arguments->count, "how many devices share a step's samples; each holds all weights")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
+      ->capture_default_str();
+  command->add_flag("--json", arguments->json, "all numbers, for programs");
+  command->callback([arguments, &action, executable] {
+    action = [arguments, executable]() -> int { return runPlan(*arguments, executable); };
+  });
+}
+
+} // namespace vcc::driver

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Adds up what the launches and buffers of a plan say.
+#include "compiler/plan/Report.h"
+
+#include "compiler/schedule/ArenaPacking.h"
+#include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/StringMap.h"
+
+using namespace mlir;
+using namespace vcc;
+using namespace vcc::plan;
+
+void Work::add(const Work &other, int64_t times) {
+  forward += times * other.forward;
+  backward += times * other.backward;
+  update += times * other.update;
+}
+
+Work &WorkTable::at(StringRef name) {
+  for (auto &[known, work] : rows)
+    if (known == name)
+      return work;
+  return rows.emplace_back(name.str(), Work()).second;
+}
+
+Work WorkTable::total() const {
+  Work sum;
+  for (const auto &[name, work] : rows)
+    sum.add(work, 1);
+  return sum;
+}
+
+void WorkTable::add(const WorkTable &other, int64_t times) {
+  for (const auto &[name, work] : other.rows)
+    at(name).add(work, times);
+}
+
+void Bounds::add(const Bounds &other, int64_t times) {
+  arithmetic += double(times) * other.arithmetic;
+  launches += double(times) * other.launches;
+}
+
+void Seconds::add(const Seconds &other, int64_t times) {
+  f32.add(other.f32, times);
+  tf32.add(other.tf32, times);
+  bf16.add(other.bf16, times);
+}
+
+int64_t Memory::sum() const {
+  return frozen + trained + copies + gradients + optimizer + padding + activations + io + constants;
+}
+
+ComponentReport StageReport::total() const {
+  ComponentReport sum{"sum", "", 0, 0};
+  for (const ComponentReport &component : components) {
+    sum.parameters += component.parameters;
+    sum.trainable += component.trainable;
+  }
+  return sum;
+}
+
+StringRef plan::componentOf(StringRef label, const std::vector<ComponentReport> &components) {
+  StringRef first = label.take_until([](char c) { return c == '.' || c == '['; });
+  for (const ComponentReport &component : components)
+    if (component.name == first)
+      return component.name;
+  return {};
+}
+
+namespace {
+
+constexpr int64_t kF32 = 4, kBf16 = 2;
+
+/// Reads one stage.
+class Reader {
+public:
+  Reader(exec::ModuleOp plan, const Json &manifest, const Device &device)
+      : plan(plan), manifest(manifest), device(device) {}
+
+  StageReport run() {
+    readStage();
+    readBuffers();
+    auto small = arenasInBf16(plan, report.components);
+    for (auto function : plan.getBody().front().getOps<exec::FunctionOp>()) {
+      readFunction(function);
+      report.functions.back().arenaBf16 = small.lookup(function.getSymName());
+    }
+    makeSteps();
+    countMemory();
+    return std::move(report);
+  }
+
+private:
+  void readStage() {
+    report.name = manifest["name"];
+    report.precision = manifest["precision"];
+    if (manifest["number"].is_number())
+      report.number = manifest["number"].get<int64_t>();
+    if (manifest["steps"].is_number())
+      report.length = manifest["steps"].get<int64_t>();
+    if (manifest["epochs"].is_number())
+      report.epochs = manifest["epochs"].get<double>();
+    report.accumulate = manifest["accumulate"];
+    report.across = manifest.value("across", "mixed");
+    for (const Json &component : manifest["components"])
+      report.components.push_back(
+          {component["name"], component["role"], component["parameters"], component["trainable"]});
+  }
+
+  void readBuffers() {
+    for (auto buffer : plan.getBody().front().getOps<exec::BufferOp>())
+      if (buffer.getFunction() && buffer.getFirst())
+        lives[*buffer.getFunction()].push_back({static_cast<int64_t>(buffer.getSize()),
+                                                static_cast<int>(*buffer.getFirst()),
+                                                static_cast<int>(*buffer.getLast()),
+                                                static_cast<int64_t>(buffer.getOffset())});
+  }
+
+  void readFunction(exec::FunctionOp op) {
+    FunctionReport &made = report.functions.emplace_back();
+    made.name = op.getSymName().str();
+    for (const Json &entry : manifest["functions"])
+      if (entry["name"] == made.name) {
+        made.role = entry["role"];
+        made.variant = entry.value("variant", "");
+      }
+    if (made.role == "micro" && manifest["batch"].contains(made.variant))
+      made.rows = manifest["batch"][made.variant]["rows"];
+    for (const ComponentReport &component : report.components)
+      made.work.at(component.name);
+    for (Operation &launch : op.getBody().front())
+      readLaunch(cast<exec::LaunchOpInterface>(launch), made);
+    finishBounds(made);
+    auto found = lives.find(made.name);
+    if (found == lives.end())
+      return;
+    for (const schedule::Lifetime &life : found->second)
+      made.arena = std::max(
+          made.arena, life.offset + static_cast<int64_t>(llvm::alignTo(life.size, exec::BufferAlignment)));
+    made.live = schedule::largestLiveSum(found->second, exec::BufferAlignment);
+  }
+
+  void readLaunch(exec::LaunchOpInterface launch, FunctionReport &made) {
+    auto flops = static_cast<int64_t>(launch.getFlops()), bytes = static_cast<int64_t>(launch.getBytes());
+    bool update = launch.getPhase() == exec::Phase::Update;
+    StringRef component = componentOf(launch.getLabel(), report.components);
+    Work &work = made.work.at(!component.empty() ? component : update ? "optimizer" : "loss");
+    (update ? work.update : launch.getPhase() == exec::Phase::Backward ? work.backward : work.forward) += flops;
+    bool product = isa<exec::GemmOp, exec::AttentionOp, exec::AttentionGradOp>(launch.getOperation());
+    (product ? made.products : made.others) += flops;
+    if (auto attention = dyn_cast<exec::AttentionOp>(launch.getOperation()))
+      made.scratch = std::max(made.scratch, scratchOf(attention));
+    if (auto attention = dyn_cast<exec::AttentionGradOp>(launch.getOperation()))
+      made.scratch = std::max(made.scratch, scratchOf(attention));
+    // The update works on f32 whatever the precision.
+    addLaunch(made.seconds.f32, flops, bytes, product ? device.f32 : device.f32);
+    addLaunch(made.seconds.tf32, flops, bytes, product ? device.tf32 : device.f32);
+    addLaunch(made.seconds.bf16, flops, update ? bytes : bytes / 2, product ? device.bf16 : device.f32);
+  }
+
+  template <typename Op>
+  static int64_t scratchOf(Op op) {
+    return static_cast<int64_t>(op.getWorkspacePerThread() * op.getThreads());
+  }
+
+  void addLaunch(Bounds &bounds, int64_t flops, int64_t bytes, double rate) const {
+    if (rate > 0)
+      bounds.launches += std::max(double(flops) / rate, double(bytes) / device.bandwidth);
+  }
+
+  void finishBounds(FunctionReport &made) const {
+    auto finish = [&](Bounds &bounds, double rate) {
+      if (rate > 0)
+        bounds.arithmetic = std::max(double(made.products) / rate, double(made.others) / device.f32);
+      else
+        bounds = {};
+    };
+    finish(made.seconds.f32, device.f32);
+    finish(made.seconds.tf32, device.tf32);
+    finish(made.seconds.bf16, device.bf16);
+  }
+
+  void makeSteps() {
+    std::vector<const FunctionReport *> micros;
+    const FunctionReport *update = nullptr;
+    for (const FunctionReport &function : report.functions) {
+      if (function.role == "micro")
+        micros.push_back(&function);
+      if (function.role == "update")
+        update = &function;
+    }
+    bool each = report.across == "every_modality";
+    for (size_t i = 0; i < micros.size(); i += each ? micros.size() : 1) {
+      StepReport &step = report.steps.emplace_back();
+      if (!each)
+        step.variant = micros[i]->variant;
+      for (const FunctionReport *micro : llvm::ArrayRef(micros).slice(i, each ? micros.size() : 1)) {
+        step.micros += report.accumulate;
+        step.samples += report.accumulate * micro->rows;
+        step.work.add(micro->work, report.accumulate);
+        step.seconds.add(micro->seconds, report.accumulate);
+      }
+      if (!update)
+        continue;
+      step.work.add(update->work, 1);
+      step.seconds.add(update->seconds, 1);
+    }
+  }
+
+  void countMemory() {
+    int64_t total = 0, trainable = 0, moments = 0;
+    std::map<int64_t, int64_t> kept; // moments of a group
+    for (const Json &state : manifest["states"])
+      if (state["kind"] == "moment")
+        ++kept[state["group"]];
+    for (const Json &state : manifest["states"]) {
+      if (state["kind"] != "weight" || !state.contains("trainable"))
+        continue;
+      int64_t elements = 1;
+      for (int64_t size : state["shape"])
+        elements *= size;
+      total += elements;
+      if (!state["trainable"].get<bool>())
+        continue;
+      trainable += elements;
+      moments += elements * kept[state["group"]];
+    }
+    int64_t frozen = total - trainable, arena = 0;
+    Memory &wide = report.f32, &narrow = report.bf16;
+    wide.frozen = frozen * kF32;
+    wide.trained = wide.gradients = trainable * kF32;
+    wide.optimizer = moments * kF32;
+    int64_t weightsGap = regionBytes(exec::Region::Weights) - wide.frozen;
+    int64_t stateGap =
+        regionBytes(exec::Region::State) - wide.trained - wide.gradients - wide.optimizer;
+    wide.padding = weightsGap + stateGap;
+    wide.activations = regionBytes(exec::Region::Arena);
+    wide.io = regionBytes(exec::Region::Io);
+    wide.constants = regionBytes(exec::Region::Constant);
+    narrow = wide;
+    narrow.frozen = frozen * kBf16;
+    narrow.copies = trainable * kBf16;
+    for (const FunctionReport &function : report.functions)
+      arena = std::max(arena, function.arenaBf16);
+    narrow.activations = arena;
+    countPacked();
+  }
+
+  int64_t regionBytes(exec::Region region) { return plan.regionBytes(region); }
+
+  void countPacked() {
+    llvm::DenseSet<std::pair<StringRef, ArrayRef<int64_t>>> copies;
+    plan.walk([&](exec::GemmOp gemm) {
+      if (gemm.getPack() && copies.insert({gemm.getB(), gemm.getBStrides()}).second)
+        report.packed += static_cast<int64_t>(gemm.getK() * gemm.getN()) * kF32;
+    });
+  }
+
+  exec::ModuleOp plan;
+  const Json &manifest;
+  const Device &device;
+  StageReport report;
+  llvm::StringMap<SmallVector<schedule::Lifetime>> lives;
+};
+
+} // namespace
+
+StageReport plan::reportStage(exec::ModuleOp plan, const Json &manifest, const Device &device) {
+  return Reader(plan, manifest, device).run();
+}

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`vcc plan`: its numbers against the text of the plan, against the program's own listing, against counts by hand, and against a run."""
+import json
+import math
+import pathlib
+import re
+import tempfile
+import time
+import unittest
+
+import plans
+import programs
+
+CONNECT = plans.RECIPES / "connect_sizes.vcs"
+WORDS = plans.RECIPES / "words.vcs"
+
+
+def report(recipe, *options):
+    return json.loads(plans.run(plans.VCC, "plan", recipe, "--json", *options))
+
+
+def fails(*arguments):
+    return programs.run(plans.VCC, "plan", *arguments)
+
+
+def elements(tensor):
+    return math.prod(int(size) for size in re.findall(r"(\d+)x", tensor))
+
+
+class Tiny(unittest.TestCase):
+    """Every stage of the tiny VideoChat2 against its plan."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.report = report(plans.TINY)
+        cls.plans = plans.plans(plans.emit(plans.TINY, "plan"))
+        cls.stages = {stage["name"]: stage for stage in cls.report["stages"]}
+
+    def test_stages(self):
+        self.assertEqual(list(self.stages), list(self.plans))
+        self.assertEqual(self.report["device"]["name"], "h200")
+        self.assertEqual(self.report["count"], 1)
+
+    def test_memory_is_that_of_the_regions(self):
+        for name, plan in self.plans.items():
+            with self.subTest(name):
+                memory = self.stages[name]["memory"]["f32"]
+                parts = sum(memory[part] for part in ("frozen", "trained", "gradients", "optimizer", "padding"))
+                self.assertEqual(parts, plan.regions["weights"] + plan.regions["state"])
+                self.assertEqual((memory["activations"], memory["io"], memory["constants"], memory["copies"]),
+                                 (plan.regions["arena"], plan.regions["io"], plan.regions["constant"], 0))
+                self.assertEqual(memory["sum"], sum(plan.regions.values()))
+
+    def test_weights_by_their_buffers(self):
+        for name, plan in self.plans.items():
+            with self.subTest(name):
+                memory, stage = self.stages[name]["memory"], self.stages[name]
+                frozen = sum(elements(b.type) for b in plan.buffers.values() if b.why == "frozen weight")
+                trained = sum(elements(b.type) for b in plan.buffers.values() if b.why == "trained weight" and b.view)
+                self.assertEqual((frozen + trained, trained), (stage["parameters"], stage["trainable"]))
+                self.assertEqual([memory["f32"][part] for part in ("frozen", "trained", "gradients", "optimizer")],
+                                 [4 * frozen, 4 * trained, 4 * trained, 8 * trained])
+                self.assertEqual([memory["bf16"][part] for part in ("frozen", "trained", "copies", "gradients", "optimizer")],
+                                 [2 * frozen, 4 * trained, 2 * trained, 4 * trained, 8 * trained])
+                self.assertLess(memory["f32"]["padding"], 64 * len(plan.buffers))
+                self.assertEqual(sum(c["parameters"] for c in stage["components"]), stage["parameters"])
+                self.assertEqual(sum(c["trainable"] for c in stage["components"]), stage["trainable"])
+
+    def test_products(self):
+        """2 m n k for each product, from the text of the launches; of attention from its sizes, half where it is causal at most."""
+        for name, plan in self.plans.items():
+            for function in self.stages[name]["functions"]:
+                with self.subTest(name, function=function["name"]):
+                    least = most = 0
+                    for launch in plan.functions[function["name"]]:
+                        if launch.kind == "gemm":
+                            batch, m, n, k = re.search(r" batch \[(.*?)\] m (\d+) n (\d+) k (\d+)", launch.text).groups()
+                            flops = 2 * math.prod(int(size) for size in batch.split(",")) * int(m) * int(n) * int(k)
+                            least, most = least + flops, most + flops + 20 * flops // (2 * int(k))
+                        elif launch.kind.startswith("attention"):
+                            rows, queries, keys, heads, _, width = (int(size) for size in re.search(r"sizes \[(.*?)\]", launch.text)[1].split(","))
+                            flops = 4 * rows * heads * queries * keys * width
+                            least, most = least + flops // 2, most + 5 * flops
+                    self.assertGreaterEqual(function["products"], least)
+                    self.assertLessEqual(function["products"], most)
+
+    def test_sums(self):
+        for stage in self.stages.values():
+            functions = {function["name"]: function for function in stage["functions"]}
+            [step] = stage["steps"]
+            micro, update = functions["micro_main"], functions["update"]
+            self.assertEqual(step["micros"], stage["accumulate"])
+            self.assertEqual(step["samples"], micro["rows"] * stage["accumulate"])
+            for function in (micro, update):
+                work = dict(function["flops"])
+                whole = work.pop("sum")
+                self.assertEqual(sum(sum(part.values()) for part in work.values()), sum(whole.values()))
+                self.assertEqual(sum(whole.values()), function["products"] + function["others"])
+            for phase in ("forward", "backward", "update"):
+                self.assertEqual(step["flops"]["sum"][phase], micro["flops"]["sum"][phase] * stage["accumulate"] + update["flops"]["sum"][phase])
+            self.assertGreater(step["flops"]["optimizer"]["update"], stage["trainable"])
+            self.assertEqual(max(function["arena"]["f32"] for function in functions.values()), stage["memory"]["f32"]["activations"])
+
+    def test_who_works(self):
+        """What is frozen and behind what trains has no backward; what is not used does nothing."""
+        align = self.stages["align"]["steps"][0]["flops"]
+        self.assertEqual(align["vision"]["backward"], 0)
+        self.assertGreater(align["vision"]["forward"], 0)
+        self.assertGreater(align["bridge"]["backward"], align["bridge"]["forward"])
+        self.assertNotIn("lm", align)
+        self.assertGreater(self.stages["instruct"]["steps"][0]["flops"]["adapter"]["backward"], 0)
+
+    def test_arena_in_bf16(self):
+        for name, stage in self.stages.items():
+            for function in stage["functions"]:
+                with self.subTest(name, function=function["name"]):
+                    arena = function["arena"]
+                    self.assertLessEqual(arena["live"], arena["f32"])
+                    self.assertLessEqual(arena["bf16"], arena["f32"] * 1.05 + 64)
+                    self.assertGreaterEqual(2 * arena["bf16"], arena["live"])
+            self.assertLess(stage["memory"]["bf16"]["activations"], 0.8 * stage["memory"]["f32"]["activations"])
+
+    def test_bounds(self):
+        rates = self.report["device"]
+        for stage in self.stages.values():
+            for function in stage["functions"]:
+                seconds = function["seconds"]
+                if not function["products"] + function["others"]:
+                    continue
+                for precision in ("f32", "tf32", "bf16"):
+                    wanted = max(function["products"] / rates[precision], function["others"] / rates["f32"])
+                    self.assertAlmostEqual(seconds[precision]["arithmetic"], wanted, delta=1e-9 * wanted)
+                    self.assertGreaterEqual(seconds[precision]["launches"] * (1 + 1e-9), seconds[precision]["arithmetic"])
+
+    def test_table(self):
+        table = plans.run(plans.VCC, "plan", plans.TINY, "--stage", "3", "--count", "8")
+        stage = self.stages["instruct"]
+        self.assertIn('stage 3 "instruct", f32, 300 steps', table)
+        self.assertIn("8 x NVIDIA H200 SXM", table)
+        self.assertIn("32 samples on a device, 256 in all", table)
+        self.assertNotIn('"align"', table)
+        [line] = [line for line in table.splitlines() if line.startswith("  sum ") and "FLOP" in line]
+        self.assertEqual([int(word.replace(",", "")) for word in line.split()[1:3]], [stage["parameters"], stage["trainable"]])
+        [line] = [line for line in table.splitlines() if line.startswith("  activations")]
+        self.assertEqual([int(word.replace(",", "")) for word in line.split()[-2:]],
+                         [stage["memory"][precision]["activations"] for precision in ("f32", "bf16")])
+
+
+class FullSize(unittest.TestCase):
+    def test_connect(self):
+        began = time.monotonic()
+        [stage] = report(CONNECT, "--device", "a100-80gb", "--count", "32")["stages"]
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertEqual(stage["trainable"], 395_301_376)
+        self.assertEqual({c["name"]: c["parameters"] for c in stage["components"]},
+                         {"vision": 290_479_104, "bridge": 101_672_448, "project": 3_149_824, "lm": 6_738_415_616})
+        memory = stage["memory"]
+        self.assertEqual((memory["f32"]["frozen"], memory["bf16"]["frozen"]), (4 * 6_738_415_616, 2 * 6_738_415_616))
+        self.assertEqual((memory["f32"]["gradients"], memory["f32"]["optimizer"]), (4 * 395_301_376, 8 * 395_301_376))
+        [step] = stage["steps"]
+        # Two micro-batches of 2 rows of 512 + 96 positions; 2 operations for each weight of a matrix and position, attention's a few percent more.
+        # Only supervised positions reach the vocabulary, of which the plan takes the most.
+        positions, table, width = 4 * (512 + 96), 32000 * 4096, 4096
+        blocks = 6_738_415_616 - 2 * table
+        attention = 32 * 4 * 4 * (512 + 96) ** 2 * width
+        self.assertAlmostEqual(step["flops"]["lm"]["forward"] / (2 * blocks * positions + attention + 2 * table * 4 * 512), 1, delta=0.05)
+        self.assertAlmostEqual(step["flops"]["lm"]["backward"] / step["flops"]["lm"]["forward"], 1, delta=0.1)
+        self.assertAlmostEqual(step["flops"]["vision"]["backward"] / step["flops"]["vision"]["forward"], 2, delta=0.2)
+        self.assertTrue(stage["fits"])
+
+    def test_it_does_not_fit(self):
+        [stage] = report(CONNECT, "--device", "rtx4090")["stages"]
+        self.assertFalse(stage["fits"])
+        self.assertIn("f32 does not fit: ", plans.run(plans.VCC, "plan", CONNECT, "--device", "rtx4090"))
+
+    def test_define(self):
+        [stage] = report(CONNECT, "-D", 'size="tiny"')["stages"]
+        self.assertLess(stage["parameters"], 500_000_000)
+
+
+class Program(unittest.TestCase):
+    """What the compiled program says and does."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.program = programs.compiled("words")
+        cls.stages = {stage["name"]: stage for stage in report(WORDS, "--device", "cpu")["stages"]}
+
+    def test_listing(self):
+        listing = programs.succeed(self.program).out
+        told = dict(re.findall(r"(?s)stage (?:\d+ )?([\w.-]+): .*?memory  ([\d.]+) MB", listing))
+        self.assertEqual(list(told), list(self.stages))
+        for name, text in told.items():
+            memory = self.stages[name]["memory"]["f32"]
+            self.assertAlmostEqual(float(text), (memory["sum"] - memory["constants"]) / 1e6, delta=0.051)
+
+    def test_no_step_is_faster(self):
+        name, stage = next(iter(self.stages.items()))
+        with tempfile.TemporaryDirectory() as folder:
+            data, out = programs.words_data(pathlib.Path(folder) / "data"), pathlib.Path(folder) / "out"
+            programs.succeed(self.program, "--stage", name, "--data", data, "--out", out, seconds=120)
+            times = [step["seconds"] for step in programs.steps_of(out, name)]
+        self.assertGreater(len(times), 0)
+        self.assertGreater(min(times), stage["steps"][0]["seconds"]["f32"]["arithmetic"])
+        self.assertNotIn("bf16", stage["steps"][0]["seconds"])
+
+
+class Wrong(unittest.TestCase):
+    def test_device(self):
+        ended = fails(plans.TINY, "--device", "h20")
+        self.assertEqual(ended.code, 1)
+        self.assertIn("no device `h20`; did you mean `h200`?", ended.err)
+        self.assertIn("a100-80gb", ended.err)
+
+    def test_stage(self):
+        ended = fails(plans.TINY, "--stage", "4")
+        self.assertEqual(ended.code, 1)
+        self.assertIn("the recipe has no stage `4`", ended.err)
+
+    def test_count(self):
+        self.assertEqual(fails(plans.TINY, "--count", "0").code, 1)
+
+    def test_recipe(self):
+        self.assertEqual(fails("nowhere.vcs").code, 2)
+        ended = fails(CONNECT, "-D", "sise=1")
+        self.assertEqual((ended.code, ended.out), (2, ""))
+        self.assertIn("size", ended.err)
+
+
+if __name__ == "__main__":
+    unittest.main()
