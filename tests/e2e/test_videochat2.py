@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recipes of VideoChat2 at full size and at test size: what each stage has and trains, to the last weight, as published. No weights are
+needed: the numbers are those of the graphs that would be compiled."""
+import math
+import re
+import unittest
+
+import programs
+
+FOLDER = programs.TOP / "examples" / "videochat2"
+TINY = ["-D", "sizes=tiny"]
+TINY_MODELS = {"vicuna": ["-D", "lm_config=llama.tiny_vicuna"], "mistral": ["-D", "lm_config=llama.tiny_mistral"],
+               "phi3": ["-D", "lm_config=llama.tiny_phi3"]}
+_graphs = {}
+
+
+class Weights:
+    """The weights of one stage by path: how many numbers, and whether it trains them."""
+
+    def __init__(self, text):
+        self.all, self.trained = {}, {}
+        for name, kind, rest in re.findall(r'tg\.state @"?([^" ]+)"?\s+(\w+) (.*)', text):
+            if kind != "weight" or ":" in name:
+                continue
+            shape = re.search(r"tensor<([0-9x]*)f32>", rest)[1]
+            self.all[name] = math.prod(int(size) for size in shape.split("x") if size)
+            if "trainable" in rest:
+                self.trained[name] = self.all[name]
+
+    def count(self, prefix="", without=(), of=None):
+        return sum(size for name, size in (self.all if of is None else of).items()
+                   if name.startswith(prefix) and not any(name.startswith(other) for other in without))
+
+    @property
+    def trains(self):
+        return self.count(of=self.trained)
+
+
+def stages(variant, *options):
+    key = (variant, options)
+    if key not in _graphs:
+        text = programs.succeed(programs.VCC, "compile", FOLDER / f"videochat2_{variant}.vcs", "--emit=graph", "-o", "-", *options, seconds=120)
+        _graphs[key] = [Weights(part) for part in re.split(r"(?m)^ *(?:builtin\.)?module .*tg\.stage", text)[1:]]
+        assert len(_graphs[key]) == 3
+    return _graphs[key]
+
+
+class Published(unittest.TestCase):
+    """Sums of the published models; the recipe's default and upstream's habits have the same weights."""
+
+    def test_encoder_and_q_former(self):
+        for options in ((), ("-D", "reproduce=upstream")):
+            for variant in ("vicuna", "mistral", "phi3"):
+                for number, former in zip(stages(variant, *options), (182_743_867, 101_598_720, 182_121_216)):
+                    self.assertEqual(number.count("vision.", ["vision.norm", "vision.slot_embed"]), 290_477_056)
+                    self.assertEqual(number.count("bridge.", ["bridge.query_tokens", "bridge.extra_query_tokens"]), former)
+                    self.assertEqual(number.count("bridge.query_tokens"), 32 * 768)
+                self.assertEqual([number.count("bridge.extra_query_tokens") for number in stages(variant, *options)], [0, 49_152, 49_152])
+
+    def test_trainable_totals(self):
+        for options in ((), ("-D", "reproduce=upstream")):
+            self.assertEqual([stage.trains for stage in stages("vicuna", *options)], [183_958_846, 395_301_376, 484_212_480])
+            self.assertEqual([stage.trains for stage in stages("mistral", *options)], [183_958_846, 395_301_376, 518_344_448])
+            self.assertEqual([stage.trains for stage in stages("phi3", *options)], [183_958_846, 394_513_920, 500_764_416])
+
+    def test_adapters(self):
+        counts = {variant: stages(variant)[2].count("adapter.") for variant in ("vicuna", "mistral")}
+        self.assertEqual(counts, {"vicuna": 8_388_608, "mistral": 42_520_576})
+        by_suffix, by_name = (stages("phi3", *options)[2] for options in ((), ("-D", "sites_by_suffix=false")))
+        self.assertEqual(by_suffix.count("adapter.") + by_suffix.count("fused."), 25_728_000)
+        self.assertEqual(by_name.count("adapter.") + by_name.count("fused."), 9_475_072)
+
+    def test_language_models_are_frozen_and_whole(self):
+        # Sizes of the public models: LLaMA-7B, Mistral-7B, Phi-3-mini.
+        for variant, size in (("vicuna", 6_738_415_616), ("mistral", 7_241_732_096), ("phi3", 3_821_079_552)):
+            for stage in stages(variant)[1:]:
+                self.assertEqual(stage.count("lm."), size)
+                self.assertFalse([name for name in stage.trained if name.startswith("lm.")])
+        padded = stages("vicuna", "-D", "lm_config=llama.vicuna_v0(32001)")[1]
+        self.assertEqual(padded.count("lm.") - 6_738_415_616, 2 * 4096)
+
+    def test_stage_1_trains_norm_slots_heads_and_q_former_alone(self):
+        stage = stages("vicuna")[0]
+        self.assertEqual(stage.count("vision.", of=stage.trained), 2 * 1024 + 4 * 1024)
+        self.assertEqual(stage.count("heads."), 2 * (768 * 768 + 768) + 2 * 1536 + 2 + 1)
+
+    def test_counts_at_test_size(self):
+        first, second, third = stages("vicuna", *TINY, *TINY_MODELS["vicuna"])
+        self.assertEqual((first.count(), first.trains), (220_456, 70_648))
+        self.assertEqual(first.count("vision.", ["vision.norm", "vision.slot_embed"]), 149_808)
+        self.assertEqual(first.count("bridge.", ["bridge.query_tokens"]), 68_389)
+        self.assertEqual((second.trains, third.trains, third.count("adapter.")), (196_856, 224_280, 5_120))
+        self.assertEqual(stages("mistral", *TINY, "-D", "lm_config=llama.tiny_vicuna")[2].count("adapter."), 25_536)
+
+
+if __name__ == "__main__":
+    unittest.main()
