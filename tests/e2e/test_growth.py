@@ -49,6 +49,23 @@ class Counts(unittest.TestCase):
         self.assertLess(many, 4 * few)
 
 
+class Recomputed(unittest.TestCase):
+    """Segments that are computed again, one a block."""
+
+    def test_operations_and_patterns(self):
+        text = (plans.RECIPES / "depth.vcs").read_text()
+        self.assertEqual(text.count("  loss {"), 1)
+        with tempfile.NamedTemporaryFile("w", suffix=".vcs") as file:
+            file.write(text.replace("  loss {", "  recompute tower.blocks[*]\n  loss {"))
+            file.flush()
+            tables = [growth.timed(file.name, "--emit=plan", "-o", "/dev/null", "-D", f"depth={depth}") for depth in growth.DEPTHS]
+        table = {" ".join(map(str, key)): value for key, value in growth.joined(tables).items() if key[3] in ("before", "after", "tried")}
+        # Three kernels of some 40 operations more at 48 blocks than at 24, where two rates happen to round alike.
+        self.assertEqual(growth.faults(table, 150), [])
+        before, after = (table[f"recompute tg-recompute-segments 1 {column}"] for column in ("before", "after"))
+        self.assertGreater(after[2] - before[2], 3 * (after[0] - before[0]))
+
+
 class Instructions(unittest.TestCase):
     """Instructions from the recipe's text to its plan, counted by callgrind. (The number of kernels, and with it what they cost, does
     not grow.)"""
