@@ -179,6 +179,11 @@ FailureOr<StageBatch> readBatch(Evaluator &evaluator, vcs::BatchOp op) {
     branch.loc = rows.getLoc();
     if (rows.getBranch())
       branch.branch = branch.variant = rows.getName().str();
+    for (const BatchSpec &other : batch.branches)
+      if (other.branch == branch.branch)
+        return evaluator
+            .fault(FaultKind::BadValue, rows.getLoc(), "the batch has two branches `" + branch.branch + "`")
+            .note(other.loc, "the other one");
     good &= succeeded(readRows(evaluator, rows, branch));
     batch.branches.push_back(std::move(branch));
   }

@@ -3,6 +3,7 @@
 import collections
 import json
 import pathlib
+import shutil
 import unittest
 
 import programs
@@ -83,6 +84,14 @@ class Branches(unittest.TestCase):
             self.assertAlmostEqual(a["loss"], b["loss"], delta=1e-6 * abs(a["loss"]))
             self.assertEqual((a["samples"], a["tokens"]), (b["samples"], b["tokens"]))
 
+    def test_a_branch_leaves_what_it_does_not_reach_alone(self):
+        names = [step["variants"][0] for step in self.train("mixed", "reach")]
+        text = next(i for i in range(1, len(names)) if names[i] == "text.12" and names[i - 1] != "text.12")
+        self.train("mixed", "dumped", "--dump", str(text), "--max-steps", str(text + 1))
+        tensors, _ = programs.read_tensors(self.folder / "dumped" / "mixed" / "dump" / f"step-{text:06}.safetensors")
+        self.assertFalse(any(tensors["gradient/net.see.weight"][2]))
+        self.assertTrue(any(tensors["gradient/net.read.weight"][2]))
+
     def test_resumes_in_an_epoch_with_what_is_carried(self):
         whole = self.train("runs", "runs")
         # 3 micro-batches of pictures and 7 of the weighted (15 samples): 9 + 21 in three epochs, by two.
@@ -99,11 +108,26 @@ class Branches(unittest.TestCase):
         steps = self.train("mixed", "rest", defines=["micros=4"])
         self.assertEqual([step["samples"] for step in steps], [8, 8, 4] * 3)
 
-    def test_too_few_samples_are_an_error(self):
+    def test_few_samples_come_round_and_no_samples_are_an_error(self):
         program = programs.compiled("branches", "-D", "rows=8")
-        ended = programs.run(program, "--stage", "mixed", "--data", self.folder / "data", "--out", self.folder / "few")
+        out = programs.succeed(program, "--stage", "mixed", "--data", self.folder / "data", "--out", self.folder / "few")
+        self.assertIn("image: 1 micro-batches of 8 an epoch, in which 7 samples come round several times", out)
+        self.assertEqual(len(programs.steps_of(self.folder / "few", "mixed")), 9)
+        empty = self.folder / "empty"
+        shutil.copytree(self.folder / "data", empty)
+        (empty / "pictures.json").write_text("[]")
+        ended = programs.run(program, "--stage", "mixed", "--data", empty, "--out", self.folder / "none")
         self.assertEqual(ended.code, 3, ended)
-        self.assertIn("a micro-batch of `image` needs 8 samples (8 rows on 1 rank), but pictures has 7", ended.err)
+        self.assertIn("dataset `pictures` has no records", ended.err)
+
+    def test_a_film_among_pictures_is_an_error(self):
+        program = programs.compiled("branches")
+        wrong = self.folder / "wrong"
+        shutil.copytree(self.folder / "data", wrong)
+        (wrong / "media" / "p3.png").write_bytes((wrong / "media" / "c3.mp4").read_bytes())
+        ended = programs.run(program, "--stage", "mixed", "--data", wrong, "--out", self.folder / "film")
+        self.assertEqual(ended.code, 3, ended)
+        self.assertIn("p3.png: is a video, but the batch takes images here", ended.err)
 
 
 if __name__ == "__main__":

@@ -139,19 +139,27 @@ private:
     std::vector<std::string> choices;
     if (!Evaluation.choices.empty())
       choices = conversation.list(Evaluation.choices);
+    if (Maker.namesTimes())
+      conversation.times(readClip(index, key, *out));
     for (int64_t row = begin; row < end; ++row) {
       if (!choices.empty())
         conversation.answer(choices[row - FirstRow[index]]);
       out->Rows.push_back(Maker.texts(conversation, key, 0, Data, static_cast<uint64_t>(index), Numbers));
     }
-    if (Maker.clips()) {
-      uint64_t clip = clipOf(index);
-      if (clip != static_cast<uint64_t>(index))
-        Data.read(clip, record);
-      out->Pixels.resize(Maker.clips()->bytes());
-      Maker.clips()->read(Data.media(clip, record), key, out->Pixels.data(), spanOf(record));
-    }
+    if (Maker.clips() && !Maker.namesTimes())
+      readClip(index, key, *out);
     return out;
+  }
+
+  /// The clip that record `index` is shown with, and when its frames stand where a text says so.
+  std::vector<double> readClip(int64_t index, const DrawKey &key, RecordRows &out) const {
+    thread_local Record record;
+    uint64_t clip = clipOf(index);
+    Data.read(clip, record);
+    std::string path = Data.media(clip, record);
+    out.Pixels.resize(Maker.clips()->bytes());
+    Maker.clips()->read(path, key, out.Pixels.data(), spanOf(record));
+    return Maker.namesTimes() ? Maker.clips()->times(path, key, spanOf(record)) : std::vector<double>();
   }
 
   const manifest::Evaluation &Evaluation;

@@ -62,11 +62,17 @@ SampleMaker::SampleMaker(const manifest::Manifest &manifest, const manifest::Bat
     libAv();
     Clips = std::make_unique<ClipReader>(specOf(*batch.media, evaluating, still));
   }
+  if (namesTimes() && !Clips)
+    throw Failure(Exit::Recipe, "a template says `{frames}` or `{seconds}`, but its batch has no clips");
 }
 
 std::optional<TimeSpan> spanOf(const Record &record) {
   auto span = record.span();
   return span ? std::optional<TimeSpan>({span->first, span->second}) : std::nullopt;
+}
+
+bool SampleMaker::namesTimes() const {
+  return std::any_of(Texts.begin(), Texts.end(), [](const auto &text) { return text->namesTimes(); });
 }
 
 size_t SampleMaker::textOf(const std::string &field) const {

@@ -33,6 +33,8 @@ public:
   const manifest::Batch &batch() const { return Batch; }
   const ClipReader *clips() const { return Clips.get(); }
   TurnChoice turnChoice() const { return Choice; }
+  /// A text says when the frames stand: the clip is read before the text is made.
+  bool namesTimes() const;
   /// The place of a text field in RowTexts::Texts.
   size_t textOf(const std::string &field) const;
   /// Record `index` of `data` as said by `conversation`; `first` is the place of the micro-batch's first

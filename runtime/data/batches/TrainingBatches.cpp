@@ -197,7 +197,9 @@ std::string TrainingBatches::account() const {
     const std::string &name = branch->batch().branch;
     text += fmt::format("{}{}{} micro-batches of {} an epoch", text.empty() ? "" : "; ", name.empty() ? "" : name + ": ",
                         batches, branch->places());
-    if (int64_t left = size - batches * branch->places())
+    if (size < branch->places())
+      text += fmt::format(", in which {} samples come round several times", size);
+    else if (int64_t left = size - batches * branch->places())
       text += fmt::format(", {} of {} samples left out in turn", left, size);
   }
   return text;

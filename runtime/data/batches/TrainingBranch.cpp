@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace vcc::runtime::data {
 namespace {
@@ -54,24 +53,19 @@ TrainingBranch::TrainingBranch(const manifest::Manifest &manifest,
                                const DataOptions &options, uint64_t number)
     : Variants(shortestFirst(std::move(variants))), Whole(joined(Variants)), Options(options),
       Maker(manifest, Whole, options.dir, /*evaluating=*/false),
-      Data(manifest, Whole.datasets, options.dir), Stream(Data, Whole.weights, options.seed, number) {
-  if (batches() > 0)
-    return;
-  std::string owner = Whole.branch.empty() ? "a micro-batch" : fmt::format("a micro-batch of `{}`", Whole.branch);
-  throw Failure(Exit::Data,
-                fmt::format("{} needs {} samples ({} rows on {} rank{}), but {} {} {}", owner, places(), Whole.rows,
-                            options.world, options.world == 1 ? "" : "s", fmt::join(Whole.datasets, " and "),
-                            Whole.datasets.size() == 1 ? "has" : "have", Data.size()),
-                "give it fewer rows, or more data");
-}
+      Data(manifest, Whole.datasets, options.dir), Stream(Data, Whole.weights, options.seed, number) {}
 
 std::unique_ptr<Sample> TrainingBranch::make(int64_t step, const MicroBatch &micro, int64_t within,
                                              bool mine, const Identities &identities) {
   auto sample = std::make_unique<Sample>();
   int64_t place = micro.first + within;
   DrawKey key{Options.seed, static_cast<uint64_t>(step), static_cast<uint64_t>(place)};
-  uint64_t record = Stream.at(static_cast<uint64_t>(micro.epoch),
-                              static_cast<uint64_t>(micro.index * places() + within));
+  // Samples that are too few for a micro-batch come round several times in the epoch's only one.
+  int64_t samples = static_cast<int64_t>(Data.size()), rounds = (places() + samples - 1) / samples;
+  int64_t index = micro.index * places() + within;
+  uint64_t record = samples < places()
+                        ? Stream.at(static_cast<uint64_t>(micro.epoch * rounds + index / samples), static_cast<uint64_t>(index % samples))
+                        : Stream.at(static_cast<uint64_t>(micro.epoch), static_cast<uint64_t>(index));
   for (int attempt = 0; attempt < Attempts; ++attempt) {
     try {
       use(record, key, static_cast<uint64_t>(micro.first), mine, *sample, identities);
@@ -92,14 +86,23 @@ std::unique_ptr<Sample> TrainingBranch::make(int64_t step, const MicroBatch &mic
 void TrainingBranch::use(uint64_t record, const DrawKey &key, uint64_t first, bool mine,
                          Sample &sample, const Identities &identities) {
   thread_local Record read;
+  Data.read(record, read);
+  Conversation conversation(read, Maker.turnChoice(), key.draws(Purpose::Turn));
+  bool timed = Maker.namesTimes();
+  if (timed) {
+    readClip(record, read, key, mine, sample);
+    conversation.times(Maker.clips()->times(Data.media(record, read), key, spanOf(read)));
+  }
   {
-    report::Timed timed(Options.spans, "data", "tokenize");
-    Data.read(record, read);
-    Conversation conversation(read, Maker.turnChoice(), key.draws(Purpose::Turn));
+    report::Timed spent(Options.spans, "data", "tokenize");
     sample.Texts = Maker.texts(conversation, key, first, Data, record, identities);
   }
-  if (!Maker.clips())
-    return;
+  if (Maker.clips() && !timed)
+    readClip(record, read, key, mine, sample);
+}
+
+void TrainingBranch::readClip(uint64_t record, const Record &read, const DrawKey &key, bool mine,
+                              Sample &sample) {
   report::Timed timed(Options.spans, "data", "decode");
   std::string path = Data.media(record, read);
   // Whether another rank replaces this sample decides its text, so its file must be known to be good

@@ -11,6 +11,8 @@
 #include "runtime/data/batches/StepOrder.h"
 #include "runtime/report/Timeline.h"
 
+#include <algorithm>
+
 namespace vcc::runtime::data {
 
 /// One place of a step. Places of other ranks carry texts only: their totals are needed here.
@@ -31,9 +33,9 @@ public:
   const Datasets &data() const { return Data; }
   Datasets &data() { return Data; }
   int64_t clipBytes() const { return Maker.clips() ? static_cast<int64_t>(Maker.clips()->bytes()) : 0; }
-  /// Samples of a micro-batch over all ranks, and micro-batches an epoch.
+  /// Samples of a micro-batch over all ranks, and micro-batches an epoch: at least one, however few samples there are.
   int64_t places() const { return Whole.rows * Options.world; }
-  int64_t batches() const { return static_cast<int64_t>(Data.size()) / places(); }
+  int64_t batches() const { return std::max<int64_t>(1, static_cast<int64_t>(Data.size()) / places()); }
 
   /// Place `within` of micro-batch `micro` of `step`; `mine`: with its pixels.
   std::unique_ptr<Sample> make(int64_t step, const MicroBatch &micro, int64_t within, bool mine, const Identities &identities);
@@ -43,6 +45,7 @@ public:
 
 private:
   void use(uint64_t record, const DrawKey &key, uint64_t first, bool mine, Sample &sample, const Identities &identities);
+  void readClip(uint64_t record, const Record &read, const DrawKey &key, bool mine, Sample &sample);
 
   const std::vector<const manifest::Batch *> Variants; // the smallest first
   const manifest::Batch Whole;                         // with the longest of each text field

@@ -119,6 +119,19 @@ std::vector<uint32_t> ClipReader::choose(const std::string &path, const FileFact
   return frames;
 }
 
+std::vector<double> ClipReader::times(const std::string &path, const DrawKey &key,
+                                      const std::optional<TimeSpan> &span) const {
+  FileFacts facts = frameCache().facts(path).value();
+  if (!(facts.Rate > 0))
+    throw SampleError(fmt::format("{}: does not say how many frames a second has, which the text of the sample "
+                                  "needs",
+                                  path));
+  std::vector<double> seconds;
+  for (uint32_t frame : choose(path, facts, key, span))
+    seconds.push_back(frame / facts.Rate);
+  return seconds;
+}
+
 /// A film is no picture and a picture no film; known once the file has been decoded.
 void ClipReader::checkKind(const std::string &path) const {
   auto facts = frameCache().facts(path);

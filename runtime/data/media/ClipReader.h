@@ -63,6 +63,10 @@ public:
   /// Decodes the file to its end if that has not been done yet; throws SampleError where read()
   /// would.
   void check(const std::string &path, const std::optional<TimeSpan> &span = std::nullopt) const;
+  /// When the frames that read() takes stand in the file, in seconds; after read() or check(). Throws
+  /// SampleError where the file does not say how fast its frames follow.
+  std::vector<double> times(const std::string &path, const DrawKey &key,
+                            const std::optional<TimeSpan> &span = std::nullopt) const;
 
 private:
   bool mayFit(const std::string &path) const;
