@@ -3,6 +3,7 @@
 // The bar, the lines and the log's step objects.
 #include "runtime/report/Progress.h"
 
+#include "runtime/collectives/World.h"
 #include "runtime/program/Json.h"
 
 #include <fmt/format.h>
@@ -50,7 +51,7 @@ std::string textOfDuration(double seconds) {
 
 Progress::Progress(Log &log, std::string stage, int64_t target)
     : Out(log), Stage(std::move(stage)), Target(target),
-      Terminal(isatty(STDOUT_FILENO) == 1) {}
+      Terminal(isatty(STDOUT_FILENO) == 1 && !launchedRanks().byLauncher) {} // mpirun's terminal is often a file's
 
 Progress::~Progress() {
   if (Terminal)
