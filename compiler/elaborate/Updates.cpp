@@ -80,12 +80,18 @@ FailureOr<Part *> Stage::optimizer(vcs::OptimizeOp optimize, Options &options) {
 
 /// A duration in steps as a scalar of the graph.
 static FailureOr<Tensor> durationSteps(Evaluator &evaluator, FunctionBuilder &f, const Value &value,
-                                       StringRef name, mlir::Location loc) {
+                                       StringRef name, mlir::Location loc, vcs::Unit lengthUnit, double length) {
   GraphBuilder &g = f.graph;
   auto *quantity = value.asQuantity();
   if (!quantity || (quantity->unit != vcs::Unit::Steps && quantity->unit != vcs::Unit::Epochs))
     return evaluator.fault(FaultKind::UnitMismatch, loc,
                            "`" + name.str() + "` needs steps or epochs but is " + value.describe());
+  if (quantity->unit == vcs::Unit::Steps && quantity->amount != std::floor(quantity->amount))
+    return evaluator.fault(FaultKind::BadValue, loc, "`" + name.str() + "` is no whole number of steps");
+  if (quantity->amount < 0)
+    return evaluator.fault(FaultKind::BadValue, loc, "`" + name.str() + "` is below zero");
+  if (quantity->unit == lengthUnit && quantity->amount >= length)
+    return evaluator.fault(FaultKind::BadValue, loc, "`" + name.str() + "` takes as long as the whole stage or longer");
   Tensor amount = g.splat(quantity->amount, g.ops.getF32Type(), {});
   if (quantity->unit == vcs::Unit::Steps)
     return amount;
@@ -146,7 +152,8 @@ FailureOr<Value> Stage::scheduleFactor(FunctionBuilder &f) {
       return fault(FaultKind::UnknownArgument, method.getLoc(),
                    "`factor` asks for `" + key.str() +
                        "`, which is neither `step`, `total` nor a parameter of the schedule");
-    auto steps = durationSteps(evaluator, f, given->second, key, options->loc(key));
+    auto steps = durationSteps(evaluator, f, given->second, key, options->loc(key),
+                               hasSteps ? vcs::Unit::Steps : vcs::Unit::Epochs, hasSteps ? *length : *passes);
     if (failed(steps))
       return failure();
     arguments.values.push_back(Value(*steps));

@@ -52,5 +52,69 @@ class Rates(unittest.TestCase):
         self.check("constant", "warmup: 6 steps", 6, lambda step: step / 6, lambda done: 1)
 
 
+class Published(unittest.TestCase):
+    """VideoChat2's multipliers (floor in warm-up) at the steps where they are known, read off programs that run to their end."""
+
+    RECIPE = """// SPDX-License-Identifier: Apache-2.0
+module rates
+import optimizers.{sgd}
+import schedules.{cosine}
+import data.{text_json}
+import templates
+dataset texts = text_json("texts.json")
+tokenizer pieces = sentencepiece("lm.model", vocab: 256)
+const length = 10000
+const rise = 200 steps
+const least = 0.01
+layer Number() {
+  w: param[] = 1.0
+  forward() -> [] { return w * w }
+}
+model M { head number: Number() }
+stage "rates" of M {
+  train number
+  start number from init
+  batch { samples: 1 from [texts] }
+  loss { square: number() }
+  optimize sgd { lr: 1e-3 }
+  schedule cosine { steps: length, warmup: rise, floor: least, floor_in_warmup: true }
+  precision f32
+  log every 1 steps
+}
+"""
+
+    def rates(self, *options):
+        with programs.fresh_folder() as scratch:
+            folder = pathlib.Path(scratch)
+            programs.words_data(folder / "data")
+            (folder / "rates.vcs").write_text(self.RECIPE)
+            programs.succeed(programs.VCC, "compile", folder / "rates.vcs", "-o", folder / "train.bin", *options, seconds=120)
+            programs.succeed(folder / "train.bin", "--stage", "rates", "--data", folder / "data", "--out", folder / "out", "--threads", "1", seconds=120)
+            return {step["step"]: step["lr"] / 1e-3 for step in programs.steps_of(folder / "out", "rates")}
+
+    def check(self, rates, known):
+        for step, factor in known.items():
+            self.assertAlmostEqual(rates[step], factor, delta=6e-6, msg=f"step {step}")
+
+    def test_ten_thousand_steps(self):
+        self.check(self.rates(), {0: 0.01, 1: 0.01, 100: 0.5, 150: 0.75, 199: 0.995, 200: 1, 600: 0.9959, 2000: 0.91904, 5000: 0.51603, 9900: 0.01})
+
+    def test_three_thousand_steps_with_a_high_floor(self):
+        self.check(self.rates("-D", "length=3000", "-D", "rise=600 steps", "-D", "least=0.25"),
+                   {0: 0.25, 1: 0.25, 150: 0.25, 199: 0.33167, 600: 1, 1000: 0.93301, 1800: 0.5, 2000: 0.37059, 2200: 0.25, 2999: 0.25})
+
+    def test_what_no_schedule_is(self):
+        for options, words in ((["-D", "rise=10000 steps"], "`warmup` takes as long as the whole stage or longer"),
+                               (["-D", "rise=2.5 steps"], "`warmup` is no whole number of steps"),
+                               (["-D", "least=1.5"], "`floor` is a share of the rate, from 0 to 1, not 1.5"),
+                               (["-D", "least=-0.1"], "`floor` is a share of the rate"),
+                               (["-D", "length=10.5"], "`steps` must be an int")):
+            with self.subTest(options=options), programs.fresh_folder() as scratch:
+                (pathlib.Path(scratch) / "rates.vcs").write_text(self.RECIPE)
+                ended = programs.run(programs.VCC, "check", pathlib.Path(scratch) / "rates.vcs", *options)
+                self.assertEqual(ended.code, 2, str(ended))
+                self.assertIn(words, ended.err)
+
+
 if __name__ == "__main__":
     unittest.main()
