@@ -96,15 +96,17 @@ class Case(unittest.TestCase):
 class Draws(Case):
     def test_there_are_draws(self):
         """The gradients hold what the recipe draws, other numbers in each step and for each seed."""
-        seen = {table: set() for table in TABLES}
+        seen = {table: [] for table in TABLES}
         for step in range(STEPS):
             found = gradients(tensors_of(WHOLE, "noise", step))
             self.assertEqual(set(found), set(TABLES))
             for table, numbers in found.items():
-                self.assertNotIn(tuple(numbers), seen[table])
-                seen[table].add(tuple(numbers))
                 drawn = [number * 8 for number in numbers if number]
-                self.assertGreater(len(drawn), 20, table)
+                seen[table].append(numbers)
+                # Whole samples are dropped from `paths`, so that few bits are drawn in a step.
+                if table != "paths":
+                    self.assertNotIn(numbers, seen[table][:-1])
+                    self.assertGreater(len(drawn), 20, table)
                 if table == "paths" or table == "dropped":
                     self.assertEqual(set(drawn), {2.0})
                 elif table == "values":
@@ -112,6 +114,8 @@ class Draws(Case):
                 else:
                     self.assertTrue(all(number * 2 ** 24 == int(number * 2 ** 24) and 0 <= number < 1 for number in drawn))
                     self.assertGreater(len(set(drawn)), 90)
+        self.assertGreater(sum(number != 0 for numbers in seen["paths"] for number in numbers), 20)
+        self.assertTrue(any(numbers != seen["paths"][0] for numbers in seen["paths"]))
         clips = {tensors_of(WHOLE, "media", step)["input/0/clip.pixels"][2] for step in range(STEPS)}
         self.assertEqual(len(clips), STEPS)
         other = trained("seed", 8, 1, seed=SEED + 1)
