@@ -18,14 +18,16 @@ class Weights:
     """The weights of one stage by path: how many numbers, and whether it trains them."""
 
     def __init__(self, text):
-        self.all, self.trained = {}, {}
+        self.all, self.trained, self.groups, self.axes = {}, {}, {}, {}
         for name, kind, rest in re.findall(r'tg\.state @"?([^" ]+)"?\s+(\w+) (.*)', text):
             if kind != "weight" or ":" in name:
                 continue
             shape = re.search(r"tensor<([0-9x]*)f32>", rest)[1]
             self.all[name] = math.prod(int(size) for size in shape.split("x") if size)
+            self.axes[name] = len([size for size in shape.split("x") if size])
             if "trainable" in rest:
                 self.trained[name] = self.all[name]
+                self.groups.setdefault(re.search(r'in\(@"(group\d+)', rest)[1], set()).add(name)
 
     def count(self, prefix="", without=(), of=None):
         return sum(size for name, size in (self.all if of is None else of).items()
@@ -83,6 +85,18 @@ class Published(unittest.TestCase):
         stage = stages("vicuna")[0]
         self.assertEqual(stage.count("vision.", of=stage.trained), 2 * 1024 + 4 * 1024)
         self.assertEqual(stage.count("heads."), 2 * (768 * 768 + 768) + 2 * 1536 + 2 + 1)
+
+    def test_weights_of_one_axis_do_not_decay(self):
+        # Two groups, and the bounded temperature apart. By default the queries and temporal vectors do not decay either.
+        special = {"bridge.query_tokens", "bridge.extra_query_tokens", "vision.slot_embed"}
+        for options, kept in (((), special), (("-D", "reproduce=upstream"), set())):
+            for stage in stages("vicuna", *options):
+                still = {name for name in stage.trained if stage.axes[name] == 1 or name in kept}
+                idle = {name for name in stage.trained if stage is stages("vicuna")[2] and
+                        re.match(r"bridge\.layers\[11\]\.(intermediate|output)\.", name)}
+                groups = [group for group in stage.groups.values() if group != {"heads.temp"}]
+                self.assertEqual(sorted(map(len, groups)), sorted([len(still | idle), len(stage.trained) - len(still | idle) - ("heads.temp" in stage.trained)]))
+                self.assertIn(still | idle, groups)
 
     def test_counts_at_test_size(self):
         first, second, third = stages("vicuna", *TINY, *TINY_MODELS["vicuna"])
