@@ -9,8 +9,11 @@ import json
 import os
 import pathlib
 import platform
+import struct
 import subprocess
 import sys
+
+import numpy
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parents[1]
@@ -24,6 +27,10 @@ TARGETS = [("held", "direction", ">=", 90), ("held", "colour", ">=", 90), ("held
 FRESH_SHAPE = 75
 # What stage 1 must reach: evaluation, what it is, least percent, chance.
 ALIGNED = [("retrieval", "the clip's caption among the 16 held-out ones", 85, 100 / 16), ("matching", "does the caption match the clip?", 90, 50)]
+# How extra queries may start: name, constants of the recipe. `copies` are the trained queries with a little noise.
+QUERIES = [("16 noise", {"extra_queries": 16}), ("16 copies", {"extra_queries": 16}),
+           ("16 zeros, dropout 0.1", {"extra_queries": 16, "extra_init": "zeros", "bridge_dropout": 0.1}),
+           ("0 extra, dropout 0.1", {"bridge_dropout": 0.1})]
 CHANCE = {"shape": 25.0, "colour": 25.0, "direction": 25.0, "speed": 50.0}
 
 
@@ -32,7 +39,8 @@ def arguments():
     parser.add_argument("--seeds", type=int, default=1, help="train this many seeds, 0 .. N-1 (default 1)")
     parser.add_argument("--fresh", type=int, nargs="?", const=1, metavar="SEED",
                         help="clips of another generator seed (default 1) with another held-out split")
-    parser.add_argument("--ablate", choices=["stages"], help="also train with `align` and with `connect` skipped")
+    parser.add_argument("--ablate", choices=["stages", "queries"],
+                        help="also train with `align` and with `connect` skipped, or with extra queries that start in several ways")
     parser.add_argument("--threads", type=int, help="threads of the step (default: all cores)")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "out", help="where everything is put")
     return parser.parse_args()
@@ -57,27 +65,30 @@ def put_aside(runs):
     """Results of another compilation can neither be gone on with nor be shown as this one's."""
     if runs.exists():
         number = 1
-        while (aside := runs.with_name(f"runs-before-{number}")).exists():
+        while (aside := runs.with_name(f"{runs.name}-before-{number}")).exists():
             number += 1
         runs.rename(aside)
         print(f"the recipe or the compiler has changed: earlier runs are now in {aside}", flush=True)
 
 
-def compile_recipe(program):
+def compile_recipe(program, runs, constants=()):
+    """`runs` is what the program trains."""
     inputs = [VCC, RECIPE, *sorted((TOP / "stdlib").rglob("*.vcs")), TOP / "build" / "lib" / "libvcc_runtime.a"]
     if program.exists() and all(file.stat().st_mtime <= program.stat().st_mtime for file in inputs):
         return
     program.parent.mkdir(parents=True, exist_ok=True)
     print(f"compiling {RECIPE.relative_to(TOP)}", flush=True)
     before = program.read_bytes() if program.exists() else b""
-    call([VCC, "compile", RECIPE, "-o", program], "compiling the recipe")
+    call([VCC, "compile", RECIPE, "-o", program, *(word for name, value in constants for word in ("-D", f"{name}={value}"))],
+         "compiling the recipe")
     if program.read_bytes() != before:
-        put_aside(program.parent / "runs")
+        put_aside(runs)
 
 
-def train(program, data, out, seed, stages, threads):
+def train(program, data, out, seed, stages, threads, weights=None):
     """Trains the stages in order in one process, which decodes every clip once; stages that are done are passed over."""
     command = [program, "--stage", ",".join(stages), "--data", data, "--out", out, "--seed", seed]
+    command += ["--weights", weights] if weights else []
     call(command + (["--threads", threads] if threads else []), "training")
     return {stage: json.loads((out / stage / "summary.json").read_text()) for stage in stages}
 
@@ -157,12 +168,45 @@ def missed(name, summaries, fresh):
 
 def skip_stages(program, data, base, out, seed, skipped, threads):
     """The chain without one stage; what comes before it is shared with the full run."""
-    for stage in STAGES[:STAGES.index(skipped)]:
+    share_stages(base, out, STAGES[:STAGES.index(skipped)])
+    return train(program, data, out, seed, [stage for stage in STAGES if stage != skipped], threads)
+
+
+def share_stages(base, out, stages):
+    """What one run has trained, for another to start from."""
+    for stage in stages:
         target = out / stage
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(os.path.relpath(base / stage, target.parent), target_is_directory=True)
-    return train(program, data, out, seed, [stage for stage in STAGES if stage != skipped], threads)
+
+
+def write_copied_queries(trained, path, count=16):
+    """The queries of a stage's weights over and over, with noise of 0.1, as the first values of the extra ones."""
+    content = trained.read_bytes()
+    length, = struct.unpack_from("<Q", content)
+    entry = json.loads(content[8:8 + length])["bridge.query_tokens"]
+    begin, end = (8 + length + offset for offset in entry["data_offsets"])
+    queries = numpy.frombuffer(content[begin:end], numpy.float32).reshape(entry["shape"])[0]
+    copies = numpy.resize(queries, (1, count, queries.shape[1])) + numpy.random.default_rng(0).normal(0.0, 0.1, (1, count, queries.shape[1]))
+    data = copies.astype("<f4").tobytes()
+    header = json.dumps({"bridge.extra_query_tokens": {"dtype": "F32", "shape": list(copies.shape), "data_offsets": [0, len(data)]}}).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(header)) + header + data)
+
+
+def vary_queries(out, data, base, threads):
+    """`connect` and `instruct` again for every way of starting extra queries, from the same stages before."""
+    for name, constants in QUERIES:
+        place = out / "queries" / name.replace(" ", "-").replace(",", "")
+        program, run = place / "train.bin", place / base.name
+        weights = place / "weights"
+        compile_recipe(program, run, constants.items())
+        share_stages(base, run, STAGES[:3])
+        weights.mkdir(parents=True, exist_ok=True)
+        if name == "16 copies":
+            write_copied_queries(base / "align" / "weights.safetensors", weights / "extra_queries.safetensors")
+        yield name, train(program, data, run, 0, STAGES[3:], threads, weights)
 
 
 def main():
@@ -172,7 +216,7 @@ def main():
     prefix = "seed" if options.fresh is None else f"fresh-{options.fresh}-seed"
     program = out / "train.bin"
     make_data(data, options.fresh)
-    compile_recipe(program)
+    compile_recipe(program, out / "runs")
 
     runs, rows, faults = {}, [], []
     for seed in range(options.seeds):
@@ -180,7 +224,11 @@ def main():
         runs[name] = train(program, data, out / "runs" / name, seed, STAGES, options.threads)
         rows += evaluation_rows(name, runs[name])
         faults += missed(name, runs[name], options.fresh is not None)
-    if options.ablate:
+    if options.ablate == "queries":
+        for name, summaries in vary_queries(out, data, out / "runs" / f"{prefix}-0", options.threads):
+            runs[name] = summaries
+            rows += evaluation_rows(name, summaries)[:2]
+    if options.ablate == "stages":
         base = out / "runs" / f"{prefix}-0"
         for skipped in ("align", "connect"):
             name = f"without-{skipped}"
