@@ -111,10 +111,10 @@ def print_stages(name, summaries):
 def print_accuracies(rows):
     kinds = list(CHANCE)
     print(f"\naccuracy in % ({platform_name()})")
-    print(f"{'':<38}" + "".join(f"{kind:>11}" for kind in kinds))
+    print(f"{'':<42}" + "".join(f"{kind:>11}" for kind in kinds))
     for title, values in rows:
-        print(f"{title:<38}" + "".join(f"{values[kind]:>11.1f}" if kind in values else f"{'-':>11}" for kind in kinds))
-    print(f"{'chance':<38}" + "".join(f"{CHANCE[kind]:>11.1f}" for kind in kinds))
+        print(f"{title:<42}" + "".join(f"{values[kind]:>11.1f}" if kind in values else f"{'-':>11}" for kind in kinds))
+    print(f"{'chance':<42}" + "".join(f"{CHANCE[kind]:>11.1f}" for kind in kinds))
 
 
 def print_alignment(runs):
