@@ -18,6 +18,7 @@ using Action = std::function<int()>;
 void addCompile(CLI::App &app, Action &action, const char *executable);
 void addCheck(CLI::App &app, Action &action, const char *executable);
 void addPlan(CLI::App &app, Action &action, const char *executable);
+void addShow(CLI::App &app, Action &action, const char *executable);
 void addExplain(CLI::App &app, Action &action);
 
 /// Options that every command on a recipe takes.

@@ -56,6 +56,7 @@ struct StageRun {
   size_t place; // in the manifest
   mlir::OwningOpRef<mlir::ModuleOp> module;
   elaborate::StagePorts ports;
+  elaborate::Json effective;
 };
 
 class Run {
@@ -69,6 +70,7 @@ public:
   int toElaborated();
   int lower();
   int plan(llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> take);
+  int show(llvm::function_ref<void(const elaborate::Json &)> take);
 
 private:
   const LevelOptions &options;
@@ -177,6 +179,8 @@ int Run::toElaborated() {
     return kDone;
   elaborate::ElaborateOptions elaboration;
   elaboration.stdlibDir = options.source.StdlibDir;
+  elaboration.f32Only = options.f32Only;
+  elaboration.effective = options.effective;
   auto made = elaborate::elaborate(*program, engine, elaboration);
   endElaborate(made);
   engine.printConsole(err, err.has_colors());
@@ -186,7 +190,7 @@ int Run::toElaborated() {
   for (auto [i, stage] : llvm::enumerate(recipe->stages)) {
     if (failed(mlir::verify(*stage.module)))
       return internal("stage `" + stage.name + "` does not verify after elaboration");
-    stages.push_back({stage.name, stage.number, i, std::move(stage.module), {}});
+    stages.push_back({stage.name, stage.number, i, std::move(stage.module), {}, std::move(stage.effective)});
   }
   return kDone;
 }
@@ -437,8 +441,18 @@ int Run::plan(llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> 
   return kDone;
 }
 
+int Run::show(llvm::function_ref<void(const elaborate::Json &)> take) {
+  if (!chooseStages())
+    return kUsage;
+  for (StageRun &stage : stages)
+    take(stage.effective);
+  return kDone;
+}
+
 int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err) {
-  Run run(options, out, err);
+  LevelOptions compiled = options;
+  compiled.f32Only = true; // all that the CPU has
+  Run run(compiled, out, err);
   if (!run.canWriteProgram())
     return kUsage;
   int code = run.toElaborated();
@@ -452,6 +466,15 @@ int planStages(const LevelOptions &options, llvm::function_ref<void(exec::Module
   Run run(planned, llvm::nulls(), err);
   int code = run.toElaborated();
   return code == kDone ? run.plan(take) : code;
+}
+
+int showStages(const LevelOptions &options, llvm::function_ref<void(const elaborate::Json &)> take, llvm::raw_ostream &err) {
+  LevelOptions shown = options;
+  shown.last = Level::Graph;
+  shown.effective = true;
+  Run run(shown, llvm::nulls(), err);
+  int code = run.toElaborated();
+  return code == kDone ? run.show(take) : code;
 }
 
 int checkRecipe(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err) {

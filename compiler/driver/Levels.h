@@ -31,6 +31,10 @@ struct LevelOptions {
   /// Folder for one numbered file per level and stage; empty: none.
   std::string dumpFolder;
   bool time = false;
+  /// Set for what is to run on the CPU.
+  bool f32Only = false;
+  /// Whether stages tell what they say in effect.
+  bool effective = false;
   const char *executable = "vcc";
 };
 
@@ -44,6 +48,9 @@ int checkRecipe(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_o
 /// Runs the levels up to the plan and hands each chosen stage's over, with the stage's object of the manifest, places filled in.
 int planStages(const LevelOptions &options, llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> take,
                llvm::raw_ostream &err);
+
+/// Elaborates and hands over what each chosen stage says in effect (elaborate/Effective.h).
+int showStages(const LevelOptions &options, llvm::function_ref<void(const elaborate::Json &)> take, llvm::raw_ostream &err);
 
 /// Fails, with an error at the operation, where `module` holds what should be gone after `level`.
 llvm::LogicalResult verifyLevel(mlir::ModuleOp module, Level level);

@@ -15,6 +15,7 @@ int main(int argc, char **argv) {
   addCompile(app, action, argv[0]);
   addCheck(app, action, argv[0]);
   addPlan(app, action, argv[0]);
+  addShow(app, action, argv[0]);
   addExplain(app, action);
   try {
     app.parse(argc, argv);

@@ -103,6 +103,8 @@ public:
                                  const std::vector<std::string> &lazy = {});
   const Value *find(StringRef name) const;
   mlir::Location loc(StringRef name) const;
+  /// What is written at the key; null where nothing is.
+  mlir::Value expression(StringRef name) const;
   /// The option, or `otherwise`; a fault if it is of another type.
   FailureOr<int64_t> integer(StringRef name, int64_t otherwise) const;
   FailureOr<double> number(StringRef name, double otherwise) const;
@@ -112,9 +114,12 @@ public:
   /// A word that must be one of `known`.
   FailureOr<std::string> choice(StringRef name, StringRef otherwise, ArrayRef<const char *> known) const;
   std::vector<std::pair<std::string, Value>> entries;
+  /// Says what a key is that is not written; the accessors with a default do so themselves.
+  void assume(StringRef name, const Value &value) const;
 
 private:
   Evaluator *evaluator = nullptr;
+  mlir::Region *region = nullptr;
   llvm::StringMap<mlir::Location> places;
   std::optional<mlir::Location> whole;
 };

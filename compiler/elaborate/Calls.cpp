@@ -62,6 +62,7 @@ FailureOr<Value> Evaluator::callOp(vcs::CallOp op, Frame &frame) {
     arguments.values.push_back(frame.values[operand]);
     arguments.names.push_back(name.str());
     arguments.places.push_back(operand.getLoc());
+    arguments.expressions.push_back(operand);
   }
   return call(frame.values[op.getCallee()], arguments, op.getLoc());
 }
@@ -142,8 +143,15 @@ FailureOr<Value> Evaluator::callFunction(vcs::FnOp fn, Part *self, const CallArg
     frame.path = nullptr;
   CallScope scope(*this, loc, name, frame.path);
   SegmentScope segment(function, self);
+  frame.keepsOrigins = lossCalls && stack.size() == 1;
   if (failed(bind(fn.getParams().front(), arguments, frame, name, loc)))
     return failure();
+  if (frame.keepsOrigins) {
+    LossCall &made = lossCalls->emplace_back(LossCall{fn, self, loc, {}});
+    for (auto param : fn.getParams().front().getOps<vcs::ParamOp>())
+      made.arguments.push_back({param.getName().str(), frame.arguments.lookup(param.getName()),
+                                frame.origins.find(param.getName())->second});
+  }
   std::vector<Value> values;
   if (fn.getMethod())
     values.push_back(Value(self));
@@ -165,11 +173,14 @@ FailureOr<Value> Evaluator::record(mlir::Operation *declaration, mlir::Block &pa
                                    const CallArguments &arguments, mlir::Location loc) {
   Frame frame;
   CallScope scope(*this, loc, symbolName(declaration), nullptr);
+  frame.keepsOrigins = true;
   if (failed(bind(params, arguments, frame, symbolName(declaration), loc)))
     return failure();
   StructValue value{declaration, {}};
-  for (auto param : params.getOps<vcs::ParamOp>())
+  for (auto param : params.getOps<vcs::ParamOp>()) {
     value.fields.push_back({param.getNameAttr(), frame.arguments.lookup(param.getName())});
+    value.origins.push_back(frame.origins.find(param.getName())->second);
+  }
   return Value(std::move(value));
 }
 
@@ -207,10 +218,11 @@ FailureOr<Value> Evaluator::callBuiltin(const BuiltinName &builtin, const CallAr
   StringRef name = builtin.name;
   if (name == "wordpiece" || name == "sentencepiece") {
     StructValue value{nullptr, {}};
-    auto add = [&](StringRef key, const Value &v) {
+    auto add = [&](StringRef key, const Value &v, mlir::Location at) {
       value.fields.push_back({mlir::StringAttr::get(context(), key), v});
+      value.origins.push_back({Origin::Kind::Written, at});
     };
-    add("kind", Value(name.str()));
+    add("kind", Value(name.str()), loc);
     for (auto [i, argument] : llvm::enumerate(arguments.values)) {
       if (arguments.names[i].empty() && i > 0)
         return fault(FaultKind::UnknownArgument, loc,
@@ -222,7 +234,8 @@ FailureOr<Value> Evaluator::callBuiltin(const BuiltinName &builtin, const CallAr
         return fault(FaultKind::UnknownArgument, loc,
                      "`" + name.str() + "` has no argument `" + arguments.names[i] + "`")
             .help(suggest(arguments.names[i], known));
-      add(arguments.names[i].empty() ? "file" : arguments.names[i], argument);
+      add(arguments.names[i].empty() ? "file" : arguments.names[i], argument,
+          i < arguments.places.size() ? arguments.places[i] : loc);
     }
     return Value(std::move(value));
   }

@@ -270,6 +270,7 @@ LogicalResult Stage::readStart(vcs::StartOp start, WeightSet &open) {
       return fault(FaultKind::BadValue, start.getLoc(),
                    "two `start` lines say where `" + weight->path() + "` starts from");
     std::vector<StartSource> &mine = starts[weight];
+    startClauses.insert({weight, start.getLoc()});
     for (const StartSource &source : sources) {
       auto stage = llvm::find_if(earlier, [&](auto &s) {
         return source.kind == StartSource::Kind::Stage && s->name() == source.name;

@@ -3,6 +3,7 @@
 // All stages of a recipe, one after the other, over one instance of each model.
 #include "compiler/elaborate/Elaborate.h"
 
+#include "compiler/elaborate/Effective.h"
 #include "compiler/elaborate/Stage.h"
 #include "dialects/tg/Tg.h"
 
@@ -37,6 +38,7 @@ llvm::FailureOr<ElaboratedRecipe> elaborate(mlir::ModuleOp program, diag::Engine
   EngineSink sink(engine, options.stdlibDir);
   Evaluator evaluator(program, sink);
   sink.evaluator = &evaluator;
+  evaluator.f32Only = options.f32Only;
   vcs::ModuleOp main = vcs::findMain(program);
   if (!main) {
     Fault(sink, FaultKind::BadValue, program.getLoc(), "the program has no main module");
@@ -68,7 +70,8 @@ llvm::FailureOr<ElaboratedRecipe> elaborate(mlir::ModuleOp program, diag::Engine
     std::optional<int64_t> number;
     if (stage->op.getNumber())
       number = static_cast<int64_t>(*stage->op.getNumber());
-    recipe.stages.push_back({stage->name().str(), number, std::move(stage->module)});
+    Json effective = options.effective ? writeEffective(evaluator, *stage, options.stdlibDir) : Json();
+    recipe.stages.push_back({stage->name().str(), number, std::move(stage->module), std::move(effective)});
   }
   return recipe;
 }

@@ -13,6 +13,10 @@ namespace vcc::elaborate {
 struct ElaborateOptions {
   /// Where the standard library lies; faults inside it are told from the recipe's side.
   std::string stdlibDir;
+  /// Whether it is to run where only f32 does; another precision is a fault then.
+  bool f32Only = false;
+  /// Whether `effective` is wanted.
+  bool effective = false;
 };
 
 struct ElaboratedStage {
@@ -20,6 +24,8 @@ struct ElaboratedStage {
   std::optional<int64_t> number;
   /// A builtin.module with `tg.stage`: states, @forward_main, @evaluate_<name>.., @update, @init.
   mlir::OwningOpRef<mlir::ModuleOp> module;
+  /// All that the stage says in effect, with the places that it comes from: see Effective.h.
+  Json effective;
 };
 
 struct ElaboratedRecipe {

@@ -34,6 +34,9 @@ struct Frame {
   llvm::StringMap<DimOrigin> bound;
   /// Where the callee's arguments are written, as far as that is known.
   llvm::StringMap<mlir::Location> places;
+  /// Whether `origins` of the arguments are wanted.
+  bool keepsOrigins = false;
+  llvm::StringMap<Origin> origins;
   Part *self = nullptr;
   /// The part's path, for the names of operations and of random draws.
   mlir::StringAttr path;
@@ -45,6 +48,23 @@ struct CallArguments {
   std::vector<std::string> names; // "" for a positional one
   /// Where each value is written; empty where the call stands in no source text.
   std::vector<mlir::Location> places;
+  /// The operations that give the values; empty or shorter where there are none.
+  std::vector<mlir::Value> expressions = {};
+};
+
+/// A key of a block of options, or a parameter: what it is in effect, and why.
+struct Setting {
+  std::string name;
+  Value value;
+  Origin origin;
+};
+
+/// A call that stands in a loss, with its arguments.
+struct LossCall {
+  vcs::FnOp callee;
+  Part *self;
+  mlir::Location loc;
+  std::vector<Setting> arguments;
 };
 
 class Evaluator {
@@ -55,6 +75,12 @@ public:
   Environment *environment = nullptr;
   /// The function that tensor operations go to; null where there may be none.
   FunctionBuilder *function = nullptr;
+  /// Stages of another precision are a fault.
+  bool f32Only = false;
+  /// What each block of options says in effect, by the operation that it belongs to.
+  llvm::DenseMap<mlir::Operation *, std::vector<Setting>> settings;
+  /// Gets the calls that stand in the region being run itself; null where nobody asks.
+  std::vector<LossCall> *lossCalls = nullptr;
 
   /// Runs a region of one block; returns what its terminator gives.
   FailureOr<std::vector<Value>> run(mlir::Region &region, Frame &frame,

@@ -52,6 +52,8 @@ static const diag::KindInfo &kindInfo(FaultKind kind) {
     return diag::kinds::DivisionByZero;
   case FaultKind::IndexOutOfRange:
     return diag::kinds::IndexOutOfRange;
+  case FaultKind::PrecisionUnsupported:
+    return diag::kinds::PrecisionUnsupported;
   case FaultKind::NotCompileTime:
     return diag::kinds::NotCompileTime;
   case FaultKind::DuplicateArgument:

@@ -40,6 +40,7 @@ enum class FaultKind {
   UnitMismatch,
   DivisionByZero,
   IndexOutOfRange,
+  PrecisionUnsupported,
   NotCompileTime,
   DuplicateArgument,
   TooManyArguments,

@@ -89,6 +89,17 @@ LogicalResult Stage::readParallel() {
   return success();
 }
 
+/// The number that a term is multiplied by as it stands: 1 where there is none.
+static Setting weightOf(vcs::TermOp term, const Frame &frame) {
+  Setting weight{term.getName().str(), Value(1.0), {Origin::Kind::Written, term.getLoc(), term.getValue()}};
+  auto product = term.getValue().getDefiningOp<vcs::BinaryOp>();
+  if (product && product.getKind() == vcs::Binary::Mul)
+    for (mlir::Value side : {product.getLhs(), product.getRhs()})
+      if (Value value = frame.values.lookup(side); value.isNumber())
+        weight.value = value;
+  return weight;
+}
+
 LogicalResult Stage::forward(BatchSpec &variant, mlir::Value &loss) {
   auto clauses = op.getBody()->getOps<vcs::LossOp>();
   if (clauses.empty())
@@ -105,7 +116,9 @@ LogicalResult Stage::forward(BatchSpec &variant, mlir::Value &loss) {
   evaluator.function = function.get();
   currentBatch = &variant;
   Frame frame;
+  evaluator.lossCalls = &lossCalls;
   auto results = evaluator.run(clause.getBody(), frame);
+  evaluator.lossCalls = nullptr;
   std::optional<Tensor> total;
   bool good = succeeded(results);
   GraphBuilder &g = function->graph;
@@ -118,6 +131,8 @@ LogicalResult Stage::forward(BatchSpec &variant, mlir::Value &loss) {
       good &= succeeded(value);
       if (failed(value))
         continue;
+      if (llvm::none_of(lossTerms, [&](const Setting &known) { return known.name == term.getName(); }))
+        lossTerms.push_back(weightOf(term, frame));
       good &= succeeded(function->output(("loss." + term.getName()).str(), *value));
       total = total ? g.wrap(g.ops.create<tg::AddOp>(g.loc, total->value, value->value)) : *value;
     }
@@ -246,6 +261,24 @@ LogicalResult Stage::evaluation(vcs::EvaluateOp clause) {
   return llvm::success(good);
 }
 
+LogicalResult Stage::readPrecision() {
+  for (auto clause : op.getBody()->getOps<vcs::PrecisionOp>()) {
+    auto value = evaluator.evaluate(clause.getKind());
+    if (failed(value))
+      return failure();
+    auto *word = value->asBuiltin();
+    if (!word || (word->name != "f32" && word->name != "bf16"))
+      return fault(FaultKind::TypeMismatch, clause.getLoc(), "a precision is needed here but this is " + value->describe())
+          .help("write `f32` or `bf16`");
+    precision = word->name.str();
+    if (precision != "f32" && evaluator.f32Only)
+      return fault(FaultKind::PrecisionUnsupported, clause.getLoc(),
+                   "precision `" + precision + "` is not supported on the CPU; it comes with CUDA")
+          .help("write `precision f32`; `vcc plan` counts `" + precision + "` too");
+  }
+  return success();
+}
+
 LogicalResult Stage::build() {
   mlir::MLIRContext *context = evaluator.context();
   module = mlir::ModuleOp::create(op.getLoc());
@@ -255,11 +288,7 @@ LogicalResult Stage::build() {
     evaluator.environment = outer;
     return result;
   };
-  for (auto clause : op.getBody()->getOps<vcs::PrecisionOp>())
-    if (clause.getKind() != vcs::Precision::F32)
-      return leave(fault(FaultKind::NotSupported, clause.getLoc(),
-                         "precision `" + vcs::stringifyPrecision(clause.getKind()).str() + "`"));
-  if (failed(readSelections()) || failed(readRecompute()))
+  if (failed(readPrecision()) || failed(readSelections()) || failed(readRecompute()))
     return leave(failure());
   bool good = succeeded(checkCoverage());
   good &= succeeded(readStarts());

@@ -94,6 +94,7 @@ LogicalResult Stage::formGroups(vcs::OptimizeOp optimize, const Options &options
   if (failed(rate))
     return failure();
   baseRate = *rate;
+  options.assume("decay", Value(std::string("all")));
   for (Weight *weight : trainable) {
     const Value *mine = rates->find(weight);
     auto lr =

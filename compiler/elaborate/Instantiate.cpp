@@ -27,11 +27,14 @@ FailureOr<Part *> Evaluator::instantiate(mlir::Operation *declaration,
     stack.pop_back();
     return result;
   };
+  frame.keepsOrigins = true;
   if (failed(bind(body, arguments, frame, name, loc)))
     return leave(failure());
   Part &part = arena.parts.emplace_back(declaration, loc);
-  for (auto param : body.getOps<vcs::ParamOp>())
+  for (auto param : body.getOps<vcs::ParamOp>()) {
     part.arguments[param.getNameAttr()] = frame.arguments.lookup(param.getName());
+    part.origins.push_back(frame.origins.find(param.getName())->second);
+  }
   Frame fields;
   fields.self = &part;
   if (failed(declareFields(part, body, fields)))

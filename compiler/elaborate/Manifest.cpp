@@ -351,7 +351,7 @@ Json Writer::stage(Stage &stage) {
                {"name", op.getName().str()},
                {"model", symbolName(stage.model.op)},
                {"components", components(stage)},
-               {"precision", "f32"},
+               {"precision", stage.precision},
                {"steps", stage.steps ? Json(*stage.steps) : Json(nullptr)},
                {"epochs", stage.epochs ? Json(*stage.epochs) : Json(nullptr)},
                {"accumulate", stage.batch->accumulate},

@@ -131,6 +131,7 @@ LogicalResult Model::wrap(vcs::LoraOp lora) {
     options.names.push_back(option.getName().str());
     options.values.push_back(*value);
     options.places.push_back(option.getLoc());
+    options.expressions.push_back(option.getValue().front().getTerminator()->getOperand(0));
   }
   auto layer = wrapper(by ? &*by : nullptr, byAt);
   if (failed(layer))

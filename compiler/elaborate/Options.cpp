@@ -16,6 +16,8 @@ FailureOr<Options> Options::read(Evaluator &evaluator, mlir::Region &region, Str
   Options options;
   options.evaluator = &evaluator;
   options.whole = region.getLoc();
+  options.region = &region;
+  evaluator.settings[region.getParentOp()].clear();
   if (region.empty())
     return options;
   for (auto option : region.front().getOps<vcs::OptionOp>()) {
@@ -31,6 +33,8 @@ FailureOr<Options> Options::read(Evaluator &evaluator, mlir::Region &region, Str
       return failure();
     options.entries.push_back({name, *value});
     options.places.insert({name, option.getLoc()});
+    evaluator.settings[region.getParentOp()].push_back(
+        {name, *value, {Origin::Kind::Written, option.getLoc(), options.expression(name)}});
   }
   return options;
 }
@@ -42,6 +46,17 @@ const Value *Options::find(StringRef name) const {
   return nullptr;
 }
 
+void Options::assume(StringRef name, const Value &value) const {
+  std::vector<Setting> &settings = evaluator->settings[region->getParentOp()];
+  if (!find(name) && llvm::none_of(settings, [&](const Setting &known) { return known.name == name; }))
+    settings.push_back({name.str(), value, {Origin::Kind::Language, *whole}});
+}
+
+mlir::Value Options::expression(StringRef name) const {
+  auto option = vcs::findOption(*region, name);
+  return option ? option.getValue().front().getTerminator()->getOperand(0) : mlir::Value();
+}
+
 mlir::Location Options::loc(StringRef name) const {
   auto found = places.find(name);
   return found == places.end() ? *whole : found->second;
@@ -49,20 +64,26 @@ mlir::Location Options::loc(StringRef name) const {
 
 FailureOr<int64_t> Options::integer(StringRef name, int64_t otherwise) const {
   const Value *value = find(name);
+  if (!value)
+    assume(name, Value(otherwise));
   return value ? evaluator->integer(*value, ("`" + name + "`").str(), loc(name))
                : FailureOr<int64_t>(otherwise);
 }
 
 FailureOr<double> Options::number(StringRef name, double otherwise) const {
   const Value *value = find(name);
+  if (!value)
+    assume(name, Value(otherwise));
   return value ? evaluator->number(*value, ("`" + name + "`").str(), loc(name))
                : FailureOr<double>(otherwise);
 }
 
 FailureOr<bool> Options::flag(StringRef name, bool otherwise) const {
   const Value *value = find(name);
-  if (!value)
+  if (!value) {
+    assume(name, Value(otherwise));
     return otherwise;
+  }
   if (auto *b = value->asBool())
     return *b;
   return evaluator->fault(FaultKind::TypeMismatch, loc(name),
@@ -71,8 +92,11 @@ FailureOr<bool> Options::flag(StringRef name, bool otherwise) const {
 
 FailureOr<std::string> Options::word(StringRef name, std::string otherwise) const {
   const Value *value = find(name);
-  if (!value)
+  if (!value) {
+    if (!otherwise.empty())
+      assume(name, Value(otherwise));
     return otherwise;
+  }
   if (auto *word = value->asWord())
     return word->text.str();
   if (auto *text = value->asString())

@@ -46,6 +46,7 @@ struct Part {
   std::string name;    // "blocks[0]" inside the parent, or the component's name
   bool placed = false; // has a parent or is a component
   llvm::MapVector<mlir::StringAttr, Value> arguments;
+  std::vector<Origin> origins; // of the arguments, in order
   llvm::MapVector<mlir::StringAttr, Field> fields;
   /// The low-rank adapter that stands before this part in stages that use it.
   Part *adapter = nullptr;

@@ -34,6 +34,9 @@ LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments
                    "`" + name + "` is given twice to `" + callee.str() + "`");
     if (i < arguments.places.size())
       frame.places.try_emplace(name, arguments.places[i]);
+    if (frame.keepsOrigins)
+      frame.origins.try_emplace(name, Origin{Origin::Kind::Written, i < arguments.places.size() ? arguments.places[i] : loc,
+                                             i < arguments.expressions.size() ? arguments.expressions[i] : mlir::Value()});
   }
   for (auto param : params) {
     if (frame.arguments.contains(param.getName()))
@@ -46,6 +49,8 @@ LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments
     if (failed(value))
       return failure();
     frame.arguments[param.getName()] = value->front();
+    if (frame.keepsOrigins)
+      frame.origins.try_emplace(param.getName(), Origin{Origin::Kind::Default, param.getLoc()});
   }
   for (auto param : params)
     if (failed(checkParam(param, frame, callee, loc)))

@@ -65,6 +65,13 @@ public:
   std::vector<Evaluation> evaluations;
   std::optional<int64_t> steps;
   std::optional<double> epochs;
+  std::string precision = "f32";
+  Part *optimizerRule = nullptr, *scheduleRule = nullptr;
+  /// The terms of the loss with the numbers that they are multiplied by, and the calls that stand in it.
+  std::vector<Setting> lossTerms;
+  std::vector<LossCall> lossCalls;
+  /// The clause that says where a weight starts.
+  llvm::DenseMap<Weight *, mlir::Location> startClauses;
   /// Whether several ranks may run the stage, and by how many it is run; none: by any number.
   bool parallel = false;
   std::optional<int64_t> ranks = 1;
@@ -102,6 +109,7 @@ private:
   LogicalResult checkRecompute(FunctionBuilder &function);
 
   // Functions.cpp
+  LogicalResult readPrecision();
   LogicalResult readParallel();
   LogicalResult forward(BatchSpec &variant, mlir::Value &loss);
   FailureOr<BatchSpec> evaluationBatch(vcs::EvaluateOp op, const Options &options);

@@ -57,6 +57,7 @@ static FailureOr<Part *> makeRule(Evaluator &evaluator, mlir::Operation *declara
     arguments.names.push_back(name);
     arguments.values.push_back(value);
     arguments.places.push_back(options.loc(name));
+    arguments.expressions.push_back(options.expression(name));
   }
   return evaluator.instantiate(declaration, arguments, loc);
 }
@@ -134,6 +135,7 @@ FailureOr<Value> Stage::scheduleFactor(FunctionBuilder &f) {
       makeRule(evaluator, callable->declaration, *options, {"steps", "epochs"}, clause.getLoc());
   if (failed(rule))
     return failure();
+  scheduleRule = *rule;
   vcs::FnOp method = requireMethod(evaluator, **rule, "factor", clause.getLoc());
   if (!method)
     return failure();
@@ -274,6 +276,7 @@ LogicalResult Stage::update() {
   auto rule = optimizer(clause, *options);
   if (failed(rule) || failed(formGroups(clause, *options)))
     return failure();
+  optimizerRule = *rule;
   auto function = begin("update", clause.getLoc(), true);
   FunctionBuilder &f = *function;
   f.outputs = forwardOutputs;

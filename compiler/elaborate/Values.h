@@ -46,6 +46,14 @@ struct Tensor {
   mlir::Type element() const { return type().getElementType(); }
 };
 
+/// Where a value was decided: as written, or as the default of a parameter; the language's own defaults stand nowhere.
+struct Origin {
+  enum class Kind { Written, Default, Language };
+  Kind kind;
+  mlir::Location loc;
+  mlir::Value expression = {}; // what was written, as far as that is known
+};
+
 struct NoneValue {};
 
 /// A number with a unit: `0.2 epochs`, `1 GB`.
@@ -72,6 +80,7 @@ struct Initializer {
 struct StructValue {
   mlir::Operation *declaration;
   std::vector<std::pair<mlir::StringAttr, Value>> fields;
+  std::vector<Origin> origins = {}; // of the fields, as far as they are known
   const Value *find(llvm::StringRef name) const;
 };
 

@@ -16,8 +16,10 @@ static FailureOr<std::array<double, 3>> channels(Evaluator &evaluator, const Opt
                                                  StringRef name, double otherwise) {
   std::array<double, 3> result{otherwise, otherwise, otherwise};
   const Value *value = options.find(name);
-  if (!value)
+  if (!value) {
+    options.assume(name, Value(otherwise));
     return result;
+  }
   if (auto number = value->asNumber()) {
     result.fill(*number);
     return result;
@@ -38,8 +40,10 @@ static FailureOr<std::array<double, 2>> range(Evaluator &evaluator, const Option
                                               StringRef name, std::array<double, 2> otherwise,
                                               double most) {
   const Value *value = options.find(name);
-  if (!value)
+  if (!value) {
+    options.assume(name, Value::tuple({Value(otherwise[0]), Value(otherwise[1])}));
     return otherwise;
+  }
   auto *items = value->asSequence();
   if (!items || items->size() != 2 ||
       !llvm::all_of(*items, [](const Value &v) { return v.isNumber(); }))

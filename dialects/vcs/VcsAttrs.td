@@ -48,8 +48,6 @@ def Vcs_SegmentRole : Vcs_EnumBase<"SegmentRole", [
   I32EnumAttrCase<"Video", 6, "video">, I32EnumAttrCase<"First", 7, "first">]>;
 def Vcs_SegmentRoleAttr : EnumAttr<Vcs_Dialect, Vcs_SegmentRole, "segment_role">;
 
-def Vcs_Precision : Vcs_EnumBase<"Precision", [I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">]>;
-def Vcs_PrecisionAttr : EnumAttr<Vcs_Dialect, Vcs_Precision, "precision_kind">;
 
 def Vcs_Builtin : Vcs_EnumBase<"BuiltinType", [
   I32EnumAttrCase<"Any", 0, "any">, I32EnumAttrCase<"Int", 1, "int">, I32EnumAttrCase<"Float", 2, "float">,

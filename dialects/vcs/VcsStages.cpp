@@ -43,6 +43,7 @@ LogicalResult TextFieldOp::verify() {
                  succeeded(verifyOptions(*this, getOptions())));
 }
 
+LogicalResult PrecisionOp::verify() { return verifyYield(*this, getKind(), "kind"); }
 LogicalResult LossOp::verify() { return verifyYield(*this, getBody(), "body", 0); }
 
 LogicalResult OptimizeOp::verify() {

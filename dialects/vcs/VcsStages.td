@@ -9,7 +9,7 @@
 //               vcs.label_field "shape" options {...}   vcs.identity_field "same" options {...}   vcs.accumulate {yield} options {...} }
 //   vcs.loss { expressions ... vcs.term "cap", %v ... vcs.yield }
 //   vcs.optimize {yield optimizer} options { vcs.option "lr" {..}  vcs.per_weight "lr" [#sel] {yield} }   no selector: `else`
-//   vcs.schedule {yield schedule} options {...}   vcs.precision f32
+//   vcs.schedule {yield schedule} options {...}   vcs.precision {yield}
 //   vcs.evaluate "held" #vcs.when<end> on {yield dataset} options {...}   (`score` is an option)
 //   vcs.save #vcs.when<...> {option*}   vcs.log #vcs.when<...>
 #ifndef VCC_DIALECTS_VCS_STAGES
@@ -127,8 +127,10 @@ def Vcs_ScheduleOp : Vcs_StageClause<"schedule", [SingleBlock, NoTerminator]> {
   let hasVerifier = 1;
 }
 def Vcs_PrecisionOp : Vcs_StageClause<"precision"> {
-  let arguments = (ins Vcs_PrecisionAttr:$kind);
-  let assemblyFormat = "`` $kind attr-dict";
+  let summary = "what the stage computes in: `f32` or `bf16`";
+  let regions = (region AnyRegion:$kind);
+  let assemblyFormat = "$kind attr-dict";
+  let hasVerifier = 1;
 }
 def Vcs_EvaluateOp : Vcs_StageClause<"evaluate", [SingleBlock, NoTerminator]> {
   let arguments = (ins StrAttr:$name, Vcs_MomentAttr:$when);

@@ -96,9 +96,8 @@ void Emitter::stage(const StageDecl &D) {
       optimize(Clause);
     for (const RuleClause &Clause : D.all(&StageDecl::Schedules))
       scheduleClause(Clause);
-    for (const WordClause &Clause : D.all(&StageDecl::Precisions))
-      if (auto Kind = vcs::symbolizePrecision(Clause.Word.Text))
-        Builder.create<vcs::PrecisionOp>(loc(Clause.Range), *Kind);
+    for (const PrecisionClause &Clause : D.all(&StageDecl::Precisions))
+      yields(Builder.create<vcs::PrecisionOp>(loc(Clause.Value->Range)).getKind(), *Clause.Value);
     for (const ParallelClause &Clause : D.all(&StageDecl::Parallels))
       parallel(Clause);
     for (const SaveClause &Clause : D.all(&StageDecl::Saves))

@@ -237,9 +237,9 @@ struct ParallelClause {
   SourceRange Range;
   Options With;
 };
-struct WordClause {
+struct PrecisionClause {
   SourceRange Range;
-  Ident Word;
+  ExprPtr Value;
 };
 
 struct StageDecl : DeclOf<DeclKind::Stage> {
@@ -254,7 +254,7 @@ struct StageDecl : DeclOf<DeclKind::Stage> {
   std::vector<BatchClause> Batches;
   std::vector<LossClause> Losses;
   std::vector<RuleClause> Optimizes, Schedules;
-  std::vector<WordClause> Precisions;
+  std::vector<PrecisionClause> Precisions;
   std::vector<EvaluateClause> Evaluates;
   std::vector<ParallelClause> Parallels;
   std::vector<SaveClause> Saves;

@@ -97,7 +97,6 @@ public:
     folder("stage", Stage.Name);
     for (const EvaluateClause &Clause : Stage.Evaluates)
       folder("evaluation", Clause.Name);
-    precision();
     unsupported();
     terms();
     evaluations();
@@ -143,18 +142,6 @@ private:
       return;
     Engine.report(diag::kinds::BadValue, Name.Range, "the " + What + " name \"" + Text + "\" cannot name a folder")
         .help("use letters, digits, `_`, `.` and `-`, at most 100 of them");
-  }
-
-  void precision() {
-    for (const WordClause &Clause : Stage.Precisions) {
-      const std::string &Word = Clause.Word.Text;
-      if (Word == "f32")
-        continue;
-      if (Word == "bf16" || Word == "f16" || Word == "tf32")
-        Engine.report(diag::kinds::PrecisionUnsupported, Clause.Word.Range, Word).help("write `precision f32`");
-      else
-        Engine.report(diag::kinds::UnknownName, Clause.Word.Range, "precision", Word).didYouMean(Word, {"f32", "bf16"});
-    }
   }
 
   void unsupported() {

@@ -181,8 +181,11 @@ vcs.module @m main {
       vcs.yield %0
     } options {
     }
-    // CHECK: vcs.precision f32
-    vcs.precision f32
+    // CHECK: vcs.precision {
+    vcs.precision {
+      %0 = vcs.builtin "f32"
+      vcs.yield %0
+    }
     // CHECK: vcs.evaluate "held" <end> on {
     vcs.evaluate "held" #vcs.when<end> on {
       %0 = vcs.ref @m::@train
