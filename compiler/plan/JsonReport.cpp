@@ -40,6 +40,7 @@ static Json toJson(const FunctionReport &function) {
   Json made = {{"name", function.name}, {"role", function.role}};
   if (function.role == "micro") {
     made["variant"] = function.variant;
+    made["branch"] = function.branch;
     made["rows"] = function.rows;
   }
   made["flops"] = toJson(function.work);
@@ -51,7 +52,7 @@ static Json toJson(const FunctionReport &function) {
 }
 
 static Json toJson(const StepReport &step) {
-  return {{"variant", step.variant.empty() ? Json(nullptr) : Json(step.variant)},
+  return {{"variants", step.variants},
           {"micros", step.micros},
           {"samples", step.samples},
           {"flops", toJson(step.work)},

@@ -3,6 +3,7 @@
 // The report for people.
 #include "compiler/plan/Report.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 
 #include <iterator>
@@ -101,10 +102,8 @@ private:
 
   void work(const StageReport &stage, const StepReport &step) {
     out << "\n  a step of " << step.micros << (step.micros == 1 ? " micro-batch" : " micro-batches");
-    if (stage.steps.size() > 1)
-      out << " of `" << step.variant << "`";
-    else if (step.variant.empty())
-      out << ", " << stage.accumulate << " of each variant";
+    if (stage.steps.size() > 1 || step.variants.size() > 1)
+      out << " of " << llvm::join(step.variants, ", ");
     out << ", " << step.samples << " samples on a device, " << grouped(step.samples * options.count) << " in all\n";
     cells("component", kNames, {"parameters", "trainable", "forward", "backward", "update"}, 18);
     for (const auto &[name, done] : step.work.rows)

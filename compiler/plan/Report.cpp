@@ -125,8 +125,11 @@ private:
         made.role = entry["role"];
         made.variant = entry.value("variant", "");
       }
-    if (made.role == "micro" && manifest["batch"].contains(made.variant))
-      made.rows = manifest["batch"][made.variant]["rows"];
+    if (made.role == "micro" && manifest["batch"].contains(made.variant)) {
+      const Json &batch = manifest["batch"][made.variant];
+      made.rows = batch["rows"];
+      made.branch = batch.value("branch", "");
+    }
     for (const ComponentReport &component : report.components)
       made.work.at(component.name);
     for (Operation &launch : op.getBody().front())
@@ -190,22 +193,37 @@ private:
       if (function.role == "update")
         update = &function;
     }
-    bool each = report.across == "every_modality";
-    for (size_t i = 0; i < micros.size(); i += each ? micros.size() : 1) {
-      StepReport &step = report.steps.emplace_back();
-      if (!each)
-        step.variant = micros[i]->variant;
-      for (const FunctionReport *micro : llvm::ArrayRef(micros).slice(i, each ? micros.size() : 1)) {
-        step.micros += report.accumulate;
-        step.samples += report.accumulate * micro->rows;
-        step.work.add(micro->work, report.accumulate);
-        step.seconds.add(micro->seconds, report.accumulate);
-      }
-      if (!update)
-        continue;
-      step.work.add(update->work, 1);
-      step.seconds.add(update->seconds, 1);
+    if (report.across == "every_modality")
+      return addStep(longestOfEachBranch(micros), update);
+    for (const FunctionReport *micro : micros)
+      addStep(micro, update);
+  }
+
+  static std::vector<const FunctionReport *> longestOfEachBranch(llvm::ArrayRef<const FunctionReport *> micros) {
+    std::vector<const FunctionReport *> longest;
+    for (const FunctionReport *micro : micros) {
+      auto known = llvm::find_if(longest, [&](const FunctionReport *other) { return other->branch == micro->branch; });
+      if (known == longest.end())
+        longest.push_back(micro);
+      else if ((*known)->work.total().sum() < micro->work.total().sum())
+        *known = micro;
     }
+    return longest;
+  }
+
+  void addStep(llvm::ArrayRef<const FunctionReport *> micros, const FunctionReport *update) {
+    StepReport &step = report.steps.emplace_back();
+    for (const FunctionReport *micro : micros) {
+      step.variants.push_back(micro->variant);
+      step.micros += report.accumulate;
+      step.samples += report.accumulate * micro->rows;
+      step.work.add(micro->work, report.accumulate);
+      step.seconds.add(micro->seconds, report.accumulate);
+    }
+    if (!update)
+      return;
+    step.work.add(update->work, 1);
+    step.seconds.add(update->seconds, 1);
   }
 
   void countMemory() {

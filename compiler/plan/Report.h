@@ -50,7 +50,7 @@ struct ComponentReport {
 
 /// A function of the plan, run once.
 struct FunctionReport {
-  std::string name, role, variant; ///< role: micro, update, init, evaluate
+  std::string name, role, variant, branch; ///< role: micro, update, init, evaluate; branch: of the batch, that the variant is of
   int64_t rows = 0;                ///< samples of a micro-batch
   WorkTable work;
   int64_t products = 0, others = 0; ///< operations of library calls, which matrix units do, and of generated kernels
@@ -67,9 +67,9 @@ struct Memory {
   int64_t sum() const;
 };
 
-/// A step of the optimizer: micro-batches of one variant, or of each, and the update.
+/// A step of the optimizer: micro-batches of one variant, or as many of each branch, and the update.
 struct StepReport {
-  std::string variant; ///< empty: of each
+  std::vector<std::string> variants; ///< of each branch the one with the most work
   int64_t micros = 0, samples = 0;
   WorkTable work;
   Seconds seconds;

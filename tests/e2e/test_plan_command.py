@@ -146,6 +146,42 @@ class Tiny(unittest.TestCase):
                          [stage["memory"][precision]["activations"] for precision in ("f32", "bf16")])
 
 
+class Variants(unittest.TestCase):
+    """Each step variant is a function of its own; a step is of one, or of every branch."""
+
+    @classmethod
+    def setUpClass(cls):
+        stages = report(plans.RECIPES / "branches.vcs", "-D", "lengths=[6, 12]", "-D", "micros=3", "-D", "rows=5")["stages"]
+        cls.stages = {stage["name"]: stage for stage in stages}
+        cls.micros = {name: {f["variant"]: f for f in stage["functions"] if f["role"] == "micro"} for name, stage in cls.stages.items()}
+
+    def test_one_at_a_time(self):
+        stage, micros = self.stages["mixed"], self.micros["mixed"]
+        self.assertEqual({(f["variant"], f["branch"]) for f in micros.values()},
+                         {("image", "image"), ("text.6", "text"), ("text.12", "text"), ("video", "video")})
+        self.assertEqual([step["variants"] for step in stage["steps"]], [[name] for name in micros])
+        [update] = [f for f in stage["functions"] if f["role"] == "update"]
+        for step in stage["steps"]:
+            micro = micros[step["variants"][0]]
+            self.assertEqual((step["micros"], step["samples"]), (3, 15))
+            self.assertEqual(sum(step["flops"]["sum"].values()), 3 * sum(micro["flops"]["sum"].values()) + sum(update["flops"]["sum"].values()))
+        work = {name: sum(f["flops"]["sum"].values()) for name, f in micros.items()}
+        self.assertLess(work["text.6"], work["text.12"])
+        self.assertLess(work["image"], work["video"])
+
+    def test_of_every_branch(self):
+        [step] = self.stages["every"]["steps"]
+        micros = self.micros["every"]
+        self.assertEqual(step["variants"], ["image", "text.12", "video"])
+        self.assertEqual((step["micros"], step["samples"]), (9, 45))
+        self.assertEqual(step["flops"]["sum"]["forward"], 3 * sum(micros[name]["flops"]["sum"]["forward"] for name in step["variants"]))
+
+    def test_table(self):
+        table = plans.run(plans.VCC, "plan", plans.RECIPES / "branches.vcs", "-D", "micros=3", "-D", "rows=5")
+        self.assertIn("a step of 3 micro-batches of video, 15 samples on a device", table)
+        self.assertIn("a step of 9 micro-batches of image, text.12, video, 45 samples on a device", table)
+
+
 class FullSize(unittest.TestCase):
     def test_connect(self):
         began = time.monotonic()
@@ -173,9 +209,39 @@ class FullSize(unittest.TestCase):
         self.assertFalse(stage["fits"])
         self.assertIn("f32 does not fit: ", plans.run(plans.VCC, "plan", CONNECT, "--device", "rtx4090"))
 
+    def test_bf16(self):
+        [wide], [narrow] = (report(CONNECT, "-D", f"numerics={numerics}")["stages"] for numerics in ("f32", "bf16"))
+        self.assertEqual((wide["precision"], narrow["precision"]), ("f32", "bf16"))
+        self.assertEqual(wide | {"precision": "bf16"}, narrow | {"fits": wide["fits"]})
+        table = plans.run(plans.VCC, "plan", CONNECT, "-D", "numerics=bf16", "--device", "a100-40gb")
+        self.assertIn('stage 2 "connect", bf16, 10,000 steps', table)
+        self.assertRegex(table, r"bf16 fits: 2\d\.\d\d GiB of 40\.00 GiB")
+        ended = programs.run(plans.VCC, "compile", CONNECT, "-D", "numerics=bf16", "--emit=graph")
+        self.assertEqual((ended.code, ended.out), (2, ""))
+        self.assertIn("error[V0307]: precision `bf16` is not supported on the CPU; it comes with CUDA", ended.err)
+
     def test_define(self):
         [stage] = report(CONNECT, "-D", 'size="tiny"')["stages"]
         self.assertLess(stage["parameters"], 500_000_000)
+
+
+class VideoChat2(unittest.TestCase):
+    """The recipes at the sizes of the real system: trained weights as published, each stage counted in seconds."""
+    WANTED = {"vicuna": {1: 183_958_846, 2: 395_301_376, 3: 484_212_480}, "mistral": {3: 518_344_448}}
+
+    def test_trainable(self):
+        for name, wanted in self.WANTED.items():
+            recipe = plans.TOP / "examples" / "videochat2" / f"videochat2_{name}.vcs"
+            began = time.monotonic()
+            only = ["--stage", str(*wanted)] if len(wanted) == 1 else []
+            stages = {stage["number"]: stage for stage in report(recipe, "--count", "32", *only)["stages"]}
+            self.assertEqual(list(stages), list(wanted))
+            self.assertLess(time.monotonic() - began, 10 * len(stages))
+            for number, trainable in wanted.items():
+                with self.subTest(name, stage=number):
+                    self.assertEqual(stages[number]["trainable"], trainable)
+                    self.assertEqual(stages[number]["memory"]["f32"]["gradients"], 4 * trainable)
+                    self.assertEqual({f["variant"] for f in stages[number]["functions"] if f["role"] == "micro"}, {"image", "video"})
 
 
 class Program(unittest.TestCase):
@@ -187,7 +253,7 @@ class Program(unittest.TestCase):
         cls.stages = {stage["name"]: stage for stage in report(WORDS, "--device", "cpu")["stages"]}
 
     def test_listing(self):
-        listing = programs.succeed(self.program).out
+        listing = programs.succeed(self.program)
         told = dict(re.findall(r"(?s)stage (?:\d+ )?([\w.-]+): .*?memory  ([\d.]+) MB", listing))
         self.assertEqual(list(told), list(self.stages))
         for name, text in told.items():
