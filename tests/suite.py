@@ -63,6 +63,11 @@ def skip_reason(output, suite, case):
     return lines[-1] if len(lines) > 1 else "no reason given"
 
 
+def print_seeds(name, output):
+    for line in sorted({line for line in output.splitlines() if SEED.match(line)}):
+        print(f"{name}: {line}", flush=True)
+
+
 def run_gtest(tally, pattern):
     folder = TOP / "build" / "bin" / "tests"
     for program in sorted(folder.glob("*_test")):
@@ -89,8 +94,7 @@ def run_gtest(tally, pattern):
             except subprocess.TimeoutExpired:
                 tally.add(f"unit/{program.name}", "failed", f"not done after {LIMIT} s")
                 continue
-            for line in sorted({line for line in finished.stdout.splitlines() if SEED.match(line)}):
-                print(f"{program.name}: {line}", flush=True)
+            print_seeds(program.name, finished.stdout)
             if not report.exists():
                 tally.add(f"unit/{program.name}", "failed", (finished.stdout + finished.stderr)[-4000:])
                 continue
@@ -133,6 +137,7 @@ def run_python(tally, pattern):
             except subprocess.TimeoutExpired:
                 tally.add(prefix, "failed", f"not done after {LIMIT} s")
                 continue
+            print_seeds(prefix, finished.stdout)
             lines = [line for line in finished.stdout.splitlines() if line.startswith("{\"case\"")]
             for line in lines:
                 row = json.loads(line)

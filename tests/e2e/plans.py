@@ -81,8 +81,10 @@ class Plan:
             word = line.strip()
             if head := re.match(r"exec\.function @(\w+)", word):
                 launches = self.functions.setdefault(head[1], [])
-            elif re.match(r"exec\.(launch|gemm|attention|attention_grad|fill|copy) ", word):
+            elif re.match(r"exec\.(launch|gemm|attention|attention_grad|gather|reduce_scatter|fill|copy) ", word):
                 launches.append(Launch(word, self.buffers))
+            else:
+                assert not re.match(r"exec\.(?!module |buffer )", word), f"what is this: {word}"
 
     def root(self, name):
         while self.buffers[name].view:

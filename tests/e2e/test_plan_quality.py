@@ -121,6 +121,7 @@ class Deep(unittest.TestCase):
             with self.subTest(stage=stage):
                 arena, live = found.peaks()
                 self.assertGreater(live, 50 << 20)
+                self.assertLessEqual(live, arena)
                 self.assertLessEqual(arena, 1.10 * live)
 
     def llama(self, stage):
@@ -197,6 +198,7 @@ class Tiny(unittest.TestCase):
             for function in plan.functions:
                 with self.subTest(stage=stage, function=function):
                     arena, live = traffic.Traffic(plan, function).peaks()
+                    self.assertLessEqual(live, arena)
                     self.assertLessEqual(arena, 1.10 * live)
                     seen += live > 0
         self.assertGreater(seen, 12)

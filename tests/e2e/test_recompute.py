@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`recompute` changes no number and frees the memory that it says: the tiny system's stages with random operations in play, a small
 language model trained in micro-batches, and plans of a tower of twelve blocks and more."""
+import math
 import pathlib
 import re
 import unittest
@@ -30,6 +31,10 @@ def with_recompute(text, selectors):
 
 def floats(tensor):
     return memoryview(tensor[2]).cast("f").tolist()
+
+
+def norm(numbers):
+    return math.sqrt(sum(number * number for number in numbers))
 
 
 class Tiny(unittest.TestCase):
@@ -81,6 +86,11 @@ class Tiny(unittest.TestCase):
         self.assertGreater(len(trained), 10)
         everything = lambda tensors: [number for name in trained for number in floats(tensors[name])]
         self.assertLessEqual(distance(everything(plain), everything(again)), CLOSE)
+        # Each weight's, unless it is all cancellation (biases of keys).
+        largest = max(norm(floats(plain[name])) for name in trained)
+        for name in trained:
+            apart = norm([a - b for a, b in zip(floats(plain[name]), floats(again[name]))])
+            self.assertLessEqual(apart, 10 * CLOSE * norm(floats(plain[name])) + 1e-7 * largest, name)
 
     def check(self, stage):
         # The same step in the interpreter: the same numbers to the last bit until kernels are formed.

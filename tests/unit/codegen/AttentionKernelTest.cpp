@@ -123,7 +123,7 @@ void Case::run(VccKernel Forward, VccKernel Backward) {
   Two.check();
 }
 
-void expectNear(const std::vector<float> &Got, const std::vector<double> &Want, const char *What) {
+void expectNear(const std::vector<float> &Got, const std::vector<double> &Want, int64_t D, const char *What) {
   double Largest = 0, Worst = 0;
   for (size_t I = 0; I < Want.size(); ++I) {
     if (std::isinf(Want[I])) {
@@ -134,8 +134,8 @@ void expectNear(const std::vector<float> &Got, const std::vector<double> &Want, 
     Largest = std::max(Largest, std::abs(Want[I]));
     Worst = std::max(Worst, std::abs(Got[I] - Want[I]));
   }
-  // One key alone gets all: its score has no gradient but for rounding.
-  EXPECT_LE(Worst, 3e-6 * std::max(Largest, 0.3)) << What;
+  // One key alone gets all: its score has no gradient but for rounding. Scores of long heads are long sums.
+  EXPECT_LE(Worst, 3e-6 * std::max(D / 64.0, 1.0) * std::max(Largest, 0.3)) << What;
 }
 
 class HeadSizes : public ::testing::TestWithParam<int64_t> {};
@@ -153,15 +153,15 @@ TEST_P(HeadSizes, AllLengthsAgreeWithLoops) {
       Case Attention(S, D);
       Attention.run(Program.find("forward"), Program.find("backward"));
       Numbers Want = Attention.naive();
-      expectNear(Attention.Out, Want.Out, "out");
-      expectNear(Attention.Lse, Want.Lse, "lse");
-      expectNear(Attention.Dq, Want.Dq, "dq");
-      expectNear(Attention.Dk, Want.Dk, "dk");
-      expectNear(Attention.Dv, Want.Dv, "dv");
+      expectNear(Attention.Out, Want.Out, D, "out");
+      expectNear(Attention.Lse, Want.Lse, D, "lse");
+      expectNear(Attention.Dq, Want.Dq, D, "dq");
+      expectNear(Attention.Dk, Want.Dk, D, "dk");
+      expectNear(Attention.Dv, Want.Dv, D, "dv");
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, HeadSizes, ::testing::Values(1, 4, 8, 16, 24, 40, 64));
+INSTANTIATE_TEST_SUITE_P(Sizes, HeadSizes, ::testing::Values(1, 4, 8, 16, 24, 40, 64, 96, 128));
 
 } // namespace
