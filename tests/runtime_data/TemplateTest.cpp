@@ -172,6 +172,35 @@ TEST_F(Texts, cutLeavesVisualPlaces) {
   EXPECT_EQ(make(conversation(0)).Supervised, 0);
 }
 
+// Cut at its beginning a text keeps its begin token, whoever wrote it, and the visual places stay
+// between their words; where these are gone, they follow the begin token.
+TEST_F(Texts, cutOnTheLeft) {
+  Field.cut = "left";
+  const std::vector<std::pair<int64_t, const char *>> cuts = {
+      {13, "<s> look human : <video> V V </video> what colour assistant : [dark] [red] [</s>]"},
+      {11, "<s> : <video> V V </video> what colour assistant : [dark] [red] [</s>]"},
+      {9, "<s> V V </video> what colour assistant : [dark] [red] [</s>]"},
+      {7, "<s> V V colour assistant : [dark] [red] [</s>]"},
+      {1, "<s> V V"}};
+  for (const char *begin : {"", "<s> "}) {
+    Pattern.segments[0].text = std::string(begin) + "{i}";
+    for (bool bos : {true, false})
+      for (auto [tokens, shown] : cuts) {
+        Field.bos = bos;
+        Field.supervise = tokens > 1 ? "assistant" : "none";
+        size(tokens, 2);
+        if (bos || *begin)
+          EXPECT_EQ(show(0), shown) << begin << bos;
+      }
+  }
+  Pattern.segments[0].text = "{i}";
+  Field.supervise = "assistant";
+  size(10, 2);
+  EXPECT_EQ(show(0), ": <video> V V </video> what colour assistant : [dark] [red] [</s>]");
+  size(3, 2);
+  EXPECT_EQ(show(0), "V V [dark] [red] [</s>]");
+}
+
 // A row that nothing can be learned from is no row.
 TEST_F(Texts, cutBeforeTheAnswer) {
   size(11, 2);

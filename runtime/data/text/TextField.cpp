@@ -56,24 +56,31 @@ TextField::TextField(const manifest::Field &declared, const manifest::Template *
         "write `{visual}` in one segment of the template");
 }
 
-/// The tokens that stand around the text, and the cut: on the side that the recipe says, what stands
-/// around is never cut.
+/// The tokens that stand around the text, and the cut: on the side that the recipe says. What stands
+/// around is never cut, nor is a begin token that the template itself starts with.
 void TextField::frame(Tokens &tokens) const {
   int32_t first = Words.first() >= 0 ? Words.first() : Declared.bos ? Words.begin() : -1;
   int32_t last = Words.last();
   // A template that starts with its own begin token does not get a second one.
-  if (first >= 0 && !tokens.Ids.empty() && tokens.Ids[0] == first && Words.first() < 0)
+  bool own = Words.first() < 0 && Words.begin() >= 0 && !tokens.Ids.empty() &&
+             tokens.Ids[0] == Words.begin();
+  if (own)
     first = -1;
   int64_t room = std::max<int64_t>(Declared.maxTokens - (first >= 0) - (last >= 0), 0);
   int64_t count = static_cast<int64_t>(tokens.Ids.size());
+  int64_t from = Declared.cut == "left" ? std::min<int64_t>(own, room) : room;
+  int64_t gone = std::max<int64_t>(count - room, 0);
   auto cut = [&](auto &list) {
-    if (count > room && Declared.cut == "left")
-      list.erase(list.begin(), list.begin() + (count - room));
-    list.resize(std::min(count, room));
+    if (gone > 0)
+      list.erase(list.begin() + from, list.begin() + from + gone);
   };
   cut(tokens.Ids);
   cut(tokens.Supervised);
   cut(tokens.Answer);
+  // The visual positions stay between the words that they stood between; where these are cut away,
+  // at the cut.
+  if (tokens.VisualAt > from)
+    tokens.VisualAt = std::max(tokens.VisualAt - gone, from);
   bool supervised = Mode == Supervise::All;
   if (first >= 0) {
     tokens.Ids.insert(tokens.Ids.begin(), first);
