@@ -111,19 +111,31 @@ def compare(workload, threads, twins, options, folder, rates):
                 measured.rounds.append(measured.contestant.round(options.seconds))
             if number % 4 == 0:  # a stage has a hundred shapes, and each takes a tenth of a second
                 rates.measure(products["shapes"], threads, reference, made)
+        least = steady_floor(workload, products, rates, threads, everyone[0].summary()["min_ms"], lambda: rates.measure(products["shapes"], threads, reference, made))
         manifest = next(s for s in json.loads(workloads.call(workload.program, "--manifest"))["stages"] if s["name"] == workload.stage)
         return {"workload": workload.name, "threads": threads, "compile_s": workload.compile_seconds,
                 "program_bytes": workload.program.stat().st_size, "plan_bytes": sum(manifest["regions"].values()),
-                "loss_difference": differences, "floor": floor.of(workload, products, rates, threads),
+                "loss_difference": differences, "floor": least,
                 "contestants": {measured.name: measured.summary() for measured in everyone}, "torch": reference.version}
     finally:
         for contestant in alive:
             contestant.close()
 
 
+def steady_floor(workload, products, rates, threads, ours, again):
+    """The floor; where it comes out above what was reached, other load has slowed the rates, and they are measured again."""
+    for _ in range(6):
+        least = floor.of(workload, products, rates, threads)
+        if least["total_ms"] <= ours:
+            return least
+        again()
+    print(f"{workload.name}: no floor: the measured rates would give {least['total_ms']:.2f} ms, more than our {ours:.2f}", file=sys.stderr)
+    return None
+
+
 def show(result):
     """One table."""
-    found, least = result["contestants"], result["floor"]["total_ms"]
+    found = result["contestants"]
     ours = found["ours"]
     print(f"\n{result['workload']}, {result['threads']} thread{'s' * (result['threads'] > 1)}: losses of {workloads.STEPS} steps equal within "
           f"{max(result['loss_difference'].values()):.1e}; compiled in {result['compile_s']:.1f} s; train.bin "
@@ -135,9 +147,10 @@ def show(result):
         print(f"{name:14}{one['min_ms']:9.2f}{one['median_ms']:9.2f}{one['cpu_ms']:9.2f}{one['min_ms'] / ours['min_ms']:10.2f}"
               f"{one['median_ms'] / ours['median_ms']:10.2f}{one['cpu_ms'] / ours['cpu_ms']:10.2f}{one['first_step_s']:14.2f}{memory['peak'] / 1e6:9.0f}{grown:>8}  "
               f"{one['rounds']}, {one['quiet_rounds']}{'' if one['only_quiet'] else ' (all used)'}")
-    parts = result["floor"]
-    print(f"{'floor':14}{least:9.2f}{'':18}{least / ours['min_ms']:10.2f}   products {parts['products_ms']:.2f} ({parts['products_gflop']:.2f} GFLOP), "
-          f"attention {parts['attention_ms']:.2f}, AdamW {parts['update_ms']:.2f}, between products {parts['elementwise_ms']:.2f}")
+    if parts := result["floor"]:
+        least = parts["total_ms"]
+        print(f"{'floor':14}{least:9.2f}{'':18}{least / ours['min_ms']:10.2f}   products {parts['products_ms']:.2f} ({parts['products_gflop']:.2f} GFLOP), "
+              f"attention {parts['attention_ms']:.2f}, AdamW {parts['update_ms']:.2f}, between products {parts['elementwise_ms']:.2f}")
     result["verdict"] = verdict(result)
     print(result["verdict"]["text"], flush=True)
 

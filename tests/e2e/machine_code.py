@@ -153,9 +153,11 @@ def walks_only(body):
 
 
 def is_packed(body, width):
-    """Arithmetic at full width, or, where there is none at all, moves at full width."""
-    if any(i.packed_arithmetic(width) for i in body):
-        return True
+    """Arithmetic at full width, at least as much as there is on single numbers (what a row has one of), or, where there is none
+    at all, moves at full width."""
+    packed = sum(i.packed_arithmetic(width) for i in body)
+    if packed:
+        return packed >= sum(i.scalar_arithmetic() for i in body)
     arithmetic = any(i.scalar_arithmetic() or any(i.packed_arithmetic(w) for w in WIDTHS.values()) for i in body)
     return not arithmetic and any(i.packed_move(width) for i in body)
 
