@@ -37,8 +37,9 @@ int usableThreads(World &world) {
     cpu_set_t set;
   } mine = {};
   gethostname(mine.host, sizeof mine.host - 1);
+  // Who cannot tell shares with nobody and has one thread, but is asked by the others all the same.
   if (sched_getaffinity(0, sizeof mine.set, &mine.set) != 0)
-    return 1;
+    CPU_ZERO(&mine.set);
   std::vector<decltype(mine)> all(static_cast<size_t>(world.size()));
   world.gather(&mine, all.data(), sizeof mine);
   int sharers = 0;
@@ -93,6 +94,9 @@ void joinReports(World &world, report::StepReport &report) {
   report.samples = int64_t(numbers[0]), report.tokens = int64_t(numbers[1]), report.supervised = int64_t(numbers[2]);
   for (size_t i = 0; i < report.values.size(); ++i)
     report.values[i].second = numbers[i + 3];
+  std::vector<double> waits(static_cast<size_t>(world.size()));
+  world.gather(&report.dataWait, waits.data(), sizeof report.dataWait);
+  report.dataWait = *std::max_element(waits.begin(), waits.end());
   std::vector<std::pair<std::string, std::string>> replaced;
   for (const std::string &text : world.gather(packed(report.replaced)))
     for (size_t at = 0; at < text.size();) {
@@ -107,6 +111,13 @@ std::string firstOf(World &world, const std::string &mine) {
     if (!text.empty())
       return std::move(text);
   return {};
+}
+
+std::string earliestOf(World &world, const NotFinite &mine) {
+  std::vector<uint64_t> launches(static_cast<size_t>(world.size()));
+  world.gather(&mine.launch, launches.data(), sizeof mine.launch);
+  bool earliest = mine.launch == *std::min_element(launches.begin(), launches.end());
+  return firstOf(world, earliest ? mine.clause : std::string());
 }
 
 } // namespace vcc::runtime

@@ -6,6 +6,7 @@
 
 #include "runtime/collectives/World.h"
 #include "runtime/loop/StageProgram.h"
+#include "runtime/loop/Trace.h"
 #include "runtime/report/Progress.h"
 
 #include <string>
@@ -26,6 +27,9 @@ void joinReports(World &world, report::StepReport &report);
 
 /// The first text that is not empty, in order of rank.
 std::string firstOf(World &world, const std::string &mine);
+
+/// The clause of the rank that found the earliest launch, empty where none found one.
+std::string earliestOf(World &world, const NotFinite &mine);
 
 } // namespace vcc::runtime
 #endif

@@ -11,6 +11,7 @@
 #include "runtime/loop/Options.h"
 #include "runtime/loop/Prefetch.h"
 #include "runtime/loop/StageProgram.h"
+#include "runtime/loop/Trace.h"
 #include "runtime/report/Progress.h"
 #include "runtime/report/Timeline.h"
 #include "runtime/weights/Checkpoint.h"
@@ -83,6 +84,7 @@ private:
   void step(int64_t index, Prefetch *prefetch);
   void micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report, Dump *dump);
   const Slot &taken(Prefetch &prefetch);
+  void trace(const manifest::Function &function, bool wanted);
   void checkFinite(int64_t index, const report::StepReport &report);
   void checkGradients(int64_t index, const report::StepReport &report);
   [[noreturn]] void stop(int64_t index, const std::string &what, const report::StepReport &report);
@@ -114,7 +116,7 @@ private:
   std::string ProfilePath;
   Provenance Origin;
   Progress Now;
-  std::string Cause; // where a number that is not finite arose
+  NotFinite Cause; // where a number that is not finite arose, on this rank
   const manifest::Function *LastMicro = nullptr;
   std::map<std::string, int64_t> Times; // micro-batches of the step that put out a number
   int64_t Target = 0, Total = 0, LastSaved = -1;

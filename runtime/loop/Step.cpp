@@ -98,8 +98,20 @@ void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::
   for (const Scalar &scalar : scalars)
     ++Times[scalar.name];
   // Here, while the micro-batch that made it still lies in the io region; the step ends the run.
-  if (Cause.empty() && !std::all_of(scalars.begin(), scalars.end(), [](const Scalar &s) { return std::isfinite(s.value); }))
-    Cause = whereNotFinite(*Program, function);
+  trace(function, !std::all_of(scalars.begin(), scalars.end(), [](const Scalar &s) { return std::isfinite(s.value); }));
+}
+
+/// Called by all ranks at the same place. A function that joins ranks is walked again by all of them where one wants it, any
+/// other by those who want it.
+void StageRun::trace(const Function &function, bool wanted) {
+  wanted = wanted && Cause.clause.empty();
+  if (Program->executor().joinsRanks(function.index))
+    wanted = Context.world.sum(wanted ? 1.0 : 0.0) > 0;
+  if (!wanted)
+    return;
+  NotFinite found = whereNotFinite(*Program, function);
+  if (Cause.clause.empty())
+    Cause = std::move(found);
 }
 
 void StageRun::step(int64_t index, Prefetch *prefetch) {
@@ -119,6 +131,7 @@ void StageRun::step(int64_t index, Prefetch *prefetch) {
   {
     report::Timed timed(Spans.get(), "loop", "ranks");
     sumGradients(Context.world, *Program);
+    report.dataWait = prefetch ? prefetch->takeWait() : 0;
     joinReports(Context.world, report);
   }
   {
@@ -143,7 +156,6 @@ void StageRun::step(int64_t index, Prefetch *prefetch) {
     dump->weightsAfter();
     Log.note(fmt::format("step {} written to {}", index, dump->write(Folder.dump, index, Context.world.rank())));
   }
-  report.dataWait = prefetch ? prefetch->takeWait() : 0;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report::Timed timed(Spans.get(), "loop", "report");
   Log.write(report::jsonOf(report));
@@ -193,8 +205,7 @@ void StageRun::checkGradients(int64_t index, const report::StepReport &report) {
   auto *gradient = reinterpret_cast<const float *>(Program->gradientOf(state));
   int64_t element = firstNonFinite(gradient, elementsOf(state.shape));
   std::string what = fmt::format("the gradient of `{}` is {} at element {}", state.path, gradient[element], element);
-  if (Cause.empty())
-    Cause = whereNotFinite(*Program, *LastMicro);
+  trace(*LastMicro, true);
   stop(index, what, report);
 }
 
@@ -209,8 +220,8 @@ void StageRun::checkFinite(int64_t index, const report::StepReport &report) {
 }
 
 void StageRun::stop(int64_t index, const std::string &what, const report::StepReport &report) {
-  // All ranks see the same sums, so all are here.
-  std::string cause = firstOf(Context.world, Cause);
+  // All ranks see the same sums, so all are here. What a launch made on one rank, a later one may have brought to the others.
+  std::string cause = earliestOf(Context.world, Cause);
   for (const State &state : Stage.states) {
     if (state.kind != State::Kind::Weight || state.isGroup() || state.dtype != DType::F32)
       continue;

@@ -36,27 +36,31 @@ float firstIn(const std::byte *data, uint64_t bytes) {
 
 } // namespace
 
-std::string whereNotFinite(StageProgram &program, const manifest::Function &function) {
+NotFinite whereNotFinite(StageProgram &program, const manifest::Function &function) {
   const StageMemory &memory = program.memory();
   uint64_t arena = memory.size(VCC_REGION_ARENA);
   if (arena)
     std::memset(memory.base(VCC_REGION_ARENA), 0, arena);
   for (const manifest::Port &port : function.outputs)
     std::memset(program.at(port), 0, size_t(port.bytes()));
-  std::string where;
+  bool together = program.executor().joinsRanks(function.index);
+  NotFinite found;
   program.executor().walk(function.index, [&](const VccLaunch &launch, uint64_t number, uint64_t count) {
+    if (!found.clause.empty())
+      return true; // the other ranks wait for this one further on
     float value = arena ? firstIn(memory.base(VCC_REGION_ARENA), arena) : 0;
     std::string target = "a value within it";
     for (const manifest::Port &port : function.outputs)
       if (value == 0 && port.dtype == DType::F32)
         if ((value = firstIn(program.at(port), uint64_t(port.bytes()))) != 0)
           target = fmt::format("`{}`", port.name);
-    if (value != 0)
-      where = fmt::format("; it arose in `{}` ({}, launch {} of {}), which made {} {}", launch.name ? launch.name : "?",
-                          phaseName(launch.phase), number + 1, count, target, value);
-    return value == 0;
+    if (value == 0)
+      return true;
+    found = {number, fmt::format("; it arose in `{}` ({}, launch {} of {}), which made {} {}", launch.name ? launch.name : "?",
+                                 phaseName(launch.phase), number + 1, count, target, value)};
+    return together;
   });
-  return where;
+  return found;
 }
 
 } // namespace vcc::runtime

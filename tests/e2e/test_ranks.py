@@ -263,6 +263,16 @@ class Refused(unittest.TestCase):
     def test_numbers(self):
         self.ends(5, "stage `pretrain`, step", 2, (*TWO, "-D", "peak=1e38"), "infinite", "pretrain")
 
+    def test_numbers_of_one_rank_where_ranks_join(self):
+        """Who makes such a number and where are told alike, also where the others get it by a later launch."""
+        for const, text in (("spoilt", "`loss.pairs` is inf; it arose in `views`"), ("steep", "the gradient of `views.")):
+            told = set()
+            for rank in (0, 1):
+                ended = self.ends(5, f"stage `contrast`, step 0: {text}", 2, (*TWO, "-D", f"{const}={rank}"), f"{const}-{rank}", "contrast", seconds=60)
+                told.add(ended.err.partition("; it arose in ")[2].partition(", which made")[0])
+            self.assertEqual(len(told), 1, told)
+            self.assertRegex(told.pop(), r"launch \d+ of \d+")
+
     def test_output(self):
         (FOLDER / "file").write_text("")
         self.ends(3, "file", 2, TWO, "file", "pretrain")

@@ -3,6 +3,7 @@
 // The collectives, run by every rank of `mpirun -n N` at once (tests/e2e/test_ranks.py): each result against its definition, computed
 // alone from what every rank is known to have.
 #include "runtime/collectives/mpi/Mpi.h"
+#include "runtime/loop/Ranks.h"
 
 #include <gtest/gtest.h>
 
@@ -98,6 +99,25 @@ TEST(Collectives, NumbersAndTexts) {
   EXPECT_EQ(Ranks->gather(std::string()), std::vector<std::string>(size_t(Ranks->size())));
   EXPECT_EQ(Ranks->broadcast(Ranks->isFirst() ? "of the first" : "another's, and longer"), "of the first");
   EXPECT_EQ(Ranks->broadcast(Ranks->isFirst() ? "" : "x"), "");
+}
+
+TEST(Collectives, ReportsOfAStep) {
+  int ranks = Ranks->size();
+  report::StepReport report;
+  report.samples = 3, report.tokens = Ranks->rank();
+  report.values = {{"loss", 2}, {"length", double(Ranks->rank())}};
+  report.dataWait = (Ranks->rank() + 1) % ranks; // the longest is not the last rank's
+  joinReports(*Ranks, report);
+  EXPECT_EQ(report.samples, 3 * ranks);
+  EXPECT_EQ(report.tokens, ranks * (ranks - 1) / 2);
+  EXPECT_EQ(report.values[0].second, 2 * ranks);
+  EXPECT_NEAR(report.values[1].second, (ranks - 1) / 2.0, 1e-12);
+  EXPECT_EQ(report.dataWait, ranks - 1);
+  // What a launch made, others found further on.
+  EXPECT_EQ(earliestOf(*Ranks, {uint64_t(ranks - Ranks->rank()), std::string(1, char('a' + Ranks->rank()))}),
+            std::string(1, char('a' + ranks - 1)));
+  EXPECT_EQ(earliestOf(*Ranks, {}), "");
+  EXPECT_GE(usableThreads(*Ranks), 1);
 }
 
 TEST(Collectives, NobodyPassesABarrierBeforeAllAreThere) {

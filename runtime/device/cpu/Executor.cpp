@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace vcc::runtime {
@@ -79,6 +80,13 @@ void Executor::walk(int64_t index, const std::function<bool(const VccLaunch &, u
     if (!goesOn(Stage.functions[index].launches[i], i, launches.size()))
       return;
   }
+}
+
+bool Executor::joinsRanks(int64_t index) const {
+  const VccFunction &function = Stage.functions[index];
+  return std::any_of(function.launches, function.launches + function.launch_count, [](const VccLaunch &launch) {
+    return launch.kind == VCC_LAUNCH_GATHER || launch.kind == VCC_LAUNCH_REDUCE_SCATTER;
+  });
 }
 
 } // namespace vcc::runtime

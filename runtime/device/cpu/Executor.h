@@ -31,6 +31,8 @@ public:
   void run(int64_t function, LaunchTime *times);
   /// The same, asking after each launch whether to go on: the launch, its number and how many there are.
   void walk(int64_t function, const std::function<bool(const VccLaunch &, uint64_t, uint64_t)> &goesOn);
+  /// Whether it has launches between ranks, so that all ranks must walk it together and to its end.
+  bool joinsRanks(int64_t function) const;
   /// To be called after frozen weights were written.
   void weightsChanged() { Products.weightsChanged(); }
   uint64_t packedBytes() const { return Products.packedBytes(); }
