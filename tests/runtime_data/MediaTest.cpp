@@ -95,6 +95,37 @@ TEST_F(Media, withoutCacheTheSameFrames) {
   }
 }
 
+// Whether a sample can be used must not hang on whether its pixels are wanted here: of a narrow picture FFmpeg counts the frame
+// but cannot scale it.
+TEST_F(Media, checkKnowsWhatReadingFinds) {
+  Spec.CacheBytes = 0;
+  Spec.Frames = 1;
+  std::string good = Files.clip("good.png", 1), narrow = Files.write("narrow.ppm", "P6\n1 1000\n255\n" + std::string(3000, 'x'));
+  std::string again = Files.write("again.ppm", bytesOf(narrow));
+  FrameCache &cache = frameCache();
+  cache.attach({9, 9}, 0);
+  for (int i = 0; cache.room() > 0; ++i) {
+    auto filler = std::make_shared<DecodedClip>();
+    filler->Rgb = std::vector<uint8_t>(cache.room());
+    cache.admit("check filler" + std::to_string(i), {9, 9}, filler);
+  }
+  ClipReader reader(Spec);
+  std::vector<uint8_t> pixels(reader.bytes());
+  reader.check(good);
+  reader.check(good);
+  reader.read(good, {1, 0, 0}, pixels.data());
+  for (int times = 0; times < 2; ++times)
+    EXPECT_THAT(failure([&] { reader.check(narrow); }), HasSubstr("narrow.ppm: "));
+  EXPECT_THAT(failure([&] { reader.read(narrow, {1, 0, 0}, pixels.data()); }), HasSubstr("narrow.ppm: "));
+  // At its own size it can be read, which says nothing of other sizes.
+  Spec.Cut = Crop::Center;
+  ClipReader cuts(Spec);
+  cuts.check(again);
+  cuts.read(again, {1, 0, 0}, pixels.data());
+  EXPECT_THAT(failure([&] { reader.check(again); }), HasSubstr("again.ppm: "));
+  cache.detach({9, 9});
+}
+
 TEST_F(Media, cacheStaysWithinItsBudget) {
   FrameCache cache;
   cache.attach({8, 8}, 1000);

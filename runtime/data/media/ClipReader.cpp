@@ -284,6 +284,16 @@ void ClipReader::check(const std::string &path, const std::optional<TimeSpan> &s
   checkKind(path);
   if (span)
     framesOf(path, *frameCache().facts(path), *span);
+  // What is known may have been learnt at another size, or without any frame made RGB because the cache is full.
+  if (frameCache().converts(path, Kept))
+    return;
+  MediaFile file(path);
+  if (!file.next())
+    throw SampleError(fmt::format("{}: has no frame that can be decoded", path));
+  int width = Kept.Width ? Kept.Width : file.width(), height = Kept.Height ? Kept.Height : file.height();
+  std::vector<uint8_t> rgb(size_t(3) * width * height);
+  file.convert(width, height, rgb.data());
+  frameCache().setConverts(path, Kept);
 }
 
 } // namespace vcc::runtime::data

@@ -60,8 +60,8 @@ public:
   /// `span`: only frames of these seconds.
   uint64_t read(const std::string &path, const DrawKey &key, uint8_t *pixels,
                 const std::optional<TimeSpan> &span = std::nullopt) const;
-  /// Decodes the file to its end if that has not been done yet; throws SampleError where read()
-  /// would.
+  /// Decodes the file to its end and makes a frame RGB if that has not been done yet; throws
+  /// SampleError where read() would.
   void check(const std::string &path, const std::optional<TimeSpan> &span = std::nullopt) const;
   /// When the frames that read() takes stand in the file, in seconds; after read() or check(). Throws
   /// SampleError where the file does not say how fast its frames follow.

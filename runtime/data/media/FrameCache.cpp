@@ -81,6 +81,19 @@ void FrameCache::setFacts(const std::string &path, FileFacts facts) {
   Facts[path] = facts;
 }
 
+bool FrameCache::converts(const std::string &path, FrameFormat format) const {
+  std::lock_guard lock(Mutex);
+  for (const auto &shelf : Shelves)
+    if (shelf->Format == format)
+      return shelf->Clips.contains(path) || shelf->Converts.contains(path);
+  return false;
+}
+
+void FrameCache::setConverts(const std::string &path, FrameFormat format) {
+  std::lock_guard lock(Mutex);
+  shelf(format)->Converts.insert(path);
+}
+
 uint64_t FrameCache::bytes() const {
   std::lock_guard lock(Mutex);
   return Used;

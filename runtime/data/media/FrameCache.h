@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace vcc::runtime::data {
@@ -53,6 +54,10 @@ public:
   std::optional<FileFacts> facts(const std::string &path) const;
   void setFacts(const std::string &path, FileFacts facts);
 
+  /// Whether a frame of the file is known to come out in this format, be it kept or not.
+  bool converts(const std::string &path, FrameFormat format) const;
+  void setConverts(const std::string &path, FrameFormat format);
+
   uint64_t bytes() const;
 
 private:
@@ -61,6 +66,7 @@ private:
     int Readers = 0;
     uint64_t Bytes = 0;
     std::unordered_map<std::string, std::shared_ptr<const DecodedClip>> Clips;
+    std::unordered_set<std::string> Converts;
   };
   Shelf *shelf(FrameFormat format);
 
