@@ -138,17 +138,12 @@ static LogicalResult readAccumulate(Evaluator &evaluator, vcs::AccumulateOp op, 
   if (failed(value) || failed(options))
     return failure();
   auto count = evaluator.integer(*value, "`accumulate`", op.getLoc());
-  auto across = options->word("across", "mixed"), rest = options->word("rest", "step");
+  auto across = options->choice("across", "mixed", {"mixed", "one_modality", "every_modality"}),
+       rest = options->choice("rest", "step", {"step", "carry"});
   if (failed(count) || failed(across) || failed(rest))
     return failure();
   if (*count < 1 || *count > 65536)
     return evaluator.fault(FaultKind::BadValue, op.getLoc(), "`accumulate` must be at least 1");
-  if (*across != "mixed" && *across != "one_modality" && *across != "every_modality")
-    return evaluator.fault(FaultKind::BadValue, options->loc("across"),
-                           "`across` is `mixed`, `one_modality` or `every_modality`, not `" + *across + "`");
-  if (*rest != "step" && *rest != "carry")
-    return evaluator.fault(FaultKind::BadValue, options->loc("rest"),
-                           "`rest` is `step` or `carry`, not `" + *rest + "`");
   batch.accumulate = *count;
   batch.across = *across;
   batch.rest = *rest;

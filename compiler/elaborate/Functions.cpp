@@ -75,6 +75,11 @@ LogicalResult Stage::readParallel() {
     auto options = Options::read(evaluator, clause.getOptions(), "`parallel`", {"shard", "ranks"});
     if (failed(options))
       return failure();
+    auto shard = options->choice("shard", "none", {"none", "optimizer", "gradients", "weights"});
+    if (failed(shard))
+      return failure();
+    if (*shard != "none")
+      return fault(FaultKind::NotSupported, options->loc("shard"), "`shard: " + *shard + "` is not supported yet");
     parallel = true;
     ranks.reset();
     if (!options->find("ranks"))
@@ -204,23 +209,19 @@ LogicalResult Stage::evaluation(vcs::EvaluateOp clause) {
   Evaluation made{clause.getName().str(), "", "", "", "normal", "", clause.getWhen(), dataset,
                   given->fresh()};
   auto choices = options->word("choices", ""), answer = options->word("answer", ""),
-       group = options->word("group", ""), media = options->word("media", "normal"),
-       metric = options->word("metric", "choice_accuracy");
+       group = options->word("group", ""),
+       media = options->choice("media", "normal", {"normal", "shuffled", "still"}),
+       metric = options->choice("metric", "choice_accuracy", {"choice_accuracy"});
   auto rows = options->integer("rows", given->rows);
   if (failed(choices) || failed(answer) || failed(group) || failed(media) || failed(metric) ||
       failed(rows))
     return failure();
-  if (*metric != "choice_accuracy")
-    return fault(FaultKind::NotSupported, options->loc("metric"), "the metric `" + *metric + "`");
   if (choices->empty() || answer->empty())
     return fault(FaultKind::MissingKey, clause.getLoc(),
                  "`evaluate` says no `" + std::string(choices->empty() ? "choices" : "answer") +
                      "`")
         .help("`choices` names the record's list of candidates, `answer` the field that holds the "
               "right one");
-  if (*media != "normal" && *media != "shuffled" && *media != "still")
-    return fault(FaultKind::BadValue, options->loc("media"),
-                 "`media` is `normal`, `shuffled` or `still`, not `" + *media + "`");
   if (*rows < 1 || *rows > (1 << 20))
     return fault(FaultKind::BadValue, options->loc("rows"),
                  "an evaluation of " + std::to_string(*rows) + " rows");

@@ -77,7 +77,8 @@ static FailureOr<bool> decays(Evaluator &evaluator, const Value *value, const We
   if (word == "all" || word == "none")
     return word == "all";
   return evaluator.fault(FaultKind::BadValue, loc,
-                         "`decay` is `matrices`, `all` or `none` but this is " + value->describe());
+                         "`decay` is one of `matrices`, `all`, `none`" +
+                             (word.empty() ? " but this is " + value->describe() : ", not `" + word + "`"));
 }
 
 LogicalResult Stage::formGroups(vcs::OptimizeOp optimize, const Options &options) {

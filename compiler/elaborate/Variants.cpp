@@ -169,12 +169,9 @@ LogicalResult readRows(Evaluator &evaluator, vcs::RowsOp op, BatchSpec &batch) {
   }
   if (!op.getWeights().empty() && failed(readWeights(evaluator, op, batch)))
     return failure();
-  auto turn = options->word("turn", "all");
+  auto turn = options->choice("turn", "all", {"all", "random", "shuffle"});
   if (failed(turn))
     return failure();
-  if (*turn != "all" && *turn != "random" && *turn != "shuffle")
-    return evaluator.fault(FaultKind::BadValue, options->loc("turn"),
-                           "`turn` is `all`, `random` or `shuffle`, not `" + *turn + "`");
   batch.turn = *turn;
   if (llvm::none_of(options->entries, [](auto &entry) { return entry.first != "turn"; }))
     return success();
@@ -182,7 +179,8 @@ LogicalResult readRows(Evaluator &evaluator, vcs::RowsOp op, BatchSpec &batch) {
   if (failed(media))
     return failure();
   // Branches tell pictures from films; of plain rows each is what its recipe says.
-  auto kind = options->word("media", batch.branch.empty() ? "any" : media->frames == 1 ? "image" : "video");
+  auto kind = options->choice("media", batch.branch.empty() ? "any" : media->frames == 1 ? "image" : "video",
+                              {"any", "image", "video"});
   if (failed(kind))
     return failure();
   media->kind = *kind;

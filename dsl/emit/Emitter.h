@@ -154,6 +154,8 @@ private:
   vcs::MomentAttr moment(const syntax::Moment &When);
   void options(mlir::Region &Region, const syntax::Options &Given, types::BlockKind Block);
   void emitOptions(const syntax::Options &Given, types::BlockKind Block);
+  /// What one option is: a word as it is written, a computed one or any other value as an expression.
+  void optionValue(vcs::OptionOp Op, const syntax::Option &O, types::BlockKind Block);
   void perWeight(const syntax::Option &O);
   std::vector<types::Key> parametersOf(const syntax::Expr &Rule, syntax::DeclKind Kind);
   void needKind(const syntax::Expr &E, std::initializer_list<syntax::DeclKind> Kinds, const char *Wanted);

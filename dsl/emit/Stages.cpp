@@ -378,10 +378,8 @@ void Emitter::evaluate(const EvaluateClause &Clause, const StageDecl &Stage) {
       for (const Option &O : Like->With)
         if (!types::findOption(Clause.With, O.Key.Text)) {
           auto Copied = Builder.create<vcs::OptionOp>(loc(O.Key.Range), O.Key.Text);
-          const types::Key *Key = types::findKey(types::BlockKind::Evaluate, O.Key.Text);
-          bool Word = Key && Key->Kind != types::KeyKind::Value;
           if (O.Value)
-            yields(Copied.getValue(), O.Value->Range, [&] { return mlir::SmallVector<mlir::Value>{Word ? wordValue(*O.Value) : value(*O.Value)}; });
+            optionValue(Copied, O, types::BlockKind::Evaluate);
         }
     });
   bool Score = types::findOption(Clause.With, "score") || (Like && types::findOption(Like->With, "score"));
@@ -406,13 +404,16 @@ void Emitter::emitOptions(const Options &Given, types::BlockKind Block) {
     }
     if (!O.Value)
       continue;
-    const types::Key *Key = types::findKey(Block, O.Key.Text);
-    bool Word = Key && (Key->Kind == types::KeyKind::Word || Key->Kind == types::KeyKind::Field);
-    auto Op = Builder.create<vcs::OptionOp>(loc(O.Key.Range), O.Key.Text);
-        bool Computed = Key && Key->Kind == types::KeyKind::Word && !llvm::isa<NameExpr, NoneExpr>(*O.Value);
-    yields(Op.getValue(), O.Value->Range,
-           [&] { return mlir::SmallVector<mlir::Value>{Word && !Computed ? wordValue(*O.Value) : value(*O.Value)}; });
+    optionValue(Builder.create<vcs::OptionOp>(loc(O.Key.Range), O.Key.Text), O, Block);
   }
+}
+
+void Emitter::optionValue(vcs::OptionOp Op, const Option &O, types::BlockKind Block) {
+  const types::Key *Key = types::findKey(Block, O.Key.Text);
+  bool Word = Key && (Key->Kind == types::KeyKind::Word || Key->Kind == types::KeyKind::Field);
+  bool Computed = Key && Key->Kind == types::KeyKind::Word && !llvm::isa<NameExpr, NoneExpr>(*O.Value);
+  yields(Op.getValue(), O.Value->Range,
+         [&] { return mlir::SmallVector<mlir::Value>{Word && !Computed ? wordValue(*O.Value) : value(*O.Value)}; });
 }
 
 void Emitter::perWeight(const Option &O) {
