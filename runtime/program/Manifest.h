@@ -43,7 +43,7 @@ struct Dataset {
 };
 
 struct Segment {
-  std::string role; // system | media | user | assistant | end
+  std::string role; // system | media | image | video | first | user | assistant | end
   std::string text;
 };
 
@@ -57,9 +57,9 @@ struct Template {
 struct Media {
   std::string name = "clip"; // the input is `<name>.pixels`, u8 [rows, frames, 3, height, width]
   int64_t frames = 1, height = 0, width = 0;
-  std::string sample = "middle"; // random | middle
+  std::string sample = "middle"; // middle | random | random_exclusive | still
   bool flip = false;
-  std::string crop; // empty: none
+  std::string crop; // empty: none; center | random
   int64_t cacheBytes = 0;
   std::string resize = "exact"; // exact | short_side, and its middle is cut out
   std::string kind = "any";     // of the files: any | image | video
