@@ -114,7 +114,7 @@ class Traffic:
         for step in change:
             live += step
             most = max(most, live)
-        return max((buffers[name].end for name in lives), default=0), most
+        return -(-max((buffers[name].end for name in lives), default=0) // ALIGNMENT) * ALIGNMENT, most
 
     def kept(self):
         """[(buffer, (part, layer) of the launch that makes it)] for what the forward makes and the backward reads."""

@@ -122,9 +122,10 @@ void GraphMaker::makeEvaluation() {
 void GraphMaker::steps(int64_t count, bool withLeaf) {
   if (withLeaf)
     offer(leaf(someShape(between(1, 4))));
-  if (withLeaf && large && oneIn(2)) { // more than is summed in one part
+  // More than is summed in one part; of squares, since so long a sum that cancels is another number in each order of its parts.
+  if (withLeaf && large && oneIn(2)) {
     Value wave = same<tg::SinOp>(leaf({between(200, 400), between(60, 100)}));
-    offer(sumOver(same<tg::MulOp>(wave, splat(wave, 0x1p-8)), oneIn(2) ? Sizes{0} : Sizes{0, 1}, tg::ReduceKind::Sum));
+    offer(sumOver(same<tg::MulOp>(same<tg::MulOp>(wave, wave), splat(wave, 0x1p-8)), oneIn(2) ? Sizes{0} : Sizes{0, 1}, tg::ReduceKind::Sum));
   }
   for (int64_t taken = 0, tried = 0; taken < count && tried < 4 * count; ++tried)
     taken += step();
