@@ -23,15 +23,12 @@ void addCheck(CLI::App &app, Action &action, const char *executable) {
   command->add_option("--weights", arguments->weights, "the folder of weights")->type_name("DIR");
   command->callback([arguments, &action, executable] {
     action = [arguments, executable]() -> int {
-      auto source = sourceOptions(arguments->recipe, executable);
-      if (!source)
+      auto levels = levelOptions(arguments->recipe, "", executable);
+      if (!levels)
         return kUsage;
-      LevelOptions levels;
-      levels.source = *source;
-      levels.source.DataDir = arguments->data;
-      levels.source.WeightsDir = arguments->weights;
-      levels.executable = executable;
-      int code = checkRecipe(levels, llvm::outs(), llvm::errs());
+      levels->source.DataDir = arguments->data;
+      levels->source.WeightsDir = arguments->weights;
+      int code = checkRecipe(*levels, llvm::outs(), llvm::errs());
       if (code == kDone)
         llvm::outs() << arguments->recipe.file << ": no faults found\n";
       return code;

@@ -40,6 +40,17 @@ std::optional<dsl::Options> sourceOptions(const RecipeArguments &arguments,
   return options;
 }
 
+std::optional<LevelOptions> levelOptions(const RecipeArguments &arguments, const std::string &stage, const char *executable) {
+  auto source = sourceOptions(arguments, executable);
+  if (!source)
+    return std::nullopt;
+  LevelOptions levels;
+  levels.source = *source;
+  levels.stage = stage;
+  levels.executable = executable;
+  return levels;
+}
+
 void addCompile(CLI::App &app, Action &action, const char *executable) {
   struct Arguments {
     RecipeArguments recipe;

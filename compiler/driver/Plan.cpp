@@ -34,16 +34,12 @@ static int runPlan(const PlanArguments &arguments, const char *executable) {
   auto device = plan::findDevice(arguments.device);
   if (!device)
     return unknownDevice(arguments.device);
-  auto source = sourceOptions(arguments.recipe, executable);
-  if (!source)
+  auto levels = levelOptions(arguments.recipe, arguments.stage, executable);
+  if (!levels)
     return kUsage;
-  LevelOptions levels;
-  levels.source = *source;
-  levels.stage = arguments.stage;
-  levels.executable = executable;
   std::vector<plan::StageReport> stages;
   int code = planStages(
-      levels,
+      *levels,
       [&](exec::ModuleOp plan, const elaborate::Json &manifest) {
         stages.push_back(plan::reportStage(plan, manifest, *device));
       },

@@ -13,6 +13,9 @@ namespace vcc::driver {
 /// Nothing, with a message, where they make no sense.
 std::optional<dsl::Options> sourceOptions(const RecipeArguments &arguments, const char *executable);
 
+/// The same as options of a run through all levels, of one stage where one is named.
+std::optional<LevelOptions> levelOptions(const RecipeArguments &arguments, const std::string &stage, const char *executable);
+
 } // namespace vcc::driver
 
 #endif

@@ -105,15 +105,11 @@ static void print(const Json &stage, llvm::raw_ostream &out) {
 }
 
 static int runShow(const ShowArguments &arguments, const char *executable) {
-  auto source = sourceOptions(arguments.recipe, executable);
-  if (!source)
+  auto levels = levelOptions(arguments.recipe, arguments.stage, executable);
+  if (!levels)
     return kUsage;
-  LevelOptions levels;
-  levels.source = *source;
-  levels.stage = arguments.stage;
-  levels.executable = executable;
   Json stages = Json::array();
-  int code = showStages(levels, [&](const Json &stage) { stages.push_back(stage); }, llvm::errs());
+  int code = showStages(*levels, [&](const Json &stage) { stages.push_back(stage); }, llvm::errs());
   if (code != kDone)
     return code;
   if (arguments.json) {

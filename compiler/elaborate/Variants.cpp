@@ -12,6 +12,18 @@ using llvm::success;
 static constexpr int64_t kMostRows = 1 << 20;
 static constexpr size_t kMostVariants = 64; // each is a function of its own
 
+/// A list or tuple of so many numbers.
+template <size_t Count> static std::optional<std::array<double, Count>> numbersOf(const Value &value) {
+  auto *items = value.asSequence();
+  if (!items || items->size() != Count ||
+      !llvm::all_of(*items, [](const Value &v) { return v.isNumber(); }))
+    return std::nullopt;
+  std::array<double, Count> found;
+  for (auto [to, from] : llvm::zip_equal(found, *items))
+    to = *from.asNumber();
+  return found;
+}
+
 static FailureOr<std::array<double, 3>> channels(Evaluator &evaluator, const Options &options,
                                                  StringRef name, double otherwise) {
   std::array<double, 3> result{otherwise, otherwise, otherwise};
@@ -24,15 +36,11 @@ static FailureOr<std::array<double, 3>> channels(Evaluator &evaluator, const Opt
     result.fill(*number);
     return result;
   }
-  auto *items = value->asSequence();
-  if (!items || items->size() != 3 ||
-      !llvm::all_of(*items, [](const Value &v) { return v.isNumber(); }))
-    return evaluator.fault(FaultKind::TypeMismatch, options.loc(name),
-                           "`" + name.str() + "` must be a number or three of them but is " +
-                               value->describe());
-  for (int i = 0; i < 3; ++i)
-    result[i] = *(*items)[i].asNumber();
-  return result;
+  if (auto three = numbersOf<3>(*value))
+    return *three;
+  return evaluator.fault(FaultKind::TypeMismatch, options.loc(name),
+                         "`" + name.str() + "` must be a number or three of them but is " +
+                             value->describe());
 }
 
 /// Two numbers above zero, the first not above the second.
@@ -44,13 +52,12 @@ static FailureOr<std::array<double, 2>> range(Evaluator &evaluator, const Option
     options.assume(name, Value::tuple({Value(otherwise[0]), Value(otherwise[1])}));
     return otherwise;
   }
-  auto *items = value->asSequence();
-  if (!items || items->size() != 2 ||
-      !llvm::all_of(*items, [](const Value &v) { return v.isNumber(); }))
+  auto found = numbersOf<2>(*value);
+  if (!found)
     return evaluator.fault(FaultKind::TypeMismatch, options.loc(name),
                            "`" + name.str() + "` must be two numbers, the least and the most, but is " +
                                value->describe());
-  std::array<double, 2> ends{*(*items)[0].asNumber(), *(*items)[1].asNumber()};
+  std::array<double, 2> ends = *found;
   if (!(ends[0] > 0) || !(ends[0] <= ends[1]) || !(ends[1] <= most))
     return evaluator.fault(FaultKind::BadValue, options.loc(name),
                            "`" + name.str() + "` goes from a number above zero to one that is not below it" +
