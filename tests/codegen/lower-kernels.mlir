@@ -46,4 +46,15 @@ tg.kernel @flat_tanh(%x: tensor<f32>) attributes {kernel_class = #tg.kernel_clas
   tg.yield %y : tensor<f32>
 }
 
+// A sum over rows of many columns is zeroed and added in loops, whose text does not grow with the columns: one vector of zeros, four
+// of sums, and the two whole vectors that are left.
+// CHECK-LABEL: llvm.func @row_wide(
+// V4-COUNT-7: llvm.store {{.*}} vector<16xf32>
+// V4-NOT: llvm.store {{.*}} vector<16xf32>
+// CHECK: llvm.return
+tg.kernel @row_wide(%x: tensor<100003xf32>) attributes {kernel_class = #tg.kernel_class<row>, columns = 100003 : i64,
+    params = [#tg.param<row>], results = [#tg.result<column_sum>]} {
+  tg.yield %x : tensor<100003xf32>
+}
+
 // CHECK-NOT: tg.

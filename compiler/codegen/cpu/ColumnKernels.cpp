@@ -219,20 +219,29 @@ Values ColumnEmitter::zeroSums() {
   for (unsigned R = 0; R < resultCount(); ++R)
     if (!isRow(yielded(R)) && Frame.buffer(Frame.bufferOfResult(R)).IsSum)
       Zeros.push_back(Zero(R, registerType(yielded(R))));
-  for (int64_t Column = 0; Column < Columns; Column += Lanes)
-    for (unsigned R = 0; R < resultCount(); ++R) {
-      KernelBuffer &Buffer = Frame.buffer(Frame.bufferOfResult(R));
-      if (!isRow(yielded(R)) || !Buffer.IsSum)
-        continue;
-      Value Vector = Zero(R, Mem.vectorOf(registerType(yielded(R))));
-      if (InRegisters) {
-        Zeros.push_back(Vector);
-        continue;
-      }
-      Value Place = Frame.addMul(Frame.constant(Column), ChunkNumber, Frame.constant(Columns));
-      Mem.store(Vector, Frame.address(Buffer.Base, Place, Buffer.Storage), Buffer,
-                Column + Lanes <= Columns ? Value() : Mem.firstLanes(Columns - Column));
-    }
+  auto ForEachColumnSum = [&](llvm::function_ref<void(KernelBuffer &, Value)> Do) {
+    for (unsigned R = 0; R < resultCount(); ++R)
+      if (KernelBuffer &Buffer = Frame.buffer(Frame.bufferOfResult(R)); isRow(yielded(R)) && Buffer.IsSum)
+        Do(Buffer, Zero(R, Mem.vectorOf(registerType(yielded(R)))));
+  };
+  if (InRegisters) {
+    for (int64_t Column = 0; Column < Columns; Column += Lanes)
+      ForEachColumnSum([&](KernelBuffer &, Value Vector) { Zeros.push_back(Vector); });
+    return Zeros;
+  }
+  auto Clear = [&](Value Column, Value Mask) {
+    Value Place = Frame.addMul(Column, ChunkNumber, Frame.constant(Columns));
+    ForEachColumnSum([&](KernelBuffer &Buffer, Value Vector) {
+      Mem.store(Vector, Frame.address(Buffer.Base, Place, Buffer.Storage), Buffer, Mask);
+    });
+  };
+  int64_t Whole = Columns / Lanes * Lanes;
+  Frame.loop(Frame.constant(0), Frame.constant(Whole), Frame.constant(Lanes), {}, [&](Value Column, ValueRange) {
+    Clear(Column, {});
+    return Values{};
+  });
+  if (Whole < Columns)
+    Clear(Frame.constant(Whole), Mem.firstLanes(Columns - Whole));
   return Zeros;
 }
 
