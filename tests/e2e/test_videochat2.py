@@ -18,13 +18,15 @@ class Weights:
     """The weights of one stage by path: how many numbers, and whether it trains them."""
 
     def __init__(self, text):
-        self.all, self.trained, self.groups, self.axes = {}, {}, {}, {}
+        self.text = text
+        self.all, self.trained, self.groups, self.axes, self.shapes = {}, {}, {}, {}, {}
         for name, kind, rest in re.findall(r'tg\.state @"?([^" ]+)"?\s+(\w+) (.*)', text):
             if kind != "weight" or ":" in name:
                 continue
             shape = re.search(r"tensor<([0-9x]*)f32>", rest)[1]
             self.all[name] = math.prod(int(size) for size in shape.split("x") if size)
-            self.axes[name] = len([size for size in shape.split("x") if size])
+            self.shapes[name] = [int(size) for size in shape.split("x") if size]
+            self.axes[name] = len(self.shapes[name])
             if "trainable" in rest:
                 self.trained[name] = self.all[name]
                 self.groups.setdefault(re.search(r'in\(@"(group\d+)', rest)[1], set()).add(name)
@@ -47,6 +49,63 @@ def stages(variant, *options):
     return _graphs[key]
 
 
+def published(stage):
+    """Keys and shapes of upstream's state dict in a stage, without the language model and LoRA, from the table of its models."""
+    keys = {"encoder.patch_embed.proj.weight": [1024, 3, 1, 16, 16], "encoder.patch_embed.proj.bias": [1024]}
+    for i in range(23):
+        for name, shape in (("norm1.weight", [1024]), ("norm1.bias", [1024]), ("norm2.weight", [1024]), ("norm2.bias", [1024]),
+                            ("attn.q_bias", [1024]), ("attn.v_bias", [1024]), ("attn.qkv.weight", [3072, 1024]), ("attn.proj.weight", [1024, 1024]),
+                            ("attn.proj.bias", [1024]), ("mlp.fc1.weight", [4096, 1024]), ("mlp.fc1.bias", [4096]),
+                            ("mlp.fc2.weight", [1024, 4096]), ("mlp.fc2.bias", [1024])):
+            keys[f"encoder.blocks.{i}.{name}"] = shape
+    keys = {"vision_encoder." + key: shape for key, shape in keys.items()}
+    keys.update({"vision_layernorm.weight": [1024], "vision_layernorm.bias": [1024], "query_tokens": [1, 32, 768]})
+
+    def linear(name, width, width_in):
+        keys.update({f"{name}.weight": [width, width_in], f"{name}.bias": [width]})
+
+    def norm(name):
+        keys.update({f"{name}.weight": [768], f"{name}.bias": [768]})
+    texts = stage != 2
+    norm("qformer.bert.embeddings.LayerNorm")
+    if texts:
+        keys.update({"qformer.bert.embeddings.word_embeddings.weight": [30523, 768], "qformer.bert.embeddings.position_embeddings.weight": [512, 768]})
+    for number in range(12):
+        layer = f"qformer.bert.encoder.layer.{number}"
+        for part, width_in in [("attention", 768)] + [("crossattention", 1024)] * (number % 2 == 0):
+            linear(f"{layer}.{part}.self.query", 768, 768)
+            linear(f"{layer}.{part}.self.key", 768, width_in)
+            linear(f"{layer}.{part}.self.value", 768, width_in)
+            linear(f"{layer}.{part}.output.dense", 768, 768)
+            norm(f"{layer}.{part}.output.LayerNorm")
+        for kind in ("_query", "")[:1 + texts]:
+            linear(f"{layer}.intermediate{kind}.dense", 3072, 768)
+            linear(f"{layer}.output{kind}.dense", 768, 3072)
+            norm(f"{layer}.output{kind}.LayerNorm")
+    if stage == 1:
+        keys.update({"vision_temp_embed": [1, 4, 1, 1024], "temp": [], "qformer.cls.predictions.bias": [30523]})
+        linear("qformer.cls.predictions.transform.dense", 768, 768)
+        norm("qformer.cls.predictions.transform.LayerNorm")
+        linear("vision_proj", 768, 768)
+        linear("text_proj", 768, 768)
+        linear("itm_head", 2, 1536)
+    else:
+        keys["extra_query_tokens"] = [1, 64, 768]
+        linear("project", 4096, 768)
+    return keys
+
+
+def key_of(path):
+    """Upstream's key of a weight; the projector, which every variant names after its model, keeps ours."""
+    for ours, theirs in (("vision.slot_embed", "vision_temp_embed"), ("vision.norm.", "vision_layernorm."), ("vision.", "vision_encoder.encoder."),
+                         ("bridge.query_tokens", "query_tokens"), ("bridge.extra_query_tokens", "extra_query_tokens"), ("bridge.cls.", "qformer.cls."),
+                         ("bridge.layers[", "qformer.bert.encoder.layer["), ("bridge.", "qformer.bert."), ("heads.", "")):
+        if path.startswith(ours):
+            path = theirs + path.removeprefix(ours)
+            break
+    return path.replace("[", ".").replace("]", "")
+
+
 class Published(unittest.TestCase):
     """Sums of the published models; the recipe's default and upstream's habits have the same weights."""
 
@@ -58,6 +117,26 @@ class Published(unittest.TestCase):
                     self.assertEqual(number.count("bridge.", ["bridge.query_tokens", "bridge.extra_query_tokens"]), former)
                     self.assertEqual(number.count("bridge.query_tokens"), 32 * 768)
                 self.assertEqual([number.count("bridge.extra_query_tokens") for number in stages(variant, *options)], [0, 49_152, 49_152])
+
+    def test_keys_and_shapes(self):
+        """But for the head of captions, whose matrix is the word embedding: upstream has it, and its bias, under a second key."""
+        for number, stage in enumerate(stages("vicuna"), 1):
+            ours = {key_of(path): shape for path, shape in stage.shapes.items() if not path.startswith(("lm.", "adapter."))}
+            self.assertEqual(ours, published(number))
+            self.assertEqual({path for path in stage.trained if path.startswith("vision.blocks")} == set(), number == 1)
+
+    def test_sequence_lengths(self):
+        """Visual keys, visual tokens of the language model, the longest row."""
+        for variant, keys in (("vicuna", [{784, 196}, {196, 1568}, {196, 1568}]), ("mistral", [{784, 196}, {196, 784}, {196, 1568}])):
+            for stage, count in zip(stages(variant), keys):
+                found = re.findall(r"tg.attention.*?tensor<\d+x(?:32|96|\d+)x12x64xf32>, tensor<\d+x(\d+)x12x64xf32>", stage.text)
+                self.assertEqual({int(size) for size in found if int(size) % 196 == 0}, count, variant)
+        instruct = stages("vicuna")[2].text
+        self.assertIn("tensor<4x608xi32>", instruct)
+        self.assertIn("tensor<4x96x4096xf32>", instruct)
+        upstream = stages("vicuna", "-D", "reproduce=upstream")[0].text
+        found = re.findall(r"tg.attention.*?tensor<\d+x\d+x12x64xf32>, tensor<\d+x(\d+)x12x64xf32>", upstream)
+        self.assertEqual({int(size) for size in found if int(size) % 196 == 0}, {784})
 
     def test_trainable_totals(self):
         for options in ((), ("-D", "reproduce=upstream")):

@@ -259,6 +259,11 @@ class Alignment:
         first = (-torch.log1p(-draws) / weights).argmin(1)
         return torch.where(weights.sum(1) > 0, first, -1)
 
+    def is_tied(self, score, same, draws):
+        """Whether two clocks of a row come within a share of 1e-4."""
+        first, second = (-torch.log1p(-draws) / self.weights_of(score, same)).topk(2, largest=False).values.T
+        return bool((torch.isfinite(second) & (second - first <= 1e-4 * second)).any())
+
     def matching(self, clips, texts):
         """`clips` and `texts` are the negatives of every text and clip, -1 where there is none."""
         own = torch.arange(len(clips))

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recipes of VideoChat2 at test size, whole stages against PyTorch, Transformers and PEFT: losses and gradients of steps with pictures
+and of steps with clips, and the losses of ten steps of AdamW with warm-up. Every stage starts from random weights."""
+import pathlib
+import random
+import unittest
+
+import torch
+
+import programs
+import steps
+import videochat2
+import videochat2_twin
+
+STEPS = 10
+SANE = {"image_in_every_slot": False, "constant_bos": None, "decay_everything": False, "idle_decays": False, "floor_in_warmup": False, "side": "right"}
+UPSTREAM = {"image_in_every_slot": True, "constant_bos": 1.0, "decay_everything": True, "idle_decays": True, "floor_in_warmup": True, "side": "left"}
+# Peak rate, steps of warm-up and floor of each stage.
+SCHEDULES = {"align": (1e-4, 1, 0.01), "connect": (1e-4, 2, 0.01), "instruct": (2e-5, 6, 0.25)}
+STILL = "sizes=shared.Sizes(" + ", ".join(
+    ["image: 32", "table: 32", "vision_width: 48", "vision_depth: 5", "vision_heads: 4", "width: 32", "depth: 4", "heads: 4", "hidden: 64",
+     "positions: 64", "words: 100", "embed: 24", "queries: 8", "extra: 16", "rate: 0.0", "drop: 0.0"]) + ")"
+
+
+class Stages:
+    """What all variants are tested for; `setUpClass` trains the three stages, which start from other random weights each."""
+
+    variant = "vicuna"
+    options = ()
+    habits = SANE
+
+    @classmethod
+    def setUpClass(cls):
+        print(f"seed {steps.SEED} (VCC_TEST_SEED)", flush=True)
+        torch.manual_seed(steps.SEED)
+        torch.set_num_threads(1)  # more only wait for each other at this size
+        cls.scratch = programs.fresh_folder()
+        cls.addClassCleanup(cls.scratch.cleanup)
+        folder = pathlib.Path(cls.scratch.name)
+        for name in ("data", "weights"):
+            (folder / name).mkdir()
+        videochat2.make_data(folder / "data", random.Random(steps.SEED), cls.variant)
+        program = folder / "train.bin"
+        manifest = videochat2.compiled(cls.variant, program, STILL, "lora_dropout=0.0", *cls.options)
+        videochat2.make_weights(folder / "weights", manifest, cls.variant, scale=0.15, bert=True)
+        cls.dumps, cls.log = {}, {}
+        for stage in videochat2.EPOCH:
+            programs.succeed(program, "--stage", stage, "--data", folder / "data", "--weights", folder / "weights", "--out", folder / "out",
+                             "--seed", steps.SEED, "--dump", ",".join(map(str, range(STEPS))))
+            cls.log[stage] = programs.steps_of(folder / "out", stage)
+            cls.dumps[stage] = [steps.Step(folder / "out" / stage / "dump" / f"step-{step:06}.safetensors") for step in range(STEPS)]
+            videochat2.randomise(folder / "out" / stage / "weights.safetensors", 0.15)
+
+    def twin(self, stage, step):
+        return videochat2_twin.Twin(stage, self.variant, step.before, set(step.gradient), self.habits)
+
+    def test_batches(self):
+        """There are pictures and clips, rows of different length, and one that is cut at the cap."""
+        for stage, (pictures, clips) in videochat2.EPOCH.items():
+            epochs = 2 if stage == "align" else 1
+            variants = [line["variants"] for line in self.log[stage]]
+            self.assertEqual((variants.count(["image"]), variants.count(["video"])), (epochs * pictures, epochs * clips))
+            field, cap = {"align": ("caption", 12), "connect": ("dialogue", None), "instruct": ("dialogue", videochat2.TOKENS_3 + 24)}[stage]
+            lengths = [length for step in self.dumps[stage] for length in step.inputs[f"{field}.length"].tolist()]
+            self.assertGreater(len(set(lengths)), 3)
+            self.assertIn(cap or max(lengths), lengths)
+            for step in self.dumps[stage]:
+                if stage != "align":
+                    places = step.inputs["dialogue.at"]
+                    self.assertEqual(sorted(places[places >= 0].tolist()), list(range(2 * 24)))
+
+    def test_losses_and_gradients(self):
+        for stage, dumps in self.dumps.items():
+            variants = [line["variants"][0] for line in self.log[stage]]
+            for number in sorted({*map(variants.index, ("image", "video")), *(STEPS - 1 - variants[::-1].index(kind) for kind in ("image", "video"))}):
+                step, name = dumps[number], f"{stage}, step {number} ({variants[number]}), seed {steps.SEED}"
+                twin = self.twin(stage, step)
+                terms = twin.losses(step.inputs)
+                if twin.tied:
+                    continue
+                self.assertEqual(set(step.output) & {"loss." + term for term in ("vtc", "vtm", "cap", "lm", "unread")}, {"loss." + term for term in terms})
+                for term, value in terms.items():
+                    self.assertLessEqual(abs(float(step.output[f"loss.{term}"]) - value.item()), 1e-5 * abs(value.item()), f"{term} of {name}")
+                sum(terms.values()).backward()
+                norms = {path: float(leaf.grad.norm()) for path, leaf in twin.trained.items() if leaf.grad is not None}
+                self.assertEqual(set(norms), set(step.gradient), name)
+                # Of queries that are zero the norm makes gradients a million times as large.
+                largest = max(norm for path, norm in norms.items() if path != "bridge.extra_query_tokens")
+                for path, gradient in step.gradient.items():
+                    off = float((gradient.double() - twin.trained[path].grad).norm())
+                    self.assertLessEqual(off, 1e-4 * norms[path] + 1e-7 * largest, f"gradient of {path} in {name}")
+
+    def test_ten_steps(self):
+        for stage, dumps in self.dumps.items():
+            peak, warmup, floor = SCHEDULES[stage]
+            twin = self.twin(stage, dumps[0])
+            optimizer = twin.optimizer()
+            for number, (step, line) in enumerate(zip(dumps, self.log[stage])):
+                rate = peak * videochat2_twin.factor(number, STEPS, warmup, floor, self.habits["floor_in_warmup"])
+                self.assertAlmostEqual(line["lr"], rate, delta=1e-6 * peak, msg=f"{stage}, step {number}")
+                loss = sum(twin.losses(step.inputs).values())
+                if twin.tied:
+                    break
+                theirs = loss.item()
+                self.assertLessEqual(abs(float(step.output["loss"]) - theirs), 1e-4 * abs(theirs), f"{stage}, step {number}, seed {steps.SEED}")
+                loss.backward()
+                twin.step(optimizer, rate)
+
+
+class Vicuna(Stages, unittest.TestCase):
+    pass
+
+
+class MistralAsUpstream(Stages, unittest.TestCase):
+    variant, options, habits = "mistral", ("reproduce=upstream",), UPSTREAM
+
+
+class Phi3AsUpstream(Stages, unittest.TestCase):
+    variant, options, habits = "phi3", ("reproduce=upstream",), UPSTREAM
+
+
+if __name__ == "__main__":
+    unittest.main()
