@@ -51,7 +51,9 @@ class Tiny(unittest.TestCase):
         text = re.sub(r'  evaluate "[^}]*\}\n', "", text)
         text, count = re.subn(r"rate: bridge_dropout, drop: 0.0", "rate: 0.2, drop: 0.2", text)
         text, more = re.subn(r"dropout: 0.0 }", "dropout: 0.2 }", text)
-        assert count == more == 1
+        # A temperature of 0.07 divides what is rounded, too.
+        text, warmer = re.subn(r"embed: 64, least: 0.01", "embed: 64, temperature: 0.5, least: 0.01", text)
+        assert count == more == warmer == 1
         cls.graphs, cls.outs = {}, {}
         cls.seed = programs.chosen_seed()
         print(f"seed {cls.seed} (VCC_TEST_SEED)")
@@ -72,7 +74,7 @@ class Tiny(unittest.TestCase):
     def dump(self, name, stage, step):
         return self.outs[name] / stage / "dump" / f"step-{step:06}.safetensors"
 
-    def same_natively(self, plain, again, close=CLOSE):
+    def same_natively(self, plain, again):
         """The step of one program and of the other from the same weights and data."""
         self.assertEqual(set(plain), set(again))
         for name in plain:
@@ -81,16 +83,16 @@ class Tiny(unittest.TestCase):
         losses = [name for name in plain if name.startswith("output/loss")]
         self.assertTrue(losses)
         for name in losses:
-            self.assertLessEqual(abs(floats(again[name])[0] - floats(plain[name])[0]), close * abs(floats(plain[name])[0]), name)
+            self.assertLessEqual(abs(floats(again[name])[0] - floats(plain[name])[0]), CLOSE * abs(floats(plain[name])[0]), name)
         trained = [name for name in plain if name.startswith("gradient/")]
         self.assertGreater(len(trained), 10)
         everything = lambda tensors: [number for name in trained for number in floats(tensors[name])]
-        self.assertLessEqual(distance(everything(plain), everything(again)), close)
+        self.assertLessEqual(distance(everything(plain), everything(again)), CLOSE)
         # Each weight's, unless it is all cancellation (biases of keys).
         largest = max(norm(floats(plain[name])) for name in trained)
         for name in trained:
             apart = norm([a - b for a, b in zip(floats(plain[name]), floats(again[name]))])
-            self.assertLessEqual(apart, 10 * close * norm(floats(plain[name])) + 1e-7 * largest, name)
+            self.assertLessEqual(apart, 10 * CLOSE * norm(floats(plain[name])) + 1e-7 * largest, name)
 
     def check(self, stage):
         # The same step in the interpreter: the same numbers to the last bit until kernels are formed.
@@ -138,9 +140,7 @@ class Tiny(unittest.TestCase):
                 programs.succeed(self.folder / "again" / "train.bin", "--stage", stage, "--data", self.folder / "data", "--out", out,
                                  "--threads", 2, "--dump", 0, "--max-steps", 1, "--seed", self.seed)
                 self.same_natively(programs.read_tensors(self.dump("plain", stage, 0))[0],
-                                   programs.read_tensors(out / stage / "dump" / "step-000000.safetensors")[0],
-                                   # Contrast divides by a temperature of 0.07, and with it what is rounded.
-                                   4 * CLOSE if stage == "align" else CLOSE)
+                                   programs.read_tensors(out / stage / "dump" / "step-000000.safetensors")[0])
 
 
 class Micros(unittest.TestCase):

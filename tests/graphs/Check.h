@@ -33,6 +33,9 @@ struct Prepared {
   std::map<std::string, double> single; ///< the largest of several such errors
 };
 
+/// What is counted for each pass of a graph that changed it, as `changed by <pass>`: passes need not be made of patterns.
+std::vector<std::string> passesThatChange();
+
 class Checker {
 public:
   Checker();

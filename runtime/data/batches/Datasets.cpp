@@ -84,8 +84,9 @@ std::string Datasets::name(uint64_t index) const {
 void Datasets::refuse(uint64_t index, const std::string &reason) {
   std::lock_guard lock(Mutex);
   Part &from = const_cast<Part &>(part(index));
-  if (!from.Bad.insert(index).second)
-    return;
+  // Whoever meets a bad sample once there are too many ends the run: the one that was one too many may have been met for a step that
+  // nobody asks for any more.
+  from.Bad.insert(index);
   double allowed = from.Declared->skip * static_cast<double>(from.File->size());
   if (static_cast<double>(from.Bad.size()) <= allowed)
     return;
