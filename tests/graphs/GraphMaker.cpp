@@ -127,6 +127,8 @@ void GraphMaker::steps(int64_t count, bool withLeaf) {
     Value wave = same<tg::SinOp>(leaf({between(200, 400), between(60, 100)}));
     offer(sumOver(same<tg::MulOp>(same<tg::MulOp>(wave, wave), splat(wave, 0x1p-8)), oneIn(2) ? Sizes{0} : Sizes{0, 1}, tg::ReduceKind::Sum));
   }
+  if (withLeaf && training && oneIn(10))
+    gainAndBias();
   for (int64_t taken = 0, tried = 0; taken < count && tried < 4 * count; ++tried)
     taken += step();
 }

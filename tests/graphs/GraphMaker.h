@@ -119,6 +119,7 @@ private:
   void gatedLinear();
   void matmul();
   void normalise();
+  void gainAndBias();
   void softmax();
   void attention();
   void crossEntropy();

@@ -167,6 +167,16 @@ void GraphMaker::normalise() {
   offer(y);
 }
 
+// Two weights that lie side by side, and whose gradients are sums over so many rows that they are taken in parts.
+void GraphMaker::gainAndBias() {
+  int64_t columns = between(64, 90), rows = 8192 / columns + between(1, 40);
+  Value x = same<tg::SinOp>(leaf({rows, columns}));
+  Value gain = weight({columns}, true), bias = weight({columns}, true);
+  auto spread = [&](Value row) { return make<tg::BroadcastOp>(x.getType(), row, ArrayRef<int64_t>{1}); };
+  Value y = same<tg::AddOp>(same<tg::MulOp>(x, spread(gain)), spread(bias));
+  offer(sumOver(same<tg::MulOp>(same<tg::MulOp>(y, y), splat(y, 0x1p-8)), oneIn(2) ? Sizes{0} : Sizes{0, 1}, tg::ReduceKind::Sum));
+}
+
 void GraphMaker::softmax() {
   Value x = takeFloat(1);
   offer(oneIn(2) ? same<tg::SoftmaxOp>(x) : same<tg::LogSoftmaxOp>(x));
