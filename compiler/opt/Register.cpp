@@ -4,6 +4,7 @@
 #include "compiler/opt/Register.h"
 
 #include "compiler/codegen/cpu/Passes.h"
+#include "compiler/codegen/cuda/Passes.h"
 #include "compiler/differentiate/Passes.h"
 #include "compiler/elaborate/Passes.h"
 #include "compiler/fuse/Passes.h"
@@ -16,6 +17,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -29,7 +31,8 @@ void registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<vcs::VcsDialect, tg::TgDialect, exec::ExecDialect>();
   registry.insert<mlir::func::FuncDialect, mlir::arith::ArithDialect, mlir::scf::SCFDialect,
                   mlir::cf::ControlFlowDialect, mlir::vector::VectorDialect,
-                  mlir::math::MathDialect, mlir::memref::MemRefDialect, mlir::LLVM::LLVMDialect>();
+                  mlir::math::MathDialect, mlir::memref::MemRefDialect, mlir::gpu::GPUDialect,
+                  mlir::LLVM::LLVMDialect>();
 }
 
 void registerPasses() {
@@ -41,6 +44,7 @@ void registerPasses() {
   fuse::registerFuse();
   schedule::registerSchedule();
   cpu::registercodegen_cpuPasses();
+  cuda::registercodegen_cudaPasses();
 }
 
 } // namespace vcc::opt

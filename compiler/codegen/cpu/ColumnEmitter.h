@@ -21,7 +21,7 @@ struct Chunk {
 class ColumnEmitter : KernelEmitter {
 public:
   ColumnEmitter(tg::KernelOp Kernel, const CpuTarget &Target, mlir::ImplicitLocOpBuilder &B)
-      : KernelEmitter(Kernel, Target, B) {}
+      : KernelEmitter(Kernel, Target, B), Levels(Body) {}
   mlir::LogicalResult run();
 
 private:
@@ -29,10 +29,8 @@ private:
     unsigned Phase;
     KernelBuffer Scratch;
   };
-  void assignLevels();
   void chooseKept();
   void visitNeeds(mlir::Value V, unsigned Phase, llvm::DenseMap<mlir::Value, unsigned> &First);
-  llvm::SmallVector<tg::ReduceOp> reductionsOf(unsigned Phase);
   bool isDear(mlir::Value V);
 
   Values row(mlir::Value Row, llvm::ArrayRef<mlir::Value> Offsets, mlir::ValueRange Carried);
@@ -60,8 +58,7 @@ private:
   void storeSums(mlir::Value Number, mlir::ValueRange Sums);
   int64_t vectorWork();
 
-  llvm::DenseMap<mlir::Value, unsigned> Levels;
-  unsigned LastPhase = 0;
+  codegen::BodyLevels Levels;
   llvm::DenseMap<mlir::Value, Kept> KeptValues;
   unsigned Phase = 0;
   bool InRegisters = false;

@@ -155,8 +155,8 @@ void ColumnEmitter::phaseInLoop(ArrayRef<tg::ReduceOp> Reductions, bool Last) {
 void ColumnEmitter::runPhase(unsigned Number, SmallVectorImpl<Value> &ColumnSums) {
   Phase = Number;
   emitScalars(Number);
-  SmallVector<tg::ReduceOp> Reductions = reductionsOf(Number);
-  bool Last = Number == LastPhase;
+  SmallVector<tg::ReduceOp> Reductions = Levels.reductionsOf(Number);
+  bool Last = Number == Levels.last();
   if (InRegisters)
     phaseInRegisters(Reductions, Last, ColumnSums);
   else
@@ -204,7 +204,7 @@ Values ColumnEmitter::row(Value Row, ArrayRef<Value> Offsets, ValueRange Carried
   for (unsigned R = 0; R < resultCount(); ++R)
     Totals += !isRow(yielded(R)) && Frame.buffer(Frame.bufferOfResult(R)).IsSum;
   Values ColumnSums(Carried.drop_front(Totals));
-  for (unsigned Number = 0; Number <= LastPhase; ++Number)
+  for (unsigned Number = 0; Number <= Levels.last(); ++Number)
     runPhase(Number, ColumnSums);
   emitScalars(~0u);
   storeScalars();
@@ -333,7 +333,6 @@ LogicalResult ColumnEmitter::run() {
     if (isRow(Op.getResult()) && !mlir::cast<ElementsAttr>(Op.getValue()).isSplat())
       Tables[Op] = B.create<LLVM::AddressOfOp>(LLVM::LLVMPointerType::get(B.getContext()),
                                                (Kernel.getSymName() + "_table" + Twine(I)).str());
-  assignLevels();
   InRegisters = Columns <= UnrolledVectors * Lanes && (vectorWork() <= UnrolledWork || Columns <= Lanes);
   if (!InRegisters)
     chooseKept();

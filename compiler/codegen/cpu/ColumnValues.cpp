@@ -13,33 +13,6 @@ constexpr int64_t KeptBytes = 256 * 1024;
 
 //===- What is computed when ----------------------------------------------------------------------------------------===//
 
-void ColumnEmitter::assignLevels() {
-  for (BlockArgument Argument : Body.getArguments())
-    Levels[Argument] = 0;
-  for (Operation &Op : Body.without_terminator()) {
-    unsigned Level = 0;
-    for (Value Operand : Op.getOperands())
-      Level = std::max(Level, Levels[Operand]);
-    if (isa<tg::ReduceOp>(Op)) {
-      LastPhase = std::max(LastPhase, Level);
-      ++Level;
-    }
-    for (Value Result : Op.getResults())
-      Levels[Result] = Level;
-  }
-  for (Value Result : Body.getTerminator()->getOperands())
-    if (isRow(Result))
-      LastPhase = std::max(LastPhase, Levels[Result]);
-}
-
-SmallVector<tg::ReduceOp> ColumnEmitter::reductionsOf(unsigned Number) {
-  SmallVector<tg::ReduceOp> Found;
-  for (tg::ReduceOp Op : Body.getOps<tg::ReduceOp>())
-    if (Levels[Op.getX()] == Number)
-      Found.push_back(Op);
-  return Found;
-}
-
 bool ColumnEmitter::isDear(Value V) {
   if (auto Argument = dyn_cast<BlockArgument>(V)) {
     if (Frame.isUniform(Argument.getArgNumber()))
@@ -69,10 +42,10 @@ void ColumnEmitter::visitNeeds(Value V, unsigned Number, llvm::DenseMap<Value, u
 
 void ColumnEmitter::chooseKept() {
   llvm::DenseMap<Value, unsigned> First;
-  for (unsigned Number = 0; Number <= LastPhase; ++Number) {
-    for (tg::ReduceOp Op : reductionsOf(Number))
+  for (unsigned Number = 0; Number <= Levels.last(); ++Number) {
+    for (tg::ReduceOp Op : Levels.reductionsOf(Number))
       visitNeeds(Op.getX(), Number, First);
-    if (Number == LastPhase)
+    if (Number == Levels.last())
       for (Value Result : Body.getTerminator()->getOperands())
         visitNeeds(Result, Number, First);
   }
@@ -185,7 +158,7 @@ Value ColumnEmitter::scalar(Value V) {
 void ColumnEmitter::emitScalars(unsigned Level) {
   for (Operation &Op : Body.without_terminator())
     if (!isa<tg::ReduceOp>(Op) && Op.getNumResults() == 1 && !isRow(Op.getResult(0)) &&
-        Levels[Op.getResult(0)] <= Level)
+        Levels.of(Op.getResult(0)) <= Level)
       scalar(Op.getResult(0));
 }
 

@@ -5,24 +5,23 @@
 #ifndef VCC_COMPILER_CODEGEN_CPU_KERNELEMITTER_H
 #define VCC_COMPILER_CODEGEN_CPU_KERNELEMITTER_H
 
+#include "compiler/codegen/body/Pointwise.h"
 #include "compiler/codegen/cpu/KernelFrame.h"
 #include "compiler/codegen/cpu/Memory.h"
-#include "compiler/codegen/cpu/Pointwise.h"
 #include "llvm/ADT/DenseMap.h"
 
 namespace vcc::cpu {
+
+using codegen::Pointwise;
 
 /// Emits one kernel as a function at the builder's place.
 mlir::LogicalResult emitByColumns(tg::KernelOp Kernel, const CpuTarget &Target, mlir::ImplicitLocOpBuilder &B);
 mlir::LogicalResult emitByLanes(tg::KernelOp Kernel, const CpuTarget &Target, mlir::ImplicitLocOpBuilder &B);
 
-/// A value with one element per column.
-inline bool isRow(mlir::Value V) { return mlir::cast<mlir::RankedTensorType>(V.getType()).getRank() == 1; }
-
 class KernelEmitter {
 protected:
   KernelEmitter(tg::KernelOp Kernel, const CpuTarget &Target, mlir::ImplicitLocOpBuilder &B)
-      : Kernel(Kernel), B(B), Frame(Kernel, Target, B), Mem(B, Target.lanes()), Ops(B, Target.HasFma),
+      : Kernel(Kernel), B(B), Frame(Kernel, Target, B), Mem(B, Target.lanes()), Ops(B, machineOf(Target)),
         Lanes(Target.lanes()), Columns(Kernel.getColumns()), Body(Kernel.getBody().front()) {}
 
   mlir::Type registerType(mlir::Value V) { return registerElement(mlir::getElementTypeOrSelf(V.getType())); }

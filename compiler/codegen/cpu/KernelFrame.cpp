@@ -12,15 +12,6 @@ using namespace mlir;
 
 namespace vcc::cpu {
 
-Type registerElement(Type Element) {
-  if (Element.isF32() || Element.isF64() || Element.isSignlessInteger(1) || Element.isSignlessInteger(32) ||
-      Element.isSignlessInteger(64))
-    return Element;
-  if (Element.isInteger(8))
-    return IntegerType::get(Element.getContext(), 8);
-  return {};
-}
-
 KernelFrame::KernelFrame(tg::KernelOp Kernel, const CpuTarget &Target, ImplicitLocOpBuilder &B)
     : LoopBuilder(B), Kernel(Kernel), Target(Target) {}
 
@@ -30,7 +21,7 @@ LogicalResult KernelFrame::collectBuffers() {
   auto Add = [&](Type Type, int64_t Stride, int64_t Index, bool Sum) -> LogicalResult {
     mlir::Type Element = getElementTypeOrSelf(Type);
     mlir::Type Register = registerElement(Element);
-    if (!Register)
+    if (!Register || Element.isBF16() || Element.isF16())
       return Kernel.emitOpError("uses element type ") << Element << ", which has no CPU code yet";
     KernelBuffer Buffer;
     Buffer.Element = Element;

@@ -6,11 +6,16 @@
 #ifndef VCC_COMPILER_CODEGEN_CPU_KERNELFRAME_H
 #define VCC_COMPILER_CODEGEN_CPU_KERNELFRAME_H
 
+#include "compiler/codegen/body/Pointwise.h"
 #include "compiler/codegen/cpu/CpuTarget.h"
 #include "compiler/codegen/cpu/LoopBuilder.h"
-#include "dialects/tg/Tg.h"
 
 namespace vcc::cpu {
+
+using codegen::isRow;
+using codegen::registerElement;
+
+inline codegen::Machine machineOf(const CpuTarget &Target) { return {"CPU", Target.HasFma}; }
 
 /// One entry of `buffers`, and what the prologue has read about it.
 struct KernelBuffer {
@@ -77,9 +82,6 @@ private:
   bool Sums = false;
   mlir::Value Ints, DimCount, InnerDim, AfterBuffers;
 };
-
-/// The element type in registers (`ui8` becomes a plain i8), or null for one that has no code yet.
-mlir::Type registerElement(mlir::Type Element);
 
 } // namespace vcc::cpu
 

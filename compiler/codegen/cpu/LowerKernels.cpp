@@ -25,32 +25,6 @@ namespace {
 constexpr int64_t LaneColumns = 4;         // rows this short always run by lanes
 constexpr int64_t StridedLaneColumns = 64; // ... and these when no row is contiguous
 
-/// softmax and log_softmax of a row, in the operations that they abbreviate.
-void splitSoftmax(tg::KernelOp Kernel) {
-  SmallVector<Operation *> Found;
-  for (Operation &Op : Kernel.getBody().front())
-    if (isa<tg::SoftmaxOp, tg::LogSoftmaxOp>(Op))
-      Found.push_back(&Op);
-  for (Operation *Op : Found) {
-    ImplicitLocOpBuilder B(Op->getLoc(), Op);
-    Value X = Op->getOperand(0);
-    auto Row = mlir::cast<RankedTensorType>(X.getType());
-    auto One = RankedTensorType::get({}, Row.getElementType());
-    auto Reduce = [&](Value V, tg::ReduceKind Kind) {
-      return B.create<tg::ReduceOp>(One, V, tg::ReduceKindAttr::get(B.getContext(), Kind), B.getDenseI64ArrayAttr({0}));
-    };
-    auto Spread = [&](Value V) { return B.create<tg::BroadcastOp>(Row, V, B.getDenseI64ArrayAttr({})); };
-    Value Centred = B.create<tg::SubOp>(Row, X, Spread(Reduce(X, tg::ReduceKind::Max)));
-    Value E = B.create<tg::ExpOp>(Row, Centred);
-    Value Sum = Reduce(E, tg::ReduceKind::Sum);
-    Value Result = isa<tg::SoftmaxOp>(Op)
-                       ? B.create<tg::DivOp>(Row, E, Spread(Sum)).getResult()
-                       : B.create<tg::SubOp>(Row, Centred, Spread(B.create<tg::LogOp>(One, Sum))).getResult();
-    Op->getResult(0).replaceAllUsesWith(Result);
-    Op->erase();
-  }
-}
-
 bool runsByLanes(tg::KernelOp Kernel, int64_t Lanes) {
   if (Kernel.getKernelClass() == tg::KernelClass::Flat)
     return true;
@@ -78,21 +52,9 @@ bool runsByLanes(tg::KernelOp Kernel, int64_t Lanes) {
   return Strided && OnlyScalars && Light;
 }
 
-LogicalResult checkBody(tg::KernelOp Kernel) {
-  for (Value V : Kernel.getBody().front().getArguments())
-    if (mlir::cast<RankedTensorType>(V.getType()).getRank() > 1)
-      return Kernel.emitOpError("has a parameter of more than one dimension");
-  for (Operation &Op : Kernel.getBody().front())
-    for (Type Type : Op.getResultTypes())
-      if (auto Tensor = mlir::dyn_cast<RankedTensorType>(Type); !Tensor || Tensor.getRank() > 1)
-        return Op.emitOpError("is no row and no scalar, which is all that a kernel can hold");
-  return success();
-}
-
 LogicalResult emitKernel(tg::KernelOp Kernel, const CpuTarget &Target, ModuleOp Out) {
   OwningOpRef<tg::KernelOp> Copy(Kernel.clone());
-  splitSoftmax(*Copy);
-  if (failed(checkBody(*Copy)))
+  if (failed(codegen::prepareBody(*Copy)))
     return failure();
   ImplicitLocOpBuilder B(Kernel.getLoc(), Out.getBodyRegion());
   B.setInsertionPointToEnd(Out.getBody());

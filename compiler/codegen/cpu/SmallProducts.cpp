@@ -14,7 +14,7 @@ namespace vcc::cpu {
 constexpr int64_t TileVectors = 2;
 
 SmallProducts::SmallProducts(ImplicitLocOpBuilder &B, const CpuTarget &Target)
-    : LoopBuilder(B), Lanes(Target.lanes()), Mem(B, Target.lanes()), Ops(B, Target.HasFma),
+    : LoopBuilder(B), Lanes(Target.lanes()), Mem(B, Target.lanes()), Ops(B, machineOf(Target)),
       TileRows(Target.HasMaskRegisters ? 8 : 4) {
   Floats.Element = Floats.Storage = B.getF32Type();
 }

@@ -7,7 +7,7 @@
 
 #include "compiler/codegen/cpu/CpuTarget.h"
 #include "compiler/codegen/cpu/Memory.h"
-#include "compiler/codegen/cpu/Pointwise.h"
+#include "compiler/codegen/body/Pointwise.h"
 
 namespace vcc::cpu {
 
@@ -44,7 +44,7 @@ public:
 
   int64_t Lanes;
   Memory Mem;
-  Pointwise Ops;
+  codegen::Pointwise Ops;
   KernelBuffer Floats;
 
 private:

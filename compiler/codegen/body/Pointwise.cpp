@@ -2,44 +2,81 @@
 //
 // The table from graph operations to arith, math and the polynomials. No fast-math flag is set anywhere: what an element becomes
 // must not depend on the place where its operation was emitted.
-#include "compiler/codegen/cpu/Pointwise.h"
+#include "compiler/codegen/body/Pointwise.h"
 
-#include "compiler/codegen/cpu/KernelFrame.h"
-#include "compiler/codegen/cpu/Philox.h"
+#include "compiler/codegen/body/Philox.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 
-namespace vcc::cpu {
+namespace vcc::codegen {
 
 bool Pointwise::isExpensive(Operation *Op) {
   return Op && isa<tg::ExpOp, tg::LogOp, tg::TanhOp, tg::ErfOp, tg::SinOp, tg::CosOp, tg::SigmoidOp, tg::PowOp,
                    tg::RsqrtOp, tg::SqrtOp, tg::DivOp, tg::DrawUniformOp, tg::DrawNormalOp>(Op);
 }
 
-static InFlightDiagnostic unsupported(Operation *Op) {
-  return Op->emitOpError("has no CPU code for element type ")
-         << getElementTypeOrSelf(Op->getNumOperands() ? Op->getOperand(0).getType() : Op->getResult(0).getType());
+static bool isHalf(Type Element) { return Element.isBF16() || Element.isF16(); }
+
+bool Pointwise::hasCodeFor(Type Element) const {
+  return registerElement(Element) && (On.HasHalves || !isHalf(Element));
 }
 
-FailureOr<Value> Pointwise::emit(Operation *Op, ArrayRef<Value> Operands) {
+Value Pointwise::widen(Value X) {
+  Type Element = getElementTypeOrSelf(X.getType());
+  if (!isHalf(Element))
+    return X;
+  if (Element.isBF16()) { // the upper half of an f32
+    Type I32 = VectorMath::like(X.getType(), B.getI32Type());
+    Value Bits = B.create<arith::BitcastOp>(VectorMath::like(X.getType(), B.getI16Type()), X);
+    Bits = B.create<arith::ShLIOp>(B.create<arith::ExtUIOp>(I32, Bits), Math.integer(I32, 16));
+    return B.create<arith::BitcastOp>(VectorMath::like(X.getType(), B.getF32Type()), Bits);
+  }
+  return B.create<arith::ExtFOp>(VectorMath::like(X.getType(), B.getF32Type()), X);
+}
+
+Value Pointwise::narrow(Value X, Type Element) {
+  Type Now = getElementTypeOrSelf(X.getType());
+  if (Now == Element || !isHalf(Element))
+    return X;
+  return B.create<arith::TruncFOp>(VectorMath::like(X.getType(), Element), X);
+}
+
+InFlightDiagnostic Pointwise::unsupported(Operation *Op) {
+  return Op->emitOpError("has no ") << On.Name << " code for element type "
+                                    << getElementTypeOrSelf(Op->getNumOperands() ? Op->getOperand(0).getType() : Op->getResult(0).getType());
+}
+
+FailureOr<Value> Pointwise::emit(Operation *Op, ArrayRef<Value> Given) {
   for (Type Type : Op->getResultTypes())
-    if (!registerElement(getElementTypeOrSelf(Type)))
+    if (!hasCodeFor(getElementTypeOrSelf(Type)))
       return unsupported(Op);
+  SmallVector<Value> Operands(Given);
+  if (!isa<tg::SelectOp>(Op))
+    for (Value &Operand : Operands)
+      Operand = widen(Operand);
+  FailureOr<Value> Result = emitWide(Op, Operands);
+  if (failed(Result))
+    return failure();
+  return narrow(*Result, getElementTypeOrSelf(Op->getResult(0).getType()));
+}
+
+FailureOr<Value> Pointwise::emitWide(Operation *Op, ArrayRef<Value> Operands) {
   if (auto Compare = dyn_cast<tg::CompareOp>(Op))
     return compare(Compare, Operands[0], Operands[1]);
   if (isa<tg::SelectOp>(Op))
     return Value(B.create<arith::SelectOp>(Operands[0], Operands[1], Operands[2]));
-  if (isa<tg::CastOp>(Op))
-    return cast(getElementTypeOrSelf(Op->getOperand(0).getType()), getElementTypeOrSelf(Op->getResult(0).getType()),
-                Operands[0]);
+  if (isa<tg::CastOp>(Op)) {
+    Type From = getElementTypeOrSelf(Op->getOperand(0).getType()), To = getElementTypeOrSelf(Op->getResult(0).getType());
+    return cast(isHalf(From) ? B.getF32Type() : From, isHalf(To) && !From.isF64() ? B.getF32Type() : To, Operands[0]);
+  }
   if (isa<tg::DrawUniformOp, tg::DrawNormalOp>(Op)) {
     Type Element = getElementTypeOrSelf(Op->getResult(0).getType());
     if (!getElementTypeOrSelf(Operands[0].getType()).isInteger(32))
       return unsupported(Op);
-    return draw(isa<tg::DrawNormalOp>(Op), Operands, Element);
+    return draw(isa<tg::DrawNormalOp>(Op), Operands, isHalf(Element) ? B.getF32Type() : Element);
   }
   if (isa<tg::StopGradientOp>(Op))
     return Operands[0];
@@ -47,7 +84,7 @@ FailureOr<Value> Pointwise::emit(Operation *Op, ArrayRef<Value> Operands) {
     return unary(Op, Operands[0]);
   if (Operands.size() == 2)
     return binary(Op, Operands[0], Operands[1]);
-  return Op->emitOpError("is not an operation that a CPU kernel can contain");
+  return Op->emitOpError("is not an operation that a ") << On.Name << " kernel can contain";
 }
 
 FailureOr<Value> Pointwise::unary(Operation *Op, Value X) {
@@ -82,7 +119,7 @@ FailureOr<Value> Pointwise::unary(Operation *Op, Value X) {
       .Case<tg::SqrtOp>([&](auto) { return Only(Float, [&]() -> Value { return B.create<math::SqrtOp>(X); }); })
       .Case<tg::FloorOp>([&](auto) { return Only(Float, [&]() -> Value { return B.create<math::FloorOp>(X); }); })
       .Default([&](Operation *) -> Result {
-        return Op->emitOpError("is not an operation that a CPU kernel can contain");
+        return Op->emitOpError("is not an operation that a ") << On.Name << " kernel can contain";
       });
 }
 
@@ -107,7 +144,7 @@ FailureOr<Value> Pointwise::binary(Operation *Op, Value A, Value C) {
       .Case<tg::AndOp>([&](auto) -> Value { return B.create<arith::AndIOp>(A, C); })
       .Case<tg::OrOp>([&](auto) -> Value { return B.create<arith::OrIOp>(A, C); })
       .Default([&](Operation *) -> Result {
-        return Op->emitOpError("is not an operation that a CPU kernel can contain");
+        return Op->emitOpError("is not an operation that a ") << On.Name << " kernel can contain";
       });
 }
 
@@ -254,4 +291,4 @@ Value Pointwise::combineLanes(tg::ReduceKind Kind, Type Element, Value Vector) {
   return B.create<vector::ExtractOp>(Vector, ArrayRef<int64_t>{0});
 }
 
-} // namespace vcc::cpu
+} // namespace vcc::codegen

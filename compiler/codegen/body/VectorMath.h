@@ -5,13 +5,13 @@
 // result never depends on whether an element was computed in a full vector, a masked tail or alone. f32 results are within
 // 3e-7 of the true value relatively (tests/unit/codegen/VectorMathTest.cpp measures each); infinities, NaN and zeros come out as
 // in C. The polynomials are minimax fits in the style of N. Juffa and Cephes.
-#ifndef VCC_COMPILER_CODEGEN_CPU_VECTORMATH_H
-#define VCC_COMPILER_CODEGEN_CPU_VECTORMATH_H
+#ifndef VCC_COMPILER_CODEGEN_BODY_VECTORMATH_H
+#define VCC_COMPILER_CODEGEN_BODY_VECTORMATH_H
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
-namespace vcc::cpu {
+namespace vcc::codegen {
 
 class VectorMath {
 public:
@@ -65,6 +65,6 @@ private:
   bool HasFma;
 };
 
-} // namespace vcc::cpu
+} // namespace vcc::codegen
 
 #endif

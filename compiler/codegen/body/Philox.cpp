@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The rounds of Philox4x32-10, unrolled.
-#include "compiler/codegen/cpu/Philox.h"
+#include "compiler/codegen/body/Philox.h"
 
-#include "compiler/codegen/cpu/VectorMath.h"
+#include "compiler/codegen/body/VectorMath.h"
 
 using namespace mlir;
 
-namespace vcc::cpu {
+namespace vcc::codegen {
 
 std::array<Value, 4> philox(ImplicitLocOpBuilder &B, std::array<Value, 2> Key, std::array<Value, 4> Counter) {
   VectorMath Math(B, false);
@@ -29,4 +29,4 @@ std::array<Value, 4> philox(ImplicitLocOpBuilder &B, std::array<Value, 2> Key, s
   return Counter;
 }
 
-} // namespace vcc::cpu
+} // namespace vcc::codegen

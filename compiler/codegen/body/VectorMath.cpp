@@ -2,7 +2,7 @@
 //
 // The polynomials. Integer parts of floats are found by adding 1.5 * 2^23 (or 2^52) and reading the low bits, which needs no
 // float-to-integer conversion and so is defined for NaN and infinities too.
-#include "compiler/codegen/cpu/VectorMath.h"
+#include "compiler/codegen/body/VectorMath.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/BuiltinTypes.h"
@@ -11,7 +11,7 @@
 
 using namespace mlir;
 
-namespace vcc::cpu {
+namespace vcc::codegen {
 namespace {
 
 constexpr double Infinity = std::numeric_limits<double>::infinity();
@@ -316,4 +316,4 @@ Value VectorMath::pow(Value X, Value Y) {
   return isDouble(X) ? Result : B.create<arith::TruncFOp>(Out, Result);
 }
 
-} // namespace vcc::cpu
+} // namespace vcc::codegen
