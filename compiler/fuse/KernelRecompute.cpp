@@ -116,14 +116,18 @@ private:
     return found != readers.end() && found->second.lastOther() >= 0;
   }
 
+  /// Whether a row kernel makes the value, at little cost, and nothing looks at it as a window.
+  bool isCheapRow(Operation *op) const {
+    const Group &group = groups.groups()[groups.homeOf(op)];
+    auto member = group.members.find(op);
+    return member != group.members.end() && member->second == Role::Row && isCheap(op) && !windowInConcat(op->getResult(0));
+  }
+
   void consider(Operation *op) {
     int homeGroup = groups.homeOf(op);
-    const Group &group = groups.groups()[homeGroup];
-    auto member = group.members.find(op);
     Value value = op->getResult(0);
     auto read = readers.find(value);
-    if (member == group.members.end() || member->second != Role::Row || !isCheap(op) || read == readers.end() ||
-        read->second.kernels.empty() || windowInConcat(value))
+    if (!isCheapRow(op) || read == readers.end() || read->second.kernels.empty())
       return;
     llvm::SetVector<Operation *> chain;
     llvm::SetVector<Value> leaves;
@@ -222,12 +226,9 @@ private:
   /// made of in its hands, instead of being kept; the product waits for that kernel.
   void giveBack(Operation *op) {
     int homeGroup = groups.homeOf(op);
-    const Group &group = groups.groups()[homeGroup];
-    auto member = group.members.find(op);
     Value value = op->getResult(0);
     auto read = readers.find(value);
-    if (member == group.members.end() || member->second != Role::Row || !isCheap(op) || read == readers.end() ||
-        position[homeGroup] > border || windowInConcat(value))
+    if (!isCheapRow(op) || read == readers.end() || position[homeGroup] > border)
       return;
     SmallVector<std::pair<int, Operation *>> late;
     int early = position[homeGroup];

@@ -108,25 +108,26 @@ std::vector<std::pair<std::string, RankedTensorType>> Interpreter::inputsOf(Stri
   return Taken;
 }
 
-LogicalResult Interpreter::readState(StringRef Path, HostTensor &Value) {
+double *Interpreter::placeOf(StringRef Path, int64_t Elements) {
   auto Found = States.find(Path);
-  if (Found == States.end() || Found->second.Type.getNumElements() != Value.size())
-    return failure();
+  if (Found == States.end() || Found->second.Type.getNumElements() != Elements)
+    return nullptr;
   std::vector<double> *Flat = storageOf(Found->second);
-  if (!Flat)
+  return Flat ? Flat->data() + Found->second.Offset : nullptr;
+}
+
+LogicalResult Interpreter::readState(StringRef Path, HostTensor &Value) {
+  const double *From = placeOf(Path, Value.size());
+  if (!From)
     return failure();
-  std::copy_n(Flat->begin() + Found->second.Offset, Value.size(), Value.Data.begin());
+  std::copy_n(From, Value.size(), Value.Data.begin());
   return success();
 }
 
 LogicalResult Interpreter::writeState(StringRef Path, const HostTensor &Value, bool Accumulate) {
-  auto Found = States.find(Path);
-  if (Found == States.end() || Found->second.Type.getNumElements() != Value.size())
+  double *To = placeOf(Path, Value.size());
+  if (!To)
     return failure();
-  std::vector<double> *Flat = storageOf(Found->second);
-  if (!Flat)
-    return failure();
-  double *To = Flat->data() + Found->second.Offset;
   bool Single = precision() == tg::Precision::F32 && isa<FloatType>(Value.ElementType);
   for (int64_t I = 0; I < Value.size(); ++I) {
     double Element = Accumulate ? To[I] + Value.Data[I] : Value.Data[I];

@@ -65,6 +65,8 @@ private:
 
   void declare(tg::StateOp Op);
   std::vector<double> *storageOf(const State &S);
+  /// Where a state of so many elements lies; null where there is none.
+  double *placeOf(llvm::StringRef Path, int64_t Elements);
   mlir::func::FuncOp find(llvm::StringRef Function);
   llvm::LogicalResult runOp(mlir::Operation &Op, Frame &F);
 

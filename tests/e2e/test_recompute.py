@@ -37,7 +37,7 @@ def norm(numbers):
     return math.sqrt(sum(number * number for number in numbers))
 
 
-class Tiny(unittest.TestCase):
+class Tiny(test_oracle.EachStage, unittest.TestCase):
     """One step of each stage, with and without, from the same weights and data."""
 
     @classmethod
@@ -112,21 +112,6 @@ class Tiny(unittest.TestCase):
         self.assertEqual(native["after"], "native")
         self.assertLessEqual(native["gradient"], NATIVE)
         self.assertLessEqual(native["weight"], NATIVE)
-
-    def test_language(self):
-        self.check("language")
-
-    def test_encoder(self):
-        self.check("encoder")
-
-    def test_align(self):
-        self.check("align")
-
-    def test_connect(self):
-        self.check("connect")
-
-    def test_instruct(self):
-        self.check("instruct")
 
     def test_natively(self):
         """Each stage from the stages before of the run without."""
