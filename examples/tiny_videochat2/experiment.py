@@ -2,7 +2,7 @@
 """Makes the data, compiles the recipe, trains every stage for one or several seeds and prints what was learned.
 
 Everything lies in one folder (default: out/ beside this file): data/, train.bin, runs/<name>/<stage>/ with weights, log and
-report, and summary.json.
+report, and summary.json. Of another world or size all but the data lies in a folder of its own there, such as objects-2/queries-4/.
 """
 import argparse
 import json
@@ -41,6 +41,8 @@ def arguments():
                         help="clips of another generator seed (default 1) with another held-out split")
     parser.add_argument("--ablate", choices=["stages", "queries"],
                         help="also train with `align` and with `connect` skipped, or with extra queries that start in several ways")
+    parser.add_argument("--objects", type=int, default=1, choices=[1, 2, 3], help="how many a clip shows (default 1)")
+    parser.add_argument("--queries", type=int, default=8, help="of the Q-Former (default 8)")
     parser.add_argument("--threads", type=int, help="threads of the step (default: all cores)")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "out", help="where everything is put")
     return parser.parse_args()
@@ -54,11 +56,15 @@ def call(command, what):
         sys.exit(finished.returncode)
 
 
-def make_data(folder, fresh):
-    command = [sys.executable, HERE / "make_data.py", "--out", folder]
+def make_data(top, fresh, objects):
+    """The folder with the data."""
+    name, command = "data", [sys.executable, HERE / "make_data.py"]
+    if objects != 1:
+        name, command = f"{name}-objects-{objects}", command + ["--objects", objects]
     if fresh is not None:
-        command += ["--seed", fresh, "--fresh-split"]
-    call(command, "making the data")
+        name, command = f"{name}-fresh-{fresh}", command + ["--seed", fresh, "--fresh-split"]
+    call(command + ["--out", top / name], "making the data")
+    return top / name
 
 
 def put_aside(runs):
@@ -71,7 +77,7 @@ def put_aside(runs):
         print(f"the recipe or the compiler has changed: earlier runs are now in {aside}", flush=True)
 
 
-def compile_recipe(program, runs, constants=()):
+def compile_recipe(program, runs, constants):
     """`runs` is what the program trains."""
     inputs = [VCC, RECIPE, *sorted((TOP / "stdlib").rglob("*.vcs")), TOP / "build" / "lib" / "libvcc_runtime.a"]
     if program.exists() and all(file.stat().st_mtime <= program.stat().st_mtime for file in inputs):
@@ -79,7 +85,7 @@ def compile_recipe(program, runs, constants=()):
     program.parent.mkdir(parents=True, exist_ok=True)
     print(f"compiling {RECIPE.relative_to(TOP)}", flush=True)
     before = program.read_bytes() if program.exists() else b""
-    call([VCC, "compile", RECIPE, "-o", program, *(word for name, value in constants for word in ("-D", f"{name}={value}"))],
+    call([VCC, "compile", RECIPE, "-o", program, *(word for name, value in constants.items() for word in ("-D", f"{name}={value}"))],
          "compiling the recipe")
     if program.read_bytes() != before:
         put_aside(runs)
@@ -147,7 +153,7 @@ def evaluation_rows(name, summaries):
 
 
 def missed(name, summaries, fresh):
-    """Sentences that say which target a full run has missed, or which frozen weights have changed."""
+    """Sentences that say which target a full run of the usual world and sizes has missed."""
     for evaluation, kind, sign, bound in TARGETS:
         if fresh and (evaluation, kind) == ("held", "shape"):
             bound = FRESH_SHAPE
@@ -161,6 +167,10 @@ def missed(name, summaries, fresh):
     first, last = (summaries["align"][end]["loss.cap"] for end in ("first", "last"))
     if not last < 0.5 * first:
         yield f"{name}: the captions' loss in align fell only from {first:.2f} to {last:.2f}"
+
+
+def changed(name, summaries):
+    """Sentences that say which frozen weights have changed."""
     for stage, summary in summaries.items():
         if summary["frozen"]["before"] != summary["frozen"]["after"]:
             yield f"{name}: frozen weights of stage {stage} have changed"
@@ -195,13 +205,13 @@ def write_copied_queries(trained, path, count=16):
     path.write_bytes(struct.pack("<Q", len(header)) + header + data)
 
 
-def vary_queries(out, data, base, threads):
+def vary_queries(out, data, base, sizes, threads):
     """`connect` and `instruct` again for every way of starting extra queries, from the same stages before."""
     for name, constants in QUERIES:
         place = out / "queries" / name.replace(" ", "-").replace(",", "")
         program, run = place / "train.bin", place / base.name
         weights = place / "weights"
-        compile_recipe(program, run, constants.items())
+        compile_recipe(program, run, {**sizes, **constants})
         share_stages(base, run, STAGES[:3])
         weights.mkdir(parents=True, exist_ok=True)
         if name == "16 copies":
@@ -211,21 +221,23 @@ def vary_queries(out, data, base, threads):
 
 def main():
     options = arguments()
-    out = options.out.resolve()
-    data = out / ("data" if options.fresh is None else f"data-fresh-{options.fresh}")
+    sizes = {name: size for name, size, usual in (("objects", options.objects, 1), ("queries", options.queries, 8)) if size != usual}
+    data = make_data(options.out.resolve(), options.fresh, options.objects)
+    out = options.out.resolve().joinpath(*(f"{name}-{size}" for name, size in sizes.items()))
     prefix = "seed" if options.fresh is None else f"fresh-{options.fresh}-seed"
     program = out / "train.bin"
-    make_data(data, options.fresh)
-    compile_recipe(program, out / "runs")
+    compile_recipe(program, out / "runs", sizes)
 
     runs, rows, faults = {}, [], []
     for seed in range(options.seeds):
         name = f"{prefix}-{seed}"
         runs[name] = train(program, data, out / "runs" / name, seed, STAGES, options.threads)
         rows += evaluation_rows(name, runs[name])
-        faults += missed(name, runs[name], options.fresh is not None)
+        faults += changed(name, runs[name])
+        if not sizes:
+            faults += missed(name, runs[name], options.fresh is not None)
     if options.ablate == "queries":
-        for name, summaries in vary_queries(out, data, out / "runs" / f"{prefix}-0", options.threads):
+        for name, summaries in vary_queries(out, data, out / "runs" / f"{prefix}-0", sizes, options.threads):
             runs[name] = summaries
             rows += evaluation_rows(name, summaries)[:2]
     if options.ablate == "stages":
@@ -239,7 +251,8 @@ def main():
         print_stages(name, summaries)
     print_accuracies(rows)
     print_alignment(runs)
-    print("\nevery target is met" if not faults else "\n" + "\n".join(faults))
+    for fault in faults or ([] if sizes else ["every target is met"]):
+        print(f"\n{fault}")
     report = {"cpu": platform_name(), "runs": runs,
               "accuracy": {title: values for title, values in rows}, "chance": CHANCE, "missed": faults}
     (out / "summary.json").write_text(json.dumps(report, indent=1) + "\n")

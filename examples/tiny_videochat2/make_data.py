@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the data of the tiny VideoChat2: clips (H.264), annotations (JSON) and both tokenizers.
 
-    make_data.py --out DIR [--seed N] [--fresh-split]
+    make_data.py --out DIR [--seed N] [--fresh-split] [--objects N]
 
 The same arguments give the same files. A folder that a run has completed with the same arguments is left as it is.
 Needs python3 with numpy, ffmpeg with libx264 and spm_train.
 """
 import argparse
+import itertools
 import json
 import os
 import random
@@ -26,19 +27,20 @@ TEXTS = 20000
 PIECES, WORDS = 256, 96
 
 
-def choose_clips(seed, fresh_split):
-    """The splits (name, combination of every clip)."""
+def choose_clips(seed, fresh_split, objects=1):
+    """The splits (name, scene of every clip). All objects of a scene are of trained or all are of held-out combinations."""
     trained, held = world.split(seed if fresh_split else None)
     generator = random.Random(f"in {seed}")
     known = [combination for combination in trained for _ in range(3)]
     generator.shuffle(known)
-    return [("train", [c for c in trained for _ in range(CLIPS_PER_TRAINED)]),
-            ("held", [c for c in held for _ in range(CLIPS_PER_HELD)]),
-            ("in", sorted(known[:IN_CLIPS]))]
+    scenes = lambda firsts, pool: [world.scene(first, pool, objects, generator) for first in firsts]
+    return [("train", scenes([c for c in trained for _ in range(CLIPS_PER_TRAINED)], trained)),
+            ("held", scenes([c for c in held for _ in range(CLIPS_PER_HELD)], held)),
+            ("in", scenes(sorted(known[:IN_CLIPS]), trained))]
 
 
-def record(name, number, combination, **fields):
-    attributes = world.attributes(combination)
+def record(name, number, scene, **fields):
+    attributes = world.attributes(scene)
     return {"video": f"{name}-{number:05d}.mp4", **fields, "attributes": attributes, "combination": " ".join(attributes.values())}
 
 
@@ -46,60 +48,62 @@ def dialogue(asked, told):
     return [{"i": "", "q": asked, "a": told}]
 
 
-def question_records(name, combinations, generator):
-    """Four records a clip, one of each kind, in one phrasing drawn for each."""
-    for number, combination in enumerate(combinations):
-        for kind in world.KINDS:
-            asked = world.question(combination, kind, generator.randrange(3))
-            yield record(name, number, combination, QA=dialogue(asked, world.answer(combination, kind)), kind=kind,
-                         candidates=world.answers(kind), caption=world.caption(combination, generator.randrange(6)))
+def question_records(name, scenes, generator):
+    """Four records for each object of a clip, one of each kind, in one phrasing drawn for each."""
+    for number, scene in enumerate(scenes):
+        for one, kind in itertools.product(scene, world.KINDS):
+            asked = generator.choice(world.questions(scene, one, kind)).format(**world.words_of(one))
+            yield record(name, number, scene, QA=dialogue(asked, world.answer(one, kind)), kind=kind,
+                         candidates=world.answers(kind), caption=world.caption(scene, generator.randrange(6)))
 
 
-def clip_records(name, combinations):
+def clip_records(name, scenes):
     """One record a clip with its attributes and its caption in every phrasing, of which training draws one."""
-    for number, combination in enumerate(combinations):
-        yield record(name, number, combination, caption=[world.caption(combination, phrasing) for phrasing in range(6)])
+    for number, scene in enumerate(scenes):
+        yield record(name, number, scene, caption=[world.caption(scene, phrasing) for phrasing in range(6)])
 
 
-def caption_choice_records(name, combinations):
-    """Four records a clip: which of the captions that differ in one kind of word is its own?"""
-    for number, combination in enumerate(combinations):
-        for kind in world.KINDS:
-            told = world.caption(combination, number % 6)
-            yield record(name, number, combination, QA=dialogue(world.PROMPTS[number % 3], told), kind=kind,
-                         candidates=world.captions_differing_in(combination, kind, number % 6))
+def caption_choice_records(name, scenes):
+    """Four records for each object of a clip: which of the captions that differ in one kind of word is the clip's own?"""
+    for number, scene in enumerate(scenes):
+        for one, kind in itertools.product(scene, world.KINDS):
+            told = world.caption(scene, number % 6)
+            yield record(name, number, scene, QA=dialogue(world.PROMPTS[number % 3], told), kind=kind,
+                         candidates=world.captions_differing_in(scene, one, kind, number % 6))
 
 
-def retrieval_records(name, combinations, generator):
-    """One record a clip: which of the captions of all combinations, each in a phrasing of its own, is the clip's?"""
-    known = sorted(set(combinations))
-    for number, combination in enumerate(combinations):
+def retrieval_records(name, scenes, per, generator):
+    """One record a clip: which of the captions is the clip's? Beside its own stand those of one clip of every other combination that
+    a scene was drawn for, `per` clips each; none of the same objects in another order, which would be true too."""
+    for number, scene in enumerate(scenes):
+        others = [one for one in scenes[number % per::per] if set(one) != set(scene)]
+        known = sorted([scene, *others])
         told = [world.caption(one, generator.randrange(6)) for one in known]
-        yield record(name, number, combination, caption=told[known.index(combination)], candidates=told)
+        yield record(name, number, scene, caption=told[known.index(scene)], candidates=told)
 
 
-def matching_records(name, combinations, generator):
-    """Two records a clip, one with its own caption and one with another combination's: do they match?"""
-    known = sorted(set(combinations))
-    for number, combination in enumerate(combinations):
-        other = generator.choice([one for one in known if one != combination])
-        for told, match in ((combination, "yes"), (other, "no")):
-            yield record(name, number, combination, caption=world.caption(told, generator.randrange(6)), match=match,
+def matching_records(name, scenes, generator):
+    """Two records a clip, one with its own caption and one with that of other objects: do they match?"""
+    known = sorted(set(scenes))
+    for number, scene in enumerate(scenes):
+        other = generator.choice([one for one in known if set(one) != set(scene)])
+        for told, match in ((scene, "yes"), (other, "no")):
+            yield record(name, number, scene, caption=world.caption(told, generator.randrange(6)), match=match,
                          candidates=["no", "yes"], kind="own" if match == "yes" else "another's")
 
 
-def annotations(splits, seed):
+def annotations(splits, seed, objects=1):
     """Every JSON file: name and records."""
     chosen = dict(splits)
     generator = random.Random(f"text {seed}")
-    yield "texts.json", ({"text": world.language_text(generator)} for _ in range(TEXTS))
+    yield "texts.json", ({"text": world.language_text(generator, objects)} for _ in range(TEXTS))
     yield "clips.json", clip_records("train", chosen["train"])
     yield "train_qa.json", question_records("train", chosen["train"], generator)
     yield "held_qa.json", question_records("held", chosen["held"], generator)
     yield "in_qa.json", question_records("in", chosen["in"], generator)
     yield "held_captions.json", caption_choice_records("held", chosen["held"])
     generator = random.Random(f"pairs {seed}")
-    yield "held_retrieval.json", retrieval_records("held", chosen["held"], generator)
+    yield "held_retrieval.json", retrieval_records("held", chosen["held"], CLIPS_PER_HELD, generator)
     yield "held_matching.json", matching_records("held", chosen["held"], generator)
 
 
@@ -140,10 +144,11 @@ def main():
     parser.add_argument("--out", required=True, help="the folder to fill")
     parser.add_argument("--seed", type=int, default=0, help="of clips and texts (default 0)")
     parser.add_argument("--fresh-split", action="store_true", help="hold out other combinations, drawn by the seed")
+    parser.add_argument("--objects", type=int, default=1, choices=[1, 2, 3], help="how many a clip shows (default 1)")
     options = parser.parse_args()
     if options.seed < 0:
         parser.error("--seed is a whole number from 0 on")
-    made_with = {"format": FORMAT, "seed": options.seed, "fresh_split": options.fresh_split}
+    made_with = {"format": FORMAT, "seed": options.seed, "fresh_split": options.fresh_split, "objects": options.objects}
     marker = os.path.join(options.out, "complete.json")
     if os.path.exists(marker):
         with open(marker, encoding="utf-8") as file:
@@ -154,16 +159,16 @@ def main():
     partial = options.out.rstrip("/") + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     os.makedirs(partial)
-    splits = choose_clips(options.seed, options.fresh_split)
+    splits = choose_clips(options.seed, options.fresh_split, options.objects)
     clips.write(os.path.join(partial, "clips"), options.seed, splits)
-    for name, records in annotations(splits, options.seed):
+    for name, records in annotations(splits, options.seed, options.objects):
         write_json(os.path.join(partial, name), records)
     train_tokenizers(partial)
     with open(os.path.join(partial, "complete.json"), "w", encoding="utf-8") as file:
         json.dump(made_with, file)
     shutil.rmtree(options.out, ignore_errors=True)
     os.rename(partial, options.out)
-    count = sum(len(combinations) for _, combinations in splits)
+    count = sum(len(scenes) for _, scenes in splits)
     print(f"{count} clips, annotations and two tokenizers in {options.out} ({time.time() - started:.0f} s)")
 
 

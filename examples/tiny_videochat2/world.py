@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The world of the tiny task: what can be seen, how it is said and asked, and which combinations are held out.
 
-A combination is four numbers (shape, colour, direction, speed). No question names both the shape and the colour: with
-the held-out split that pair alone would hint at the answer.
+A combination is four numbers (shape, colour, direction, speed): one object. A scene is a tuple of combinations, the objects
+from left to right, each of a shape and a colour of its own. No question names both the shape and the colour: with the
+held-out split that pair alone would hint at the answer.
 """
 import itertools
 import random
@@ -37,25 +38,46 @@ PROMPTS = ["describe the video .", "what happens in the video ?", "say what you 
 ALL = list(itertools.product(range(4), range(4), range(4), range(2)))
 
 
-def attributes(combination):
-    """The combination's values by name."""
-    return {kind: VALUES[kind][number] for kind, number in zip(KINDS, combination)}
+def scene(first, pool, objects, generator):
+    """So many objects in any order: one combination and others of the pool."""
+    chosen = [first]
+    while len(chosen) < objects:
+        chosen.append(generator.choice([one for one in pool if all(one[0] != other[0] and one[1] != other[1] for other in chosen)]))
+    generator.shuffle(chosen)
+    return tuple(chosen)
+
+
+def attributes(scene):
+    """The objects' values by kind, from left to right."""
+    return {kind: " ".join(VALUES[kind][one[place]] for one in scene) for place, kind in enumerate(KINDS)}
 
 
 def words_of(combination):
     """What the phrasings' places stand for."""
-    words = attributes(combination)
+    words = attributes((combination,))
     words["whither"] = WHITHER[words["direction"]]
     words["adverb"] = ADVERB[words["speed"]]
     return words
 
 
-def caption(combination, phrasing):
-    return CAPTIONS[phrasing].format(**words_of(combination))
+def caption(scene, phrasing):
+    return " and ".join(CAPTIONS[phrasing].format(**words_of(one)) for one in scene)
 
 
-def question(combination, kind, phrasing):
-    return QUESTIONS[kind][phrasing].format(**words_of(combination))
+def named(question):
+    """The kinds by which a phrasing picks its object."""
+    return [kind for kind in KINDS if f"{{{kind}}}" in question]
+
+
+def alone(scene, one, kinds):
+    """Whether no other object of the scene has its values of these kinds."""
+    places = [KINDS.index(kind) for kind in kinds]
+    return sum(all(other[place] == one[place] for place in places) for other in scene) == 1
+
+
+def questions(scene, one, kind):
+    """The phrasings that ask for a kind of this object and could mean no other."""
+    return [question for question in QUESTIONS[kind] if alone(scene, one, named(question))]
 
 
 def answers(kind):
@@ -67,11 +89,21 @@ def answer(combination, kind):
     return answers(kind)[combination[KINDS.index(kind)]]
 
 
-def captions_differing_in(combination, kind, phrasing):
-    """The combination's caption and those with another value of one kind, in the order of the values."""
+def changed(scene, one, kind, number):
+    """The scene in which this object has another value. Another object that had this shape or colour takes this one's."""
     place = KINDS.index(kind)
-    others = [combination[:place] + (number,) + combination[place + 1:] for number in range(len(VALUES[kind]))]
-    return [caption(other, phrasing) for other in others]
+
+    def value(other):
+        if other == one:
+            return number
+        return one[place] if other[place] == number and kind in ("shape", "colour") else other[place]
+
+    return tuple(other[:place] + (value(other),) + other[place + 1:] for other in scene)
+
+
+def captions_differing_in(scene, one, kind, phrasing):
+    """The scene's caption and those of the scenes with another value at one object, in the order of the values."""
+    return [caption(changed(scene, one, kind, number), phrasing) for number in range(len(VALUES[kind]))]
 
 
 def split(fresh_seed=None):
@@ -98,29 +130,31 @@ def held_out(orders):
     return triples
 
 
-def keywords(combination, generator, needed, least):
-    """A list of attribute words in any order, up to twelve, with repeats: `needed` and some (all where least is 4) others."""
-    words = attributes(combination)
+def keywords(combination, generator, needed):
+    """A list of attribute words in any order, up to twelve, with repeats: the kinds needed and some others."""
+    words = words_of(combination)
     others = [kind for kind in KINDS if kind not in needed]
-    chosen = list(needed) + generator.sample(others, generator.randint(max(0, least - len(needed)), len(others)))
-    listed = [words[kind] for kind in chosen]
+    listed = [words[kind] for kind in [*needed, *generator.sample(others, generator.randint(0, len(others)))]]
     listed += [generator.choice(listed) for _ in range(generator.randint(0, 12 - len(listed)))]
     generator.shuffle(listed)
     return " ".join(listed)
 
 
-def language_text(generator):
+def language_text(generator, objects):
     """One text for the language model: 20 % a caption; 30 % a dialogue that asks for a description, 50 % one that asks a
-    question. Where a dialogue has its video stands a caption (half the time) or a list of keywords."""
-    combination = generator.choice(ALL)
+    question. Where a dialogue has its video stands a caption (half the time) or a list of keywords for each object."""
+    one = generator.choice(ALL)
+    seen = scene(one, ALL, objects, generator)
     share = generator.random()
     if share < 0.2:
-        return caption(combination, generator.randrange(6))
+        return caption(seen, generator.randrange(6))
     if share < 0.5:
-        needed, asked, told = KINDS, generator.choice(PROMPTS), caption(combination, generator.randrange(6))
+        needed, asked, told = KINDS, generator.choice(PROMPTS), caption(seen, generator.randrange(6))
     else:
         kind = generator.choice(KINDS)
-        needed, asked, told = [kind], question(combination, kind, generator.randrange(3)), answer(combination, kind)
-    seen = (caption(combination, generator.randrange(6)) if generator.random() < 0.5
-            else keywords(combination, generator, needed, len(needed)))
-    return f"human : <video> {seen} </video> {asked} assistant : {told}"
+        phrasing = generator.choice(questions(seen, one, kind))
+        needed = [kind] if alone(seen, one, []) else [kind, *named(phrasing)]
+        asked, told = phrasing.format(**words_of(one)), answer(one, kind)
+    video = (caption(seen, generator.randrange(6)) if generator.random() < 0.5
+             else " , ".join(keywords(other, generator, needed) for other in seen))
+    return f"human : <video> {video} </video> {asked} assistant : {told}"
