@@ -262,17 +262,23 @@ static FailureOr<Value> attention(OperationCall &call) {
   if (!(*dropout >= 0 && *dropout < 1))
     return call.fault(FaultKind::BadValue,
                       "the rate of dropout must be in [0, 1) but is " + call.at("dropout").print());
-  mlir::Value lengths, rng;
-  if (!call.at("lengths").isNone()) {
-    auto given = call.tensor("lengths");
-    if (failed(given) || failed(g.requireInt(*given, "`lengths` of `attention`")))
+  // An operand of places that may be absent, of the first axes of q.
+  auto places = [&](const char *name, unsigned axes) -> FailureOr<mlir::Value> {
+    if (call.at(name).isNone())
+      return mlir::Value();
+    auto given = call.tensor(name);
+    std::string what = "`" + std::string(name) + "` of `attention`";
+    if (failed(given) || failed(g.requireInt(*given, what)))
       return failure();
-    if (given->rank() != 1 || given->dim(0) != q->dim(0))
-      return call.fault(FaultKind::ShapeMismatch,
-                        "`lengths` of `attention` is " + formatType(given->type()) +
-                            " but must be i32[" + std::to_string(q->dim(0)) + "]");
-    lengths = given->value;
-  }
+    auto needed = mlir::RankedTensorType::get(q->type().getShape().take_front(axes), g.ops.getI32Type());
+    if (given->type().getShape() != needed.getShape())
+      return call.fault(FaultKind::ShapeMismatch, what + " is " + formatType(given->type()) + " but must be " + formatType(needed));
+    return given->value;
+  };
+  auto lengths = places("lengths", 1), starts = places("starts", 2);
+  if (failed(lengths) || failed(starts))
+    return failure();
+  mlir::Value rng;
   FunctionBuilder &f = *call.evaluator.function;
   double rate = f.training ? *dropout : 0;
   tg::SiteAttr site;
@@ -282,7 +288,7 @@ static FailureOr<Value> attention(OperationCall &call) {
   }
   auto stats = mlir::RankedTensorType::get({q->dim(0), q->dim(2), q->dim(1)}, g.ops.getF32Type());
   auto op = g.ops.create<tg::AttentionOp>(
-      g.loc, q->type(), stats, q->value, k->value, v->value, lengths, rng,
+      g.loc, q->type(), stats, q->value, k->value, v->value, *lengths, *starts, rng,
       *causal ? g.ops.getUnitAttr() : mlir::UnitAttr(), g.ops.getF64FloatAttr(scale),
       g.ops.getF64FloatAttr(rate), site);
   return Value(g.wrap(op.getOut(), q->origins));
@@ -338,10 +344,10 @@ static FailureOr<Value> splice(OperationCall &call) {
                "`" + field->source->name +
                    "` has no place for visual rows: its template does not name `{visual}`")
         .note(field->source->loc, "the field is declared here");
-  if (visual->dim(0) != field->source->rows)
+  if (visual->dim(0) != field->source->samples)
     return call.fault(FaultKind::ShapeMismatch,
                       "the visual rows are for " + std::to_string(visual->dim(0)) +
-                          " samples but the field has " + std::to_string(field->source->rows));
+                          " samples but the field has " + std::to_string(field->source->samples));
   auto spliced = std::make_shared<TextField>(*field);
   spliced->visual = *visual;
   return Value(std::move(spliced));

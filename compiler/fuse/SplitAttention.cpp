@@ -21,7 +21,7 @@ public:
     ArrayRef<int64_t> queries = tg::tensorType(op.getQ()).getShape(), keys = tg::tensorType(op.getK()).getShape();
     b = queries[0], sq = queries[1], h = queries[2], d = queries[3], sk = keys[1], g = keys[2];
     type = RankedTensorType::get({b, g, h / g, sq, sk}, element);
-    visible = buildVisible(op.getLengths());
+    visible = buildVisible(op.getLengths(), op.getStarts());
     kept = buildKept(op.getRng(), op.getSiteAttr());
   }
 
@@ -85,23 +85,24 @@ private:
     return builder.create<tg::CompareOp>(loc, bits, x, y, predicate);
   }
 
-  /// Query i sees key j iff j < lengths[b] and, when causal, j <= i + Sk - Sq.
-  Value buildVisible(Value lengths) {
+  /// Query i sees key j iff j < lengths[b], j >= starts[b, i] and, when causal, j <= i + Sk - Sq.
+  Value buildVisible(Value lengths, Value starts) {
     auto whole = RankedTensorType::get(type.getShape(), builder.getI32Type());
     Value key = builder.create<tg::IotaOp>(loc, whole, 4), sees;
-    if (lengths) {
-      Value length = builder.create<tg::BroadcastOp>(
-          loc, RankedTensorType::get(type.getShape(), tg::tensorType(lengths).getElementType()), lengths,
-          ArrayRef<int64_t>{0});
-      if (length.getType() != whole)
-        length = builder.create<tg::CastOp>(loc, whole, length);
-      sees = compare(key, length, tg::Predicate::Lt);
-    }
+    auto places = [&](Value x, ArrayRef<int64_t> axes) {
+      auto wide = RankedTensorType::get(type.getShape(), tg::tensorType(x).getElementType());
+      Value spread = builder.create<tg::BroadcastOp>(loc, wide, x, axes);
+      return wide == whole ? spread : builder.create<tg::CastOp>(loc, whole, spread).getResult();
+    };
+    auto also = [&](Value more) { sees = sees ? make<tg::AndOp>(sees, more) : more; };
+    if (lengths)
+      also(compare(key, places(lengths, {0}), tg::Predicate::Lt));
+    if (starts)
+      also(compare(key, places(starts, {0, 3}), tg::Predicate::Ge));
     if (causal) {
       Value query = builder.create<tg::IotaOp>(loc, whole, 3);
       Value last = make<tg::AddOp>(query, number(whole, static_cast<double>(sk - sq)));
-      Value before = compare(key, last, tg::Predicate::Le);
-      sees = sees ? make<tg::AndOp>(sees, before) : before;
+      also(compare(key, last, tg::Predicate::Le));
     }
     return sees ? sees : compare(key, key, tg::Predicate::Eq);
   }

@@ -253,9 +253,10 @@ private:
     ArrayRef<int64_t> queries = tg::tensorType(q).getShape(), keys = tg::tensorType(k).getShape();
     return builder.getDenseI64ArrayAttr({queries[0], queries[1], keys[1], queries[2], keys[2], queries[3]});
   }
-  /// One for each head size, which is the model's and no batch's.
-  FlatSymbolRefAttr attentionKernel(StringRef name, Value q) {
-    return FlatSymbolRefAttr::get(builder.getContext(), (name + "_" + Twine(tg::tensorType(q).getShape()[3])).str());
+  /// One for each head size, which is the model's and no batch's, and one more for rows of several sequences.
+  template <typename Op> FlatSymbolRefAttr attentionKernel(StringRef name, Op op) {
+    std::string size = std::to_string(tg::tensorType(op.getQ()).getShape()[3]);
+    return FlatSymbolRefAttr::get(builder.getContext(), (name + Twine(op.getStarts() ? "_packed_" : "_") + size).str());
   }
   template <typename Op> FloatAttr scaleOf(Op op) {
     return builder.getF32FloatAttr(static_cast<float>(op.getScale().convertToDouble()));
@@ -265,7 +266,7 @@ private:
     AttentionScratch scratch = scratchOf(op);
     builder.create<exec::AttentionOp>(
         *loc, name(op.getQ()), name(op.getK()), name(op.getV()), name(op.getOut()), name(op.getLse()),
-        name(op.getLengths()), name(workspace), attentionKernel("attention", op.getQ()),
+        name(op.getLengths()), name(op.getStarts()), name(workspace), attentionKernel("attention", op),
         sizesOf(op.getQ(), op.getK()), op.getCausalAttr(), scaleOf(op), i64(scratch.rows),
         i64(scratch.bytesPerThread), i64(context.threads), phaseAttr(), labelAttr(), i64(op.flops()), i64(op.bytes()));
   }
@@ -275,7 +276,7 @@ private:
     builder.create<exec::AttentionGradOp>(
         *loc, name(op.getQ()), name(op.getK()), name(op.getV()), name(op.getOut()), name(op.getLse()),
         name(op.getDout()), name(op.getDq()), name(op.getDk()), name(op.getDv()), name(op.getLengths()),
-        name(workspace), attentionKernel("attention_grad", op.getQ()), sizesOf(op.getQ(), op.getK()),
+        name(op.getStarts()), name(workspace), attentionKernel("attention_grad", op), sizesOf(op.getQ(), op.getK()),
         op.getCausalAttr(), scaleOf(op),
         i64(scratch.rows), i64(scratch.bytesPerThread), i64(context.threads), phaseAttr(), labelAttr(),
         i64(op.flops()), i64(op.bytes()));

@@ -257,9 +257,10 @@ LogicalResult AttentionOp::verify() {
 }
 uint32_t AttentionOp::abiKind() { return 3; }
 SmallVector<FlatSymbolRefAttr> AttentionOp::abiBuffers() {
-  return {getQAttr(), getKAttr(), getVAttr(), getOutAttr(), getLseAttr(), getLengthsAttr(), getWorkspaceAttr()};
+  return {getQAttr(), getKAttr(), getVAttr(), getOutAttr(), getLseAttr(), getLengthsAttr(), getStartsAttr(),
+          getWorkspaceAttr()};
 }
-SmallVector<bool> AttentionOp::abiWrites() { return {false, false, false, true, true, false, true}; }
+SmallVector<bool> AttentionOp::abiWrites() { return {false, false, false, true, true, false, false, true}; }
 SmallVector<int64_t> AttentionOp::abiInts() {
   return attentionInts(getSizes(), getCausal(), getScale(), getBlockRows(), getWorkspacePerThread(), getThreads());
 }
@@ -272,10 +273,10 @@ LogicalResult AttentionGradOp::verify() {
 uint32_t AttentionGradOp::abiKind() { return 4; }
 SmallVector<FlatSymbolRefAttr> AttentionGradOp::abiBuffers() {
   return {getQAttr(),  getKAttr(),  getVAttr(),  getOutAttr(),     getLseAttr(),      getDoutAttr(),
-          getDqAttr(), getDkAttr(), getDvAttr(), getLengthsAttr(), getWorkspaceAttr()};
+          getDqAttr(), getDkAttr(), getDvAttr(), getLengthsAttr(), getStartsAttr(),   getWorkspaceAttr()};
 }
 SmallVector<bool> AttentionGradOp::abiWrites() {
-  return {false, false, false, false, false, false, true, true, true, false, true};
+  return {false, false, false, false, false, false, true, true, true, false, false, true};
 }
 SmallVector<int64_t> AttentionGradOp::abiInts() {
   return attentionInts(getSizes(), getCausal(), getScale(), getBlockRows(), getWorkspacePerThread(), getThreads());

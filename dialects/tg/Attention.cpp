@@ -33,6 +33,10 @@ static LogicalResult checkOperands(std::optional<Location> Loc, StringRef Name, 
     if (tensorType(Lengths).getShape() != Q.getShape().take_front(1))
       return emitOptionalError(Loc, "'", Name, "' op lengths is ", Lengths.getType(), " but the batch is ",
                                Q.getDimSize(0));
+  if (Value Starts = Adaptor.getStarts())
+    if (tensorType(Starts).getShape() != Q.getShape().take_front(2))
+      return emitOptionalError(Loc, "'", Name, "' op starts is ", Starts.getType(), " but the queries are ", Q.getDimSize(0),
+                               " x ", Q.getDimSize(1));
   double Rate = Adaptor.getDropout().convertToDouble();
   if (Rate < 0 || Rate >= 1)
     return emitOptionalError(Loc, "'", Name, "' op dropout ", Rate, " is not in [0, 1)");

@@ -11,16 +11,17 @@ def Tg_AttentionOp : Tg_DifferentiableOp<"attention", "Library",
   let summary = "softmax(scale q k^T) v by heads";
   let description = [{
     q [B, Sq, H, D], k and v [B, Sk, G, D] with H a multiple of G (query head h reads key head h / (H / G)). Query i
-    sees key j iff j < lengths[b] (when given) and, when causal, j <= i + (Sk - Sq). A query that sees nothing gives
+    sees key j iff j < lengths[b] and j >= starts[b, i] (when given; starts is [B, Sq]: where several sequences lie in a
+    row, the place of the query's own first key) and, when causal, j <= i + (Sk - Sq). A query that sees nothing gives
     zeros and lse = -inf. lse [B, H, Sq] is the log-sum-exp of the scaled visible scores. Dropout falls on the
     probabilities: kept ones are divided by 1 - dropout; the draw of (b, h, i, j) is that of `tg.random_uniform` with
     sample b and inner index (h * Sq + i) * Sk + j, and the element is kept where the draw is >= dropout.
   }];
   let arguments = !con((ins Tg_FloatTensor:$q, Tg_FloatTensor:$k, Tg_FloatTensor:$v, Optional<Tg_IndexTensor>:$lengths,
-                            Optional<Tg_Rng>:$rng), attentionAttributes);
+                            Optional<Tg_IndexTensor>:$starts, Optional<Tg_Rng>:$rng), attentionAttributes);
   let results = (outs Tg_FloatTensor:$out, Tg_FloatTensor:$lse);
   let assemblyFormat = [{
-    $q `,` $k `,` $v (`lengths` `(` $lengths^ `:` type($lengths) `)`)? (`rng` `(` $rng^ `:` type($rng) `)`)? attr-dict
+    $q `,` $k `,` $v (`lengths` `(` $lengths^ `:` type($lengths) `)`)? (`starts` `(` $starts^ `:` type($starts) `)`)? (`rng` `(` $rng^ `:` type($rng) `)`)? attr-dict
     `:` type($q) `,` type($k) `,` type($v) `->` type($out) `,` type($lse)
   }];
 }
@@ -30,11 +31,11 @@ def Tg_AttentionGradOp : Tg_PlainOp<"attention_grad", "Library", "second derivat
   let summary = "cotangents of q, k, v from those of out; out and lse are the forward's results";
   let arguments = !con((ins Tg_FloatTensor:$q, Tg_FloatTensor:$k, Tg_FloatTensor:$v, Tg_FloatTensor:$out,
                             Tg_FloatTensor:$lse, Tg_FloatTensor:$dout, Optional<Tg_IndexTensor>:$lengths,
-                            Optional<Tg_Rng>:$rng), attentionAttributes);
+                            Optional<Tg_IndexTensor>:$starts, Optional<Tg_Rng>:$rng), attentionAttributes);
   let results = (outs Tg_FloatTensor:$dq, Tg_FloatTensor:$dk, Tg_FloatTensor:$dv);
   let assemblyFormat = [{
     $q `,` $k `,` $v `,` $out `,` $lse `,` $dout (`lengths` `(` $lengths^ `:` type($lengths) `)`)?
-    (`rng` `(` $rng^ `:` type($rng) `)`)? attr-dict
+    (`starts` `(` $starts^ `:` type($starts) `)`)? (`rng` `(` $rng^ `:` type($rng) `)`)? attr-dict
     `:` type($q) `,` type($k) `,` type($v) `,` type($out) `,` type($lse) `,` type($dout) `->` type($dq) `,` type($dk) `,` type($dv)
   }];
 }

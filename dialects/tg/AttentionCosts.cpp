@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Attention family: two products forward, five backward (scores are made again); a causal mask with Sq = Sk halves them.
+// Where the sequences of a row start is known when the batch is, so that a row counts as one sequence: the most it can be.
 #include "dialects/tg/Build.h"
 
 using namespace mlir;

@@ -11,7 +11,7 @@ LogicalResult AttentionOp::gradient(OpBuilder &B, ArrayRef<Value> Cotangents, Ar
   if (Cotangents[1])
     return emitOpError("has no gradient through its log-sum-exp");
   auto Grad = B.create<AttentionGradOp>(getLoc(), getQ(), getK(), getV(), getOut(), getLse(), Cotangents[0],
-                                        getLengths(), getRng(), getCausalAttr(), getScaleAttr(), getDropoutAttr(),
+                                        getLengths(), getStarts(), getRng(), getCausalAttr(), getScaleAttr(), getDropoutAttr(),
                                         getSiteAttr());
   for (unsigned I = 0; I < 3; ++I)
     if (Needed[I])

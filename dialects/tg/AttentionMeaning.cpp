@@ -19,22 +19,26 @@ struct Heads {
   int64_t B, Sq, H, D, Sk, G;
   double Scale;
   bool Causal;
-  const HostTensor *Lengths = nullptr;
+  const HostTensor *Lengths = nullptr, *Starts = nullptr;
   double Rate = 0;
   std::optional<Draw> Random;
 
   template <typename OpT>
-  Heads(OpT Op, const HostTensor &Q, const HostTensor &K, const HostTensor *Lengths, const HostTensor *Rng)
+  Heads(OpT Op, const HostTensor &Q, const HostTensor &K, const HostTensor *Lengths, const HostTensor *Starts,
+        const HostTensor *Rng)
       : B(Q.Shape[0]), Sq(Q.Shape[1]), H(Q.Shape[2]), D(Q.Shape[3]), Sk(K.Shape[1]), G(K.Shape[2]),
         Scale(Op.getScale().convertToDouble()), Causal(Op.getCausal()), Lengths(Lengths),
-        Rate(Op.getDropout().convertToDouble()) {
+        Starts(Starts), Rate(Op.getDropout().convertToDouble()) {
     if (Rate > 0)
       Random.emplace(*Rng, Op.getSite()->hash());
   }
 
   int64_t query(int64_t Batch, int64_t I, int64_t Head) const { return ((Batch * Sq + I) * H + Head) * D; }
   int64_t key(int64_t Batch, int64_t J, int64_t Head) const { return ((Batch * Sk + J) * G + Head / (H / G)) * D; }
-  // Keys 0 .. visible - 1 are seen.
+  // Keys first .. visible - 1 are seen.
+  int64_t first(int64_t Batch, int64_t I) const {
+    return Starts ? std::max<int64_t>(static_cast<int64_t>(Starts->Data[Batch * Sq + I]), 0) : 0;
+  }
   int64_t visible(int64_t Batch, int64_t I) const {
     int64_t End = Sk;
     if (Causal)
@@ -50,6 +54,13 @@ struct Heads {
     return Random->uniform(Inner, static_cast<uint32_t>(Batch)) >= Rate ? T(1) / T(1 - Rate) : T(0);
   }
 };
+
+// `Optional`: the place of the first operand that may be absent.
+template <typename OpT> Heads headsOf(OpT Op, ArrayRef<const HostTensor *> In, size_t Optional) {
+  auto Next = [&](Value Operand) { return Operand ? In[Optional++] : nullptr; };
+  const HostTensor *Lengths = Next(Op.getLengths()), *Starts = Next(Op.getStarts());
+  return Heads(Op, *In[0], *In[1], Lengths, Starts, Next(Op.getRng()));
+}
 
 template <typename T> T dot(const double *A, const double *B, int64_t Count) {
   T Sum = 0;
@@ -67,16 +78,16 @@ template <typename T> void axpy(T Factor, const double *X, double *Y, int64_t Co
 template <typename T>
 void attendRow(const Heads &S, const double *Q, const double *K, const double *V, int64_t Batch, int64_t Head,
                int64_t I, std::vector<T> &Scores, double *Out, double &Lse) {
-  int64_t End = S.visible(Batch, I);
+  int64_t First = S.first(Batch, I), End = S.visible(Batch, I);
   T Largest = -std::numeric_limits<T>::infinity(), Sum = 0;
-  for (int64_t J = 0; J < End; ++J) {
+  for (int64_t J = First; J < End; ++J) {
     Scores[J] = static_cast<T>(S.Scale) * dot<T>(Q + S.query(Batch, I, Head), K + S.key(Batch, J, Head), S.D);
     Largest = std::max(Largest, Scores[J]);
   }
-  for (int64_t J = 0; J < End; ++J)
+  for (int64_t J = First; J < End; ++J)
     Sum += std::exp(Scores[J] - Largest);
-  Lse = End == 0 ? -std::numeric_limits<double>::infinity() : static_cast<double>(Largest + std::log(Sum));
-  for (int64_t J = 0; J < End; ++J) {
+  Lse = First >= End ? -std::numeric_limits<double>::infinity() : static_cast<double>(Largest + std::log(Sum));
+  for (int64_t J = First; J < End; ++J) {
     T P = std::exp(Scores[J] - Largest) / Sum * S.factor<T>(Batch, Head, I, J);
     axpy<T>(P, V + S.key(Batch, J, Head), Out + S.query(Batch, I, Head), S.D);
   }
@@ -90,7 +101,7 @@ template <typename T> struct Backward {
   void row(int64_t Batch, int64_t Head, int64_t I) const {
     int64_t Row = S.query(Batch, I, Head);
     T Delta = dot<T>(Out + Row, Dout + Row, S.D), Scale = static_cast<T>(S.Scale);
-    for (int64_t J = 0, End = S.visible(Batch, I); J < End; ++J) {
+    for (int64_t J = S.first(Batch, I), End = S.visible(Batch, I); J < End; ++J) {
       int64_t Key = S.key(Batch, J, Head);
       T P = std::exp(Scale * dot<T>(Q + Row, K + Key, S.D) - static_cast<T>(Lse[(Batch * S.H + Head) * S.Sq + I]));
       T Z = S.factor<T>(Batch, Head, I, J);
@@ -113,8 +124,7 @@ template <typename RowT> void forRows(const Heads &S, RowT Row) {
 
 LogicalResult AttentionOp::evaluate(MeaningContext &Context, ArrayRef<const HostTensor *> In,
                                     MutableArrayRef<HostTensor> Out) {
-  const HostTensor *Lengths = getLengths() ? In[3] : nullptr, *Rng = getRng() ? In.back() : nullptr;
-  Heads S(*this, *In[0], *In[1], Lengths, Rng);
+  Heads S = headsOf(*this, In, 3);
   return withFloat(Context, Out[0].ElementType, [&](auto Tag) {
     using T = decltype(Tag);
     std::vector<T> Scores(S.Sk);
@@ -128,8 +138,7 @@ LogicalResult AttentionOp::evaluate(MeaningContext &Context, ArrayRef<const Host
 
 LogicalResult AttentionGradOp::evaluate(MeaningContext &Context, ArrayRef<const HostTensor *> In,
                                         MutableArrayRef<HostTensor> Out) {
-  const HostTensor *Lengths = getLengths() ? In[6] : nullptr, *Rng = getRng() ? In.back() : nullptr;
-  Heads S(*this, *In[0], *In[1], Lengths, Rng);
+  Heads S = headsOf(*this, In, 6);
   return withFloat(Context, Out[0].ElementType, [&](auto Tag) {
     using T = decltype(Tag);
     Backward<T> Run{S,

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define VCC_ABI_VERSION 3u
+#define VCC_ABI_VERSION 4u
 #define VCC_ABI_MAGIC 0x0a434356u /* "VCC\n" */
 
 /* Where a buffer lives. */
@@ -46,8 +46,8 @@ typedef void (*VccKernel)(void *const *buffers, const int64_t *ints, int64_t beg
 enum VccLaunchKind {
   VCC_LAUNCH_KERNEL = 1,         /* kernel(buffers, ints, 0..units) split over threads */
   VCC_LAUNCH_GEMM = 2,           /* buffers: a, b, c, bias?, addend?; ints: VccGemmInt */
-  VCC_LAUNCH_ATTENTION = 3,      /* buffers: q, k, v, out, lse, lengths?, workspace; ints: VccAttentionInt; kernel as below */
-  VCC_LAUNCH_ATTENTION_GRAD = 4, /* buffers: q, k, v, out, lse, dout, dq, dk, dv, lengths?, workspace; likewise */
+  VCC_LAUNCH_ATTENTION = 3,      /* buffers: q, k, v, out, lse, lengths?, starts?, workspace; ints: VccAttentionInt; kernel as below */
+  VCC_LAUNCH_ATTENTION_GRAD = 4, /* buffers: q, k, v, out, lse, dout, dq, dk, dv, lengths?, starts?, workspace; likewise */
   VCC_LAUNCH_FILL = 5,           /* buffers: dst; ints: bytes; fills with zero */
   VCC_LAUNCH_COPY = 6,           /* buffers: dst, src; ints: bytes */
   VCC_LAUNCH_GATHER = 7,         /* buffers: dst, src; ints: ranks, bytes of a rank's src; dst holds those of all ranks, rank 0 first */
@@ -69,8 +69,8 @@ enum VccGemmInt {
 enum VccActivation { VCC_ACTIVATION_NONE = 0, VCC_ACTIVATION_GELU_ERF = 1, VCC_ACTIVATION_SILU = 2 };
 
 /* q [B,Sq,H,D], k and v [B,Sk,G,D], contiguous; out like q; lse [B,H,Sq]. Query i sees key j iff j < lengths[b]
-   (when given) and (not causal or j <= i + Sk - Sq).
-   The kernel is made for the head size D and takes the buffers and integers of the launch, but as workspace the scratch of the
+   (when given), j >= starts[b, i] (when given, i32 [B,Sq]) and (not causal or j <= i + Sk - Sq).
+   The kernel is made for the head size D, with starts or without, and takes the buffers and integers of the launch, but as workspace the scratch of the
    calling thread, vcc_attention_scratch_bytes of it. Units: forward blocks of block_rows queries of each query head of each key
    head of each sample, in this order, the blocks of one head next to each other; backward the key heads of each sample. */
 enum VccAttentionInt {

@@ -111,6 +111,8 @@ template <typename Op> static void addAttention(Counts &counts, Op op, const std
     counts.add(name + " causal");
   if (op.getLengths())
     counts.add(name + " with lengths");
+  if (op.getStarts())
+    counts.add(name + " with starts");
   if (op.getSizes()[3] != op.getSizes()[4])
     counts.add(name + " of shared heads");
 }
@@ -172,7 +174,7 @@ std::vector<std::string> Counts::expected(MLIRContext &context) {
                            "accumulate", "packed", "a turned", "b turned"})
     names.push_back(std::string("gemm ") + form);
   for (const char *name : {"attention", "attention gradient"})
-    for (const char *form : {"", " causal", " with lengths", " of shared heads"})
+    for (const char *form : {"", " causal", " with lengths", " with starts", " of shared heads"})
       names.push_back(std::string(name) + form);
   names.insert(names.end(), {"fill", "copy", "segment computed again"});
   return names;

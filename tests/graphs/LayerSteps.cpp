@@ -195,10 +195,12 @@ void GraphMaker::attention() {
   int64_t b = between(1, 3), sq = between(1, 6), sk = oneIn(2) ? sq : between(1, 7), g = between(1, 3), h = g * between(1, 3);
   int64_t d = between(1, large ? 16 : 5);
   Sizes queries{b, sq, h, d}, keys{b, sk, g, d};
-  Value q = heads(queries), k = heads(keys), v = oneIn(4) ? k : heads(keys), lengths, draws;
+  Value q = heads(queries), k = heads(keys), v = oneIn(4) ? k : heads(keys), lengths, starts, draws;
   refuse(largest(q) * largest(k) * static_cast<double>(d) > 60);
   if (oneIn(2))
     lengths = indices({b}, 0, sk);
+  if (oneIn(3))
+    starts = indices({b, sq}, 0, oneIn(2) ? sk / 2 : sk);
   double rate = oneIn(3) ? (graph.exact ? 0.5 : 0.25) : 0;
   tg::SiteAttr place;
   if (rate > 0) {
@@ -206,7 +208,7 @@ void GraphMaker::attention() {
     place = site();
   }
   auto attention = ops.create<tg::AttentionOp>(
-      loc, floats(queries), floats({b, h, sq}), q, k, v, lengths, draws, oneIn(2) ? ops.getUnitAttr() : UnitAttr(),
+      loc, floats(queries), floats({b, h, sq}), q, k, v, lengths, starts, draws, oneIn(2) ? ops.getUnitAttr() : UnitAttr(),
       ops.getF64FloatAttr(oneIn(2) ? 0.5 : 0.75), ops.getF64FloatAttr(rate), place);
   keep(attention);
   offer(attention.getOut());

@@ -194,7 +194,11 @@ private:
       attention.setCausal(false);
       return true;
     }
-    if (attention && form <= 1 && attention.getLengths()) {
+    if (attention && form <= 1 && attention.getStarts()) {
+      attention.getStartsMutable().clear();
+      return true;
+    }
+    if (attention && form <= 2 && attention.getLengths()) {
       attention.getLengthsMutable().clear();
       return true;
     }

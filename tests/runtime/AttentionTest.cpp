@@ -19,7 +19,7 @@ namespace {
 
 struct Sizes {
   int64_t b, sq, sk, h, g, d;
-  bool causal, lengths;
+  bool causal, lengths, starts = false;
 };
 
 constexpr unsigned char Untouched = 0xa5;
@@ -28,9 +28,9 @@ constexpr unsigned char Untouched = 0xa5;
 struct Row {
   const int64_t *ints;
   const float *q, *k, *v;
-  int64_t atQ, atLse, sample, keyHead, seen;
+  int64_t atQ, atLse, sample, keyHead, first = 0, seen;
 
-  Row(void *const *buffers, const int64_t *ints, const int32_t *lengths, int64_t b, int64_t h, int64_t i)
+  Row(void *const *buffers, const int64_t *ints, const int32_t *lengths, const int32_t *starts, int64_t b, int64_t h, int64_t i)
       : ints(ints), q(static_cast<float *>(buffers[0])), k(static_cast<float *>(buffers[1])), v(static_cast<float *>(buffers[2])), sample(b) {
     int64_t sq = ints[VCC_ATTENTION_SQ], sk = ints[VCC_ATTENTION_SK], heads = ints[VCC_ATTENTION_H];
     atQ = ((b * sq + i) * heads + h) * ints[VCC_ATTENTION_D], atLse = (b * heads + h) * sq + i;
@@ -38,6 +38,8 @@ struct Row {
     seen = lengths ? lengths[b] : sk;
     if (ints[VCC_ATTENTION_CAUSAL])
       seen = std::clamp<int64_t>(i + sk - sq + 1, 0, seen);
+    if (starts)
+      first = starts[b * sq + i];
   }
   int64_t atK(int64_t j) const {
     return ((sample * ints[VCC_ATTENTION_SK] + j) * ints[VCC_ATTENTION_G] + keyHead) * ints[VCC_ATTENTION_D];
@@ -55,14 +57,14 @@ struct Row {
 void forwardKernel(void *const *buffers, const int64_t *ints, int64_t begin, int64_t end) {
   int64_t rows = ints[VCC_ATTENTION_BLOCK_ROWS], sq = ints[VCC_ATTENTION_SQ], h = ints[VCC_ATTENTION_H], d = ints[VCC_ATTENTION_D];
   int64_t blocks = (sq + rows - 1) / rows;
-  std::memset(buffers[6], 0, size_t(vcc_attention_scratch_bytes(rows, ints[VCC_ATTENTION_SK], d, 0)));
+  std::memset(buffers[7], 0, size_t(vcc_attention_scratch_bytes(rows, ints[VCC_ATTENTION_SK], d, 0)));
   for (int64_t unit = begin; unit < end; ++unit)
     for (int64_t i = unit % blocks * rows; i < std::min(sq, (unit % blocks + 1) * rows); ++i) {
-      Row row(buffers, ints, static_cast<int32_t *>(buffers[5]), unit / blocks / h, unit / blocks % h, i);
+      Row row(buffers, ints, static_cast<int32_t *>(buffers[5]), static_cast<int32_t *>(buffers[6]), unit / blocks / h, unit / blocks % h, i);
       auto *out = static_cast<float *>(buffers[3]) + row.atQ;
       std::vector<double> sums(size_t(d), 0.0);
       double sum = 0;
-      for (int64_t j = 0; j < row.seen; ++j) {
+      for (int64_t j = row.first; j < row.seen; ++j) {
         double e = std::exp(row.score(j));
         sum += e;
         for (int64_t c = 0; c < d; ++c)
@@ -76,7 +78,7 @@ void forwardKernel(void *const *buffers, const int64_t *ints, int64_t begin, int
 
 void backwardKernel(void *const *buffers, const int64_t *ints, int64_t begin, int64_t end) {
   int64_t sq = ints[VCC_ATTENTION_SQ], sk = ints[VCC_ATTENTION_SK], h = ints[VCC_ATTENTION_H], g = ints[VCC_ATTENTION_G], d = ints[VCC_ATTENTION_D];
-  std::memset(buffers[10], 0, size_t(vcc_attention_scratch_bytes(ints[VCC_ATTENTION_BLOCK_ROWS], sk, d, 1)));
+  std::memset(buffers[11], 0, size_t(vcc_attention_scratch_bytes(ints[VCC_ATTENTION_BLOCK_ROWS], sk, d, 1)));
   auto *out = static_cast<float *>(buffers[3]), *dout = static_cast<float *>(buffers[5]);
   auto *dq = static_cast<float *>(buffers[6]), *dk = static_cast<float *>(buffers[7]), *dv = static_cast<float *>(buffers[8]);
   for (int64_t unit = begin; unit < end; ++unit) {
@@ -85,12 +87,12 @@ void backwardKernel(void *const *buffers, const int64_t *ints, int64_t begin, in
         std::fill_n(to + ((unit / g * sk + j) * g + unit % g) * d, d, 0.0f);
     for (int64_t head = unit % g * (h / g); head < (unit % g + 1) * (h / g); ++head)
       for (int64_t i = 0; i < sq; ++i) {
-        Row row(buffers, ints, static_cast<int32_t *>(buffers[9]), unit / g, head, i);
+        Row row(buffers, ints, static_cast<int32_t *>(buffers[9]), static_cast<int32_t *>(buffers[10]), unit / g, head, i);
         double delta = 0;
         for (int64_t c = 0; c < d; ++c)
           delta += double(out[row.atQ + c]) * dout[row.atQ + c];
         std::fill_n(dq + row.atQ, d, 0.0f);
-        for (int64_t j = 0; j < row.seen; ++j) {
+        for (int64_t j = row.first; j < row.seen; ++j) {
           double p = std::exp(row.score(j) - static_cast<float *>(buffers[4])[row.atLse]);
           double ds = row.scale() * p * (row.dot(dout, row.v, j) - delta);
           for (int64_t c = 0; c < d; ++c) {
@@ -106,10 +108,10 @@ void backwardKernel(void *const *buffers, const int64_t *ints, int64_t begin, in
 /// One attention with its gradient, in one stage.
 struct Fixture {
   Sizes S;
-  enum { Q, K, V, Out, Lse, DOut, DQ, DK, DV, Lengths, Work, Count };
+  enum { Q, K, V, Out, Lse, DOut, DQ, DK, DV, Lengths, Starts, Work, Count };
   uint64_t Offset[Count], Bytes = 0;
   static constexpr int64_t Guard = 64; // floats behind the scratch
-  VccBuffer Forward[7], Backward[11];
+  VccBuffer Forward[8], Backward[12];
   int64_t Ints[VCC_ATTENTION_INTS];
   VccLaunch Launches[2] = {};
   VccFunction Function;
@@ -119,27 +121,27 @@ struct Fixture {
   Fixture(Sizes sizes, int64_t blockRows, int threads) : S(sizes) {
     int64_t q = S.b * S.sq * S.h * S.d, k = S.b * S.sk * S.g * S.d;
     int64_t perThread = vcc_attention_scratch_bytes(blockRows, S.sk, S.d, 1);
-    int64_t sizesOf[Count] = {q, k, k, q, S.b * S.h * S.sq, q, q, k, k, S.b, perThread * threads / 4 + Guard};
+    int64_t sizesOf[Count] = {q, k, k, q, S.b * S.h * S.sq, q, q, k, k, S.b, S.b * S.sq, perThread * threads / 4 + Guard};
     for (int i = 0; i < Count; ++i) {
       Offset[i] = Bytes;
       Bytes += (uint64_t(sizesOf[i]) * 4 + 63) / 64 * 64;
     }
     auto buffer = [&](int i) {
-      bool absent = i == Lengths && !S.lengths;
+      bool absent = (i == Lengths && !S.lengths) || (i == Starts && !S.starts);
       return VccBuffer{absent ? uint32_t(VCC_REGION_NONE) : uint32_t(VCC_REGION_ARENA), 4, Offset[i]};
     };
-    int forward[] = {Q, K, V, Out, Lse, Lengths, Work};
-    int backward[] = {Q, K, V, Out, Lse, DOut, DQ, DK, DV, Lengths, Work};
-    for (int i = 0; i < 7; ++i)
+    int forward[] = {Q, K, V, Out, Lse, Lengths, Starts, Work};
+    int backward[] = {Q, K, V, Out, Lse, DOut, DQ, DK, DV, Lengths, Starts, Work};
+    for (int i = 0; i < 8; ++i)
       Forward[i] = buffer(forward[i]);
-    for (int i = 0; i < 11; ++i)
+    for (int i = 0; i < 12; ++i)
       Backward[i] = buffer(backward[i]);
     float scale = 1 / std::sqrt(float(S.d));
     int64_t ints[] = {S.b, S.sq, S.sk, S.h, S.g, S.d, S.causal, int64_t(std::bit_cast<uint32_t>(scale)), blockRows, perThread, 4};
     std::copy(std::begin(ints), std::end(ints), Ints);
     Launches[0].kind = VCC_LAUNCH_ATTENTION, Launches[1].kind = VCC_LAUNCH_ATTENTION_GRAD;
-    Launches[0].buffers = Forward, Launches[0].buffer_count = 7, Launches[0].kernel = forwardKernel;
-    Launches[1].buffers = Backward, Launches[1].buffer_count = 11, Launches[1].kernel = backwardKernel;
+    Launches[0].buffers = Forward, Launches[0].buffer_count = 8, Launches[0].kernel = forwardKernel;
+    Launches[1].buffers = Backward, Launches[1].buffer_count = 12, Launches[1].kernel = backwardKernel;
     for (VccLaunch &launch : Launches)
       launch.ints = Ints, launch.int_count = VCC_ATTENTION_INTS;
     Function = {"f", Launches, 2};
@@ -151,6 +153,8 @@ struct Fixture {
         floats(i)[j] = std::normal_distribution<float>()(random);
     for (int64_t i = 0; i < S.b; ++i)
       reinterpret_cast<int32_t *>(floats(Lengths))[i] = int32_t(1 + i * 5 % S.sk);
+    for (int64_t i = 0; i < S.b * S.sq; ++i)
+      reinterpret_cast<int32_t *>(floats(Starts))[i] = int32_t(i % S.sq / 3 * 3);
     Device->run(0);
   }
 
@@ -183,15 +187,16 @@ Reference naive(Fixture &f) {
         int64_t seen = s.lengths ? lengths[b] : s.sk;
         if (s.causal)
           seen = std::max<int64_t>(0, std::min(seen, i + s.sk - s.sq + 1));
+        int64_t first = s.starts ? reinterpret_cast<int32_t *>(f.floats(Fixture::Starts))[b * s.sq + i] : 0;
         std::vector<double> p(size_t(s.sk), 0.0), dp(size_t(s.sk), 0.0);
         double sum = 0, delta = 0;
-        for (int64_t j = 0; j < seen; ++j) {
+        for (int64_t j = first; j < seen; ++j) {
           double score = 0;
           for (int64_t d = 0; d < s.d; ++d)
             score += double(q[atQ + d]) * k[atK(j) + d];
           sum += p[size_t(j)] = std::exp(score * scale);
         }
-        for (int64_t j = 0; j < seen; ++j) {
+        for (int64_t j = first; j < seen; ++j) {
           p[size_t(j)] /= sum;
           for (int64_t d = 0; d < s.d; ++d) {
             r.out[size_t(atQ + d)] += p[size_t(j)] * v[atK(j) + d];
@@ -200,7 +205,7 @@ Reference naive(Fixture &f) {
           }
           delta += p[size_t(j)] * dp[size_t(j)];
         }
-        for (int64_t j = 0; j < seen; ++j)
+        for (int64_t j = first; j < seen; ++j)
           for (int64_t d = 0; d < s.d; ++d) {
             double ds = scale * p[size_t(j)] * (dp[size_t(j)] - delta);
             r.dq[size_t(atQ + d)] += ds * k[atK(j) + d];
@@ -222,7 +227,7 @@ void expectNear(const std::vector<float> &got, const std::vector<double> &expect
 TEST(Attention, AgreesWithLoops) {
   for (Sizes sizes : {Sizes{2, 7, 7, 2, 2, 8, false, false}, Sizes{2, 9, 9, 4, 2, 8, true, false},
                       Sizes{3, 5, 11, 4, 1, 16, false, true}, Sizes{3, 6, 10, 2, 2, 4, true, true},
-                      Sizes{1, 1, 3, 1, 1, 5, false, false}, Sizes{2, 9, 4, 2, 1, 8, true, false}}) {
+                      Sizes{1, 1, 3, 1, 1, 5, false, false}, Sizes{2, 9, 4, 2, 1, 8, true, false}, Sizes{2, 9, 9, 4, 2, 8, true, true, true}}) {
     Fixture fixture(sizes, 4, 2);
     Reference reference = naive(fixture);
     expectNear(fixture.copy(Fixture::Out), reference.out, "out");
@@ -233,7 +238,7 @@ TEST(Attention, AgreesWithLoops) {
 }
 
 TEST(Attention, ThreadsDoNotChangeABit) {
-  Sizes sizes{3, 33, 21, 4, 2, 16, true, true};
+  Sizes sizes{3, 33, 21, 4, 2, 16, true, true, true};
   Fixture one(sizes, 8, 1), three(sizes, 8, 3);
   for (int i : {Fixture::Out, Fixture::Lse, Fixture::DQ, Fixture::DK, Fixture::DV})
     EXPECT_EQ(one.copy(i), three.copy(i)) << i;

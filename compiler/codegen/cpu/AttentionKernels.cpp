@@ -4,213 +4,25 @@
 // thread's scratch, so that memory does not grow with the number of queries. Products take a few rows at a time and keep their sums
 // in registers; the keys of a head are turned once, so that a vector holds one column of many keys. What lies beyond the last key is
 // computed as if it were that key, and is never seen: a key at or beyond a row's visible count has probability zero, whatever its
-// score. Rows beyond the last one repeat it.
+// score. Rows beyond the last one repeat it. Where each query has a start, keys before it are never seen either, and products of a tile
+// of rows, or of a block, begin at the least of its starts: rows of several sequences cost the sum of their squares.
 #include "compiler/codegen/cpu/AttentionKernels.h"
 
-#include "compiler/codegen/cpu/SmallProducts.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "compiler/codegen/cpu/AttentionEmitter.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "runtime/program/Abi.h"
 #include <limits>
 
 using namespace mlir;
 
 namespace vcc::cpu {
-namespace {
 
 constexpr float Infinity = std::numeric_limits<float>::infinity();
 
-/// A block of query rows of one head.
-struct Block {
-  Value First, Rows;  // the first query, and how many
-  Value Query, Lse;   // places in tensors of queries, and in lse, of the first one
-  Value Length, Keys; // how many keys the sample has, and how many the block sees, in whole vectors
-};
-
-class AttentionEmitter : SmallProducts {
-public:
-  AttentionEmitter(int64_t HeadSize, const CpuTarget &Target, ImplicitLocOpBuilder &B)
-      : SmallProducts(B, Target), D(HeadSize), Tile(rows()), PerRow(B, unsigned(Tile)) {}
-
-  void forward(StringRef Name);
-  void backward(StringRef Name);
-
-private:
-  Value add(Value A, Value C) { return B.create<arith::AddIOp>(A, C); }
-  Value sub(Value A, Value C) { return B.create<arith::SubIOp>(A, C); }
-  Value mul(Value A, Value C) { return B.create<arith::MulIOp>(A, C); }
-  Value div(Value A, Value C) { return B.create<arith::DivUIOp>(A, C); }
-  Value least(Value A, Value C) { return B.create<arith::MinSIOp>(A, C); }
-  Value most(Value A, Value C) { return B.create<arith::MaxSIOp>(A, C); }
-  Value less(Value A, Value C) { return B.create<arith::CmpIOp>(arith::CmpIPredicate::slt, A, C); }
-  Value either(Value A, Value C) { return B.create<arith::OrIOp>(A, C); }
-  Value mulF(Value A, Value C) { return B.create<arith::MulFOp>(A, C); }
-  Value select(Value If, Value A, Value C) { return B.create<arith::SelectOp>(If, A, C); }
-  Value realVector(float Number) { return Ops.Math.real(Mem.vectorOf(B.getF32Type()), Number); }
-  void each(Value From, Value To, Value Step, llvm::function_ref<void(Value)> Body) {
-    loop(From, To, Step, {}, [&](Value I, ValueRange) {
-      Body(I);
-      return Values{};
-    });
-  }
-  void when(Value Condition, llvm::function_ref<void()> Body) {
-    auto If = B.create<scf::IfOp>(Condition, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard Guard(B);
-    B.setInsertionPointToStart(If.thenBlock());
-    Body();
-  }
-
-  void open(StringRef Name, unsigned BufferCount);
-  void close();
-  Value strideOf(Value Keys);
-  Value wholeVectors(Value Keys);
-  Value lengthOf(Value Sample);
-  Value visible(const Block &Q, Value Row);
-  Block blockAt(Value Sample, Value Head, Value First);
-  void turn(Value From, Value First, Value Last, Value To);
-  void turnAll(ArrayRef<std::pair<Value, Value>> FromTo);
-  void forPanels(const Block &Q, ArrayRef<std::pair<Value, Value>> FromTo,
-                 llvm::function_ref<void(Value First, Value Last)> Body);
-  Values queryRows(const Block &Q, Value Tensor, Value Row);
-  Values scratchRows(Value Scratch, Value Row);
-  void scores(ArrayRef<Value> Queries, Value Turned, Value Panel, Value Last, ArrayRef<Value> To);
-  Values softmax(const Block &Q, Value Row, Value Keys, ArrayRef<Value> Scores);
-  void scoreGradients(const Block &Q, Value Row, Value Keys, ArrayRef<Value> Scores, ArrayRef<Value> Gradients,
-                      ArrayRef<Value> Deltas);
-  Values deltas(ArrayRef<Value> Outs, ArrayRef<Value> Gradients);
-  void timesKeys(ArrayRef<Value> Factors, Value Keys, Value Count, ArrayRef<Value> To, ArrayRef<Value> Scales);
-  void addToKeys(const Block &Q, Value Factors, Value Queries, Value To, Value Key);
-  Value seen(Value First, Value Visible);
-  void blockForward(Value Unit);
-  void keyHeadBackward(Value Unit);
-  void blockBackward(const Block &Q);
-
-  int64_t D, Tile;
-  Memory PerRow; // a vector of one number per row of a tile
-  Values Buffers;
-  Value Begin, End, Ints;
-  Value Queries, Keys, Heads, KeyHeads, Causal, Scale, BlockRows, Shared, QueryStride, KeyStride, ScoreStride, PanelStride;
-  Value LastKey, PaddedKeys, FitsPanel, Offset;
-  Value Scores, ScoreGradients, TurnedKeys, TurnedValues;
-  Value KeyBase, ValueBase, KeyGradBase, ValueGradBase; // of this key head
-};
-
-//===- What a launch says -------------------------------------------------------------------------------------------===//
-
-Value AttentionEmitter::strideOf(Value Count) { // vcc_attention_stride
-  Value Lines = B.create<arith::OrIOp>(div(plus(Count, 15), constant(16)), constant(1));
-  return mul(Lines, constant(16));
-}
-
-Value AttentionEmitter::wholeVectors(Value Count) {
-  return mul(div(plus(Count, Lanes - 1), constant(Lanes)), constant(Lanes));
-}
-
-void AttentionEmitter::open(StringRef Name, unsigned BufferCount) {
-  auto Function = openFunction(Name);
-  mlir::Block &Entry = Function.getBody().front();
-  Ints = Entry.getArgument(1), Begin = Entry.getArgument(2), End = Entry.getArgument(3);
-  for (unsigned I = 0; I < BufferCount; ++I)
-    Buffers.push_back(B.create<LLVM::LoadOp>(Pointer, address(Entry.getArgument(0), constant(I), Pointer)));
-  auto Read = [&](VccAttentionInt Place) -> Value {
-    return B.create<LLVM::LoadOp>(I64, address(Ints, constant(Place), I64));
-  };
-  Queries = Read(VCC_ATTENTION_SQ), Keys = Read(VCC_ATTENTION_SK);
-  Heads = Read(VCC_ATTENTION_H), KeyHeads = Read(VCC_ATTENTION_G);
-  Causal = B.create<arith::CmpIOp>(arith::CmpIPredicate::ne, Read(VCC_ATTENTION_CAUSAL), constant(0));
-  Scale = B.create<arith::BitcastOp>(
-      B.getF32Type(), B.create<arith::TruncIOp>(B.getI32Type(), Read(VCC_ATTENTION_SCALE_BITS)));
-  BlockRows = Read(VCC_ATTENTION_BLOCK_ROWS);
-  Shared = div(Heads, KeyHeads);
-  QueryStride = mul(Heads, constant(D)), KeyStride = mul(KeyHeads, constant(D));
-  ScoreStride = strideOf(Keys);
-  PanelStride = strideOf(least(Keys, constant(VCC_ATTENTION_PANEL)));
-  LastKey = plus(Keys, -1), PaddedKeys = wholeVectors(Keys);
-  FitsPanel = less(Keys, constant(VCC_ATTENTION_PANEL + 1));
-  Offset = sub(Keys, Queries);
-}
-
-void AttentionEmitter::close() { B.create<LLVM::ReturnOp>(ValueRange{}); }
-
-/// How many keys the sample has: all, without lengths.
-Value AttentionEmitter::lengthOf(Value Sample) {
-  Value Lengths = Buffers[Buffers.size() - 2];
-  Value None = B.create<LLVM::ICmpOp>(LLVM::ICmpPredicate::eq, Lengths, B.create<LLVM::ZeroOp>(Pointer));
-  auto If = B.create<scf::IfOp>(TypeRange{I64}, None, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard Guard(B);
-  B.setInsertionPointToStart(If.thenBlock());
-  B.create<scf::YieldOp>(Keys);
-  B.setInsertionPointToStart(If.elseBlock());
-  Value Length = B.create<LLVM::LoadOp>(B.getI32Type(), address(Lengths, Sample, B.getI32Type()));
-  Length = B.create<arith::ExtSIOp>(I64, Length);
-  B.create<scf::YieldOp>(most(least(Length, Keys), constant(0)));
-  return If.getResult(0);
-}
-
-/// How many keys a row of the block sees; rows beyond the last see what that one sees.
-Value AttentionEmitter::visible(const Block &Q, Value Row) {
-  Value Query = add(Q.First, least(Row, plus(Q.Rows, -1)));
-  Value Past = most(plus(add(Query, Offset), 1), constant(0));
-  return select(Causal, least(Past, Q.Length), Q.Length);
-}
-
-Block AttentionEmitter::blockAt(Value Sample, Value Head, Value First) {
-  Block Q;
-  Q.First = First, Q.Rows = least(BlockRows, sub(Queries, First));
-  Q.Query = mul(addMul(Head, addMul(First, Sample, Queries), Heads), constant(D));
-  Q.Lse = addMul(First, addMul(Head, Sample, Heads), Queries);
-  Q.Length = lengthOf(Sample);
-  Q.Keys = wholeVectors(visible(Q, plus(Q.Rows, -1)));
-  return Q;
-}
-
-//===- Keys and values ----------------------------------------------------------------------------------------------===//
-
-void AttentionEmitter::turn(Value From, Value First, Value Last, Value To) {
-  transpose(First, Last, D, [&](Value Key) { return floatAddress(From, mul(least(Key, LastKey), KeyStride)); }, To, PanelStride);
-}
-
-/// Turns all keys, when they fit.
-void AttentionEmitter::turnAll(ArrayRef<std::pair<Value, Value>> FromTo) {
-  for (auto [From, To] : FromTo)
-    turn(From, constant(0), PaddedKeys, To);
-}
-
-/// The panels that a block sees; they are turned here unless all keys have been.
-void AttentionEmitter::forPanels(const Block &Q, ArrayRef<std::pair<Value, Value>> FromTo,
-                                 llvm::function_ref<void(Value, Value)> Body) {
-  each(constant(0), Q.Keys, constant(VCC_ATTENTION_PANEL), [&](Value First) {
-    Value Last = least(plus(First, VCC_ATTENTION_PANEL), Q.Keys);
-    when(B.create<arith::XOrIOp>(FitsPanel, B.create<arith::ConstantOp>(B.getBoolAttr(true))), [&] {
-      for (auto [From, To] : FromTo)
-        turn(From, First, Last, To);
-    });
-    Body(First, Last);
-  });
-}
-
-Values AttentionEmitter::queryRows(const Block &Q, Value Tensor, Value Row) {
-  Values Places;
-  for (int64_t R = 0; R < Tile; ++R) {
-    Value Number = least(plus(Row, R), plus(Q.Rows, -1));
-    Places.push_back(floatAddress(Tensor, addMul(Q.Query, Number, QueryStride)));
-  }
-  return Places;
-}
-
-Values AttentionEmitter::scratchRows(Value Scratch, Value Row) {
-  Values Places;
-  for (int64_t R = 0; R < Tile; ++R)
-    Places.push_back(floatAddress(Scratch, mul(plus(Row, R), ScoreStride)));
-  return Places;
-}
-
 //===- Products -----------------------------------------------------------------------------------------------------===//
 
-/// To[row][key] = the row's product with the turned key, for the keys of a panel.
-void AttentionEmitter::scores(ArrayRef<Value> Rows, Value Turned, Value Panel, Value Last, ArrayRef<Value> To) {
-  forVectors(Panel, Last, [&](const Columns &C) {
+/// To[row][key] = the row's product with the turned key, for the keys from First to Last of a panel.
+void AttentionEmitter::scores(ArrayRef<Value> Rows, Value Turned, Value Panel, Value First, Value Last, ArrayRef<Value> To) {
+  forVectors(First, Last, [&](const Columns &C) {
     Value Place = floatAddress(Turned, sub(C.First, Panel));
     Values Sums = product(
         constant(0), constant(D), C, zeros(C), [&](int64_t R, Value Step) { return floatAddress(Rows[R], Step); },
@@ -221,13 +33,13 @@ void AttentionEmitter::scores(ArrayRef<Value> Rows, Value Turned, Value Panel, V
   });
 }
 
-/// To[row] = sum over keys of a factor times the key (or value), scaled per row if there are scales.
-void AttentionEmitter::timesKeys(ArrayRef<Value> Factors, Value Base, Value Count, ArrayRef<Value> To,
+/// To[row] = sum over keys from First to Count of a factor times the key (or value), scaled per row if there are scales.
+void AttentionEmitter::timesKeys(ArrayRef<Value> Factors, Value Base, Value First, Value Count, ArrayRef<Value> To,
                                  ArrayRef<Value> Scales) {
   forColumns(D, [&](const Columns &C) {
     Value Start = floatAddress(Base, C.First);
     Values Sums = product(
-        constant(0), Count, C, zeros(C), [&](int64_t R, Value Key) { return floatAddress(Factors[R], Key); },
+        First, Count, C, zeros(C), [&](int64_t R, Value Key) { return floatAddress(Factors[R], Key); },
         [&](Value Key) { return floatAddress(Start, mul(Key, KeyStride)); });
     for (int64_t R = 0; R < Tile; ++R)
       for (size_t V = 0; V < C.Masks.size(); ++V) {
@@ -238,7 +50,7 @@ void AttentionEmitter::timesKeys(ArrayRef<Value> Factors, Value Base, Value Coun
 }
 
 /// Adds to the gradient of a tile of keys (or values) the block's factors times its queries (or gradients).
-void AttentionEmitter::addToKeys(const Block &Q, Value Factors, Value Tensor, Value To, Value Key) {
+void AttentionEmitter::addToKeys(const AttentionBlock &Q, Value Factors, Value Tensor, Value To, Value Key) {
   Value Column = floatAddress(Factors, Key), Start = floatAddress(Tensor, Q.Query);
   forColumns(D, [&](const Columns &C) {
     auto Place = [&](int64_t R) { return floatAddress(To, addMul(C.First, least(plus(Key, R), LastKey), KeyStride)); };
@@ -261,32 +73,36 @@ void AttentionEmitter::addToKeys(const Block &Q, Value Factors, Value Tensor, Va
 //===- Rows ---------------------------------------------------------------------------------------------------------===//
 
 /// Which keys of a vector a row sees.
-Value AttentionEmitter::seen(Value First, Value Visible) {
-  Value Left = B.create<arith::TruncIOp>(B.getI32Type(), sub(Visible, First));
-  return B.create<arith::CmpIOp>(arith::CmpIPredicate::slt, Mem.steps(B.getI32Type()), Mem.splat(Left));
+Value AttentionEmitter::seen(Value First, Value Start, Value Visible) {
+  auto Compare = [&](arith::CmpIPredicate Predicate, Value Bound) -> Value {
+    Value Left = B.create<arith::TruncIOp>(B.getI32Type(), sub(Bound, First));
+    return B.create<arith::CmpIOp>(Predicate, Mem.steps(B.getI32Type()), Mem.splat(Left));
+  };
+  Value Before = Compare(arith::CmpIPredicate::slt, Visible);
+  return Packed ? B.create<arith::AndIOp>(Before, Compare(arith::CmpIPredicate::sge, Start)).getResult() : Before;
 }
 
 /// Scores of a tile become exponentials; gives what each row is to be multiplied by, and stores log-sum-exp.
-Values AttentionEmitter::softmax(const Block &Q, Value Row, Value Count, ArrayRef<Value> Rows) {
+Values AttentionEmitter::softmax(const AttentionBlock &Q, Value Row, Value First, Value Count, ArrayRef<Value> Rows) {
   Type F32 = B.getF32Type();
-  Values Visible;
+  Values Start, Visible;
   for (int64_t R = 0; R < Tile; ++R)
-    Visible.push_back(visible(Q, plus(Row, R)));
+    Start.push_back(start(Q, plus(Row, R))), Visible.push_back(visible(Q, plus(Row, R)));
   Value Factor = Mem.splat(Scale), Zero = realVector(0), Lowest = realVector(-Infinity);
   auto Scaled = [&](int64_t R, Value Key) { return mulF(Mem.load(floatAddress(Rows[R], Key), Floats, {}), Factor); };
-  Values Largest = loop(constant(0), Count, constant(Lanes), Values(Tile, Lowest), [&](Value Key, ValueRange Carried) {
+  Values Largest = loop(First, Count, constant(Lanes), Values(Tile, Lowest), [&](Value Key, ValueRange Carried) {
     Values Next;
     for (int64_t R = 0; R < Tile; ++R)
-      Next.push_back(Ops.combine(tg::ReduceKind::Max, F32, Carried[R], select(seen(Key, Visible[R]), Scaled(R, Key), Lowest)));
+      Next.push_back(Ops.combine(tg::ReduceKind::Max, F32, Carried[R], select(seen(Key, Start[R], Visible[R]), Scaled(R, Key), Lowest)));
     return Next;
   });
   for (Value &Most : Largest)
     Most = Ops.combineLanes(tg::ReduceKind::Max, F32, Most);
-  Values Sums = loop(constant(0), Count, constant(Lanes), Values(Tile, Zero), [&](Value Key, ValueRange Carried) {
+  Values Sums = loop(First, Count, constant(Lanes), Values(Tile, Zero), [&](Value Key, ValueRange Carried) {
     Values Next;
     for (int64_t R = 0; R < Tile; ++R) {
       Value E = Ops.Math.exp(B.create<arith::SubFOp>(Scaled(R, Key), Mem.splat(Largest[R])));
-      E = select(seen(Key, Visible[R]), E, Zero);
+      E = select(seen(Key, Start[R], Visible[R]), E, Zero);
       Mem.store(E, floatAddress(Rows[R], Key), Floats, {});
       Next.push_back(Ops.combine(tg::ReduceKind::Sum, F32, Carried[R], E));
     }
@@ -327,31 +143,36 @@ Values AttentionEmitter::deltas(ArrayRef<Value> Outs, ArrayRef<Value> Gradients)
 }
 
 /// Scores of a tile become probabilities, and the probabilities' gradients the scores'; both zero where nothing is seen.
-void AttentionEmitter::scoreGradients(const Block &Q, Value Row, Value Count, ArrayRef<Value> Rows,
+void AttentionEmitter::scoreGradients(const AttentionBlock &Q, Value Row, Value First, Value Count, ArrayRef<Value> Rows,
                                       ArrayRef<Value> Gradients, ArrayRef<Value> Deltas) {
-  Values Visible, Lse;
+  Values Start, Visible, Lse;
   for (int64_t R = 0; R < Tile; ++R) {
-    Visible.push_back(visible(Q, plus(Row, R)));
+    Start.push_back(start(Q, plus(Row, R))), Visible.push_back(visible(Q, plus(Row, R)));
     Value Place = add(Q.Lse, least(plus(Row, R), plus(Q.Rows, -1)));
     Lse.push_back(Mem.splat(number(floatAddress(Buffers[4], Place))));
   }
   Value Factor = Mem.splat(Scale), Zero = realVector(0);
-  each(constant(0), Count, constant(Lanes), [&](Value Key) {
+  each(First, Count, constant(Lanes), [&](Value Key) {
     for (int64_t R = 0; R < Tile; ++R) {
       Value Score = Mem.load(floatAddress(Rows[R], Key), Floats, {});
       Value Gradient = Mem.load(floatAddress(Gradients[R], Key), Floats, {});
       Value P = Ops.Math.exp(B.create<arith::SubFOp>(mulF(Score, Factor), Lse[R]));
-      P = select(seen(Key, Visible[R]), P, Zero);
+      P = select(seen(Key, Start[R], Visible[R]), P, Zero);
       Gradient = mulF(mulF(P, Factor), B.create<arith::SubFOp>(Gradient, Mem.splat(Deltas[R])));
       Mem.store(P, floatAddress(Rows[R], Key), Floats, {});
       Mem.store(Gradient, floatAddress(Gradients[R], Key), Floats, {});
     }
   });
-  each(Count, Q.Keys, constant(Lanes), [&](Value Key) {
-    for (int64_t R = 0; R < Tile; ++R)
-      for (Value Base : {Rows[R], Gradients[R]})
-        Mem.store(Zero, floatAddress(Base, Key), Floats, {});
-  });
+  auto Clear = [&](Value From, Value To) {
+    each(From, To, constant(Lanes), [&](Value Key) {
+      for (int64_t R = 0; R < Tile; ++R)
+        for (Value Base : {Rows[R], Gradients[R]})
+          Mem.store(Zero, floatAddress(Base, Key), Floats, {});
+    });
+  };
+  if (Packed)
+    Clear(Q.FirstKey, First);
+  Clear(Count, Q.Keys);
 }
 
 //===- Units --------------------------------------------------------------------------------------------------------===//
@@ -369,46 +190,48 @@ void AttentionEmitter::blockForward(Value Unit) {
   Value Fresh = either(B.create<arith::CmpIOp>(arith::CmpIPredicate::eq, Unit, Begin),
                        B.create<arith::CmpIOp>(arith::CmpIPredicate::eq, Place, constant(0)));
   when(B.create<arith::AndIOp>(FitsPanel, Fresh), [&] { turnAll(Turning); });
-  Block Q = blockAt(Sample, addMul(Head, G, Shared), mul(Number, BlockRows));
+  AttentionBlock Q = blockAt(Sample, addMul(Head, G, Shared), mul(Number, BlockRows));
   auto Bound = [&](Value Row) { return visible(Q, plus(Row, Tile - 1)); };
   forPanels(Q, Turning, [&](Value First, Value Last) {
     each(constant(0), Q.Rows, constant(Tile), [&](Value Row) {
-      Value Seen = most(First, least(Last, wholeVectors(Bound(Row))));
-      scores(queryRows(Q, Buffers[0], Row), TurnedKeys, First, Seen, scratchRows(Scores, Row));
+      Value Seen = most(First, least(Last, wholeVectors(Bound(Row)))), From = most(First, firstOf(Q, Row));
+      scores(queryRows(Q, Buffers[0], Row), TurnedKeys, First, From, Seen, scratchRows(Scores, Row));
     });
   });
   each(constant(0), Q.Rows, constant(Tile), [&](Value Row) {
     Values Rows = scratchRows(Scores, Row);
-    Values Scales = softmax(Q, Row, wholeVectors(Bound(Row)), Rows);
-    timesKeys(Rows, ValueBase, Bound(Row), queryRows(Q, Buffers[3], Row), Scales);
+    Value First = firstOf(Q, Row);
+    Values Scales = softmax(Q, Row, First, wholeVectors(Bound(Row)), Rows);
+    timesKeys(Rows, ValueBase, First, Bound(Row), queryRows(Q, Buffers[3], Row), Scales);
   });
 }
 
 void AttentionEmitter::forward(StringRef Name) {
-  open(Name, 7);
+  open(Name, 8);
   Scores = Buffers.back();
   TurnedKeys = floatAddress(Scores, mul(mul(div(plus(BlockRows, 7), constant(8)), constant(8)), ScoreStride));
   each(Begin, End, constant(1), [&](Value Unit) { blockForward(Unit); });
   close();
 }
 
-void AttentionEmitter::blockBackward(const Block &Q) {
+void AttentionEmitter::blockBackward(const AttentionBlock &Q) {
   std::pair<Value, Value> Turning[] = {{KeyBase, TurnedKeys}, {ValueBase, TurnedValues}};
   auto Bound = [&](Value Row) { return visible(Q, plus(Row, Tile - 1)); };
   forPanels(Q, Turning, [&](Value First, Value Last) {
     each(constant(0), Q.Rows, constant(Tile), [&](Value Row) {
-      Value Seen = most(First, least(Last, wholeVectors(Bound(Row))));
-      scores(queryRows(Q, Buffers[0], Row), TurnedKeys, First, Seen, scratchRows(Scores, Row));
-      scores(queryRows(Q, Buffers[5], Row), TurnedValues, First, Seen, scratchRows(ScoreGradients, Row));
+      Value Seen = most(First, least(Last, wholeVectors(Bound(Row)))), From = most(First, firstOf(Q, Row));
+      scores(queryRows(Q, Buffers[0], Row), TurnedKeys, First, From, Seen, scratchRows(Scores, Row));
+      scores(queryRows(Q, Buffers[5], Row), TurnedValues, First, From, Seen, scratchRows(ScoreGradients, Row));
     });
   });
   each(constant(0), Q.Rows, constant(Tile), [&](Value Row) {
     Values Gradients = scratchRows(ScoreGradients, Row);
     Values Deltas = deltas(queryRows(Q, Buffers[3], Row), queryRows(Q, Buffers[5], Row));
-    scoreGradients(Q, Row, wholeVectors(Bound(Row)), scratchRows(Scores, Row), Gradients, Deltas);
-    timesKeys(Gradients, KeyBase, Bound(Row), queryRows(Q, Buffers[6], Row), {});
+    Value First = firstOf(Q, Row);
+    scoreGradients(Q, Row, First, wholeVectors(Bound(Row)), scratchRows(Scores, Row), Gradients, Deltas);
+    timesKeys(Gradients, KeyBase, First, Bound(Row), queryRows(Q, Buffers[6], Row), {});
   });
-  each(constant(0), least(Q.Keys, Keys), constant(Tile), [&](Value Key) {
+  each(Q.FirstKey, least(Q.Keys, Keys), constant(Tile), [&](Value Key) {
     addToKeys(Q, ScoreGradients, Buffers[0], KeyGradBase, Key);
     addToKeys(Q, Scores, Buffers[5], ValueGradBase, Key);
   });
@@ -435,7 +258,7 @@ void AttentionEmitter::keyHeadBackward(Value Unit) {
 }
 
 void AttentionEmitter::backward(StringRef Name) {
-  open(Name, 11);
+  open(Name, 12);
   Scores = Buffers.back();
   Value ScoreFloats = mul(mul(div(plus(BlockRows, 7), constant(8)), constant(8)), ScoreStride);
   ScoreGradients = floatAddress(Scores, ScoreFloats);
@@ -445,14 +268,13 @@ void AttentionEmitter::backward(StringRef Name) {
   close();
 }
 
-} // namespace
-
-void emitAttention(StringRef Name, int64_t HeadSize, const CpuTarget &Target, ImplicitLocOpBuilder &B) {
-  AttentionEmitter(HeadSize, Target, B).forward(Name);
+void emitAttention(StringRef Name, int64_t HeadSize, bool Packed, const CpuTarget &Target, ImplicitLocOpBuilder &B) {
+  AttentionEmitter(HeadSize, Packed, Target, B).forward(Name);
 }
 
-void emitAttentionGrad(StringRef Name, int64_t HeadSize, const CpuTarget &Target, ImplicitLocOpBuilder &B) {
-  AttentionEmitter(HeadSize, Target, B).backward(Name);
+void emitAttentionGrad(StringRef Name, int64_t HeadSize, bool Packed, const CpuTarget &Target,
+                       ImplicitLocOpBuilder &B) {
+  AttentionEmitter(HeadSize, Packed, Target, B).backward(Name);
 }
 
 } // namespace vcc::cpu

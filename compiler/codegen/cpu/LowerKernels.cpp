@@ -63,7 +63,7 @@ LogicalResult emitKernel(tg::KernelOp Kernel, const CpuTarget &Target, ModuleOp 
 
 using KernelMap = llvm::MapVector<StringAttr, tg::KernelOp>;
 
-/// The kernels that attention launches name, by their head sizes.
+/// The kernels that attention launches name, by their head sizes and whether a row holds several sequences.
 void emitAttentionKernels(ArrayRef<ModuleOp> Stages, const CpuTarget &Target, ModuleOp Out) {
   llvm::StringSet<> Known;
   constexpr unsigned D = 5; // place in `sizes`: B, Sq, Sk, H, G, D
@@ -72,7 +72,7 @@ void emitAttentionKernels(ArrayRef<ModuleOp> Stages, const CpuTarget &Target, Mo
       return;
     ImplicitLocOpBuilder B(Op.getLoc(), Out.getBodyRegion());
     B.setInsertionPointToEnd(Out.getBody());
-    Emit(Op.getKernel(), Op.getSizes()[D], Target, B);
+    Emit(Op.getKernel(), Op.getSizes()[D], Op.getStarts().has_value(), Target, B);
   };
   for (ModuleOp Stage : Stages) {
     Stage.walk([&](exec::AttentionOp Op) { Each(Op, emitAttention); });

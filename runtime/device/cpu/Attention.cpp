@@ -18,11 +18,11 @@ class AttentionLaunch final : public Launch {
 public:
   AttentionLaunch(const VccLaunch &launch, const StageMemory &memory, int threads, bool backward)
       : Kernel(launch.kernel), Ints(launch.ints) {
-    uint64_t count = backward ? 11 : 7;
+    uint64_t count = backward ? 12 : 8;
     checkCounts(launch, count, VCC_ATTENTION_INTS);
     for (uint64_t i = 0; i < count; ++i) {
       Buffers.push_back(memory.resolve(launch.buffers[i]));
-      if (!Buffers.back() && i != count - 2) // lengths
+      if (!Buffers.back() && i != count - 3 && i != count - 2) // lengths, starts
         failLaunch(launch, fmt::format("lacks operand {}", i));
     }
     if (!Kernel)
@@ -43,7 +43,7 @@ public:
   void run() override {
     onThreads(Threads, [this](int thread, int threads) {
       auto [begin, end] = shareOf(Units, thread, threads);
-      void *own[11];
+      void *own[12];
       std::copy(Buffers.begin(), Buffers.end(), own);
       own[Buffers.size() - 1] = Buffers.back() + thread * ScratchBytes;
       if (begin < end)

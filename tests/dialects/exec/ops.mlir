@@ -32,6 +32,8 @@ exec.module @stage sizes {weights = 256, state = 256, arena = 8192, io = 128, co
     exec.gemm @b = @a * @w addend @in batch [1, 1] m 2 n 8 k 8 strides [0, 0, 8, 1], [0, 0, 1, 8], [0, 0, 8, 1] activation <silu> forward "proj" flops 256 bytes 512
     // CHECK: exec.attention @b, @lse = @a, @a, @a workspace @ws kernel @s sizes [1, 2, 2, 1, 1, 8] causal scale 5.000000e-01 block 2 scratch 256 threads 16 forward "attn" flops 1 bytes 1
     exec.attention @b, @lse = @a, @a, @a workspace @ws kernel @s sizes [1, 2, 2, 1, 1, 8] causal scale 0.5 block 2 scratch 256 threads 16 forward "attn" flops 1 bytes 1
+    // CHECK: exec.attention @b, @lse = @a, @a, @a lengths @a starts @a workspace @ws kernel @s
+    exec.attention @b, @lse = @a, @a, @a lengths @a starts @a workspace @ws kernel @s sizes [1, 2, 2, 1, 1, 8] causal scale 0.5 block 2 scratch 256 threads 16 forward "attn" flops 1 bytes 1
     // CHECK: exec.attention_grad @b, @b, @b = @a, @a, @a, @a, @lse, @a workspace @ws kernel @p sizes [1, 2, 2, 1, 1, 8] scale 5.000000e-01 block 2 scratch 256 threads 16 backward "attn" flops 1 bytes 1
     exec.attention_grad @b, @b, @b = @a, @a, @a, @a, @lse, @a workspace @ws kernel @p sizes [1, 2, 2, 1, 1, 8] scale 0.5 block 2 scratch 256 threads 16 backward "attn" flops 1 bytes 1
     // CHECK: exec.fill @v size 32 update "zero" flops 0 bytes 32

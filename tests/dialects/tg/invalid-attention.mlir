@@ -17,3 +17,13 @@ func.func @dropout_draws(%q: tensor<1x2x2x4xf32>) {
       : tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32> -> tensor<1x2x2x4xf32>, tensor<1x2x2xf32>
   return
 }
+
+// -----
+
+func.func @starts(%q: tensor<1x2x2x4xf32>, %s: tensor<1x3xi32>) {
+  // expected-error@+2 {{failed to infer returned types}}
+  // expected-error@+1 {{starts is 'tensor<1x3xi32>' but the queries are 1 x 2}}
+  %0:2 = tg.attention %q, %q, %q starts(%s : tensor<1x3xi32>) {causal, scale = 1.0}
+      : tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32> -> tensor<1x2x2x4xf32>, tensor<1x2x2xf32>
+  return
+}

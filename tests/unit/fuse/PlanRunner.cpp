@@ -138,15 +138,18 @@ void PlanRunner::runAttention(exec::AttentionOp op) {
   auto query = RankedTensorType::get({s[0], s[1], s[3], s[5]}, f32), key = RankedTensorType::get({s[0], s[2], s[4], s[5]}, f32);
   auto lse = RankedTensorType::get({s[0], s[3], s[1]}, f32);
   OpBuilder builder(stage.getContext());
-  Value lengths = op.getLengths() ? dummy(RankedTensorType::get({s[0]}, i32)) : Value();
+  auto length = RankedTensorType::get({s[0]}, i32), start = RankedTensorType::get({s[0], s[1]}, i32);
+  Value lengths = op.getLengths() ? dummy(length) : Value(), starts = op.getStarts() ? dummy(start) : Value();
   Value q = dummy(query), k = dummy(key), v = dummy(key);
   builder.setInsertionPointToEnd(&scratch);
-  auto graph = builder.create<tg::AttentionOp>(op.getLoc(), TypeRange{query, lse}, q, k, v, lengths, Value(),
+  auto graph = builder.create<tg::AttentionOp>(op.getLoc(), TypeRange{query, lse}, q, k, v, lengths, starts, Value(),
                                                op.getCausalAttr(), builder.getF64FloatAttr(op.getScale().convertToDouble()),
                                                builder.getF64FloatAttr(0.0), tg::SiteAttr());
   SmallVector<tg::HostTensor> in{load(op.getQ(), query), load(op.getK(), key), load(op.getV(), key)};
   if (lengths)
-    in.push_back(load(*op.getLengths(), RankedTensorType::get({s[0]}, i32)));
+    in.push_back(load(*op.getLengths(), length));
+  if (starts)
+    in.push_back(load(*op.getStarts(), start));
   SmallVector<const tg::HostTensor *> pointers;
   for (tg::HostTensor &tensor : in)
     pointers.push_back(&tensor);
@@ -162,17 +165,20 @@ void PlanRunner::runAttentionGrad(exec::AttentionGradOp op) {
   auto query = RankedTensorType::get({s[0], s[1], s[3], s[5]}, f32), key = RankedTensorType::get({s[0], s[2], s[4], s[5]}, f32);
   auto lse = RankedTensorType::get({s[0], s[3], s[1]}, f32);
   OpBuilder builder(stage.getContext());
-  Value lengths = op.getLengths() ? dummy(RankedTensorType::get({s[0]}, i32)) : Value();
+  auto length = RankedTensorType::get({s[0]}, i32), start = RankedTensorType::get({s[0], s[1]}, i32);
+  Value lengths = op.getLengths() ? dummy(length) : Value(), starts = op.getStarts() ? dummy(start) : Value();
   SmallVector<Value> values{dummy(query), dummy(key), dummy(key), dummy(query), dummy(lse), dummy(query)};
   builder.setInsertionPointToEnd(&scratch);
   auto graph = builder.create<tg::AttentionGradOp>(
       op.getLoc(), TypeRange{query, key, key}, values[0], values[1], values[2], values[3], values[4], values[5], lengths,
-      Value(), op.getCausalAttr(), builder.getF64FloatAttr(op.getScale().convertToDouble()),
+      starts, Value(), op.getCausalAttr(), builder.getF64FloatAttr(op.getScale().convertToDouble()),
       builder.getF64FloatAttr(0.0), tg::SiteAttr());
   SmallVector<tg::HostTensor> in{load(op.getQ(), query),   load(op.getK(), key),   load(op.getV(), key),
                                  load(op.getOut(), query), load(op.getLse(), lse), load(op.getDout(), query)};
   if (lengths)
-    in.push_back(load(*op.getLengths(), RankedTensorType::get({s[0]}, i32)));
+    in.push_back(load(*op.getLengths(), length));
+  if (starts)
+    in.push_back(load(*op.getStarts(), start));
   SmallVector<const tg::HostTensor *> pointers;
   for (tg::HostTensor &tensor : in)
     pointers.push_back(&tensor);

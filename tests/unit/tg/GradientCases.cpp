@@ -241,6 +241,9 @@ void writeAttention(Random &R, GraphText &G) {
   if (R() % 2)
     Text += " lengths(" + G.input({B}, "i32", [=](Random &R) { return double(pickSize(R, 0, Sk)); }) + " : " +
             tensorText({B}, "i32") + ")";
+  if (R() % 2)
+    Text += " starts(" + G.input({B, Sq}, "i32", [=](Random &R) { return double(pickSize(R, 0, Sk)); }) + " : " +
+            tensorText({B, Sq}, "i32") + ")";
   bool Drops = R() % 2;
   if (Drops)
     Text += " rng(" + G.input({4}, "i32", [](Random &R) { return double(R() % 1000); }) + " : tensor<4xi32>)";
