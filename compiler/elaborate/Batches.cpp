@@ -36,10 +36,12 @@ static FailureOr<std::vector<int64_t>> readBuckets(Evaluator &evaluator, const O
   return *lengths;
 }
 
+constexpr int64_t kMostPacked = 4096;
+
 static LogicalResult readText(Evaluator &evaluator, vcs::TextFieldOp op, BatchSpec &batch) {
   auto source = evaluator.evaluate(op.getSource());
   auto options = Options::read(evaluator, op.getOptions(), "`" + op.getName().str() + "`",
-                               {"from", "max_tokens", "tokenizer", "supervise", "bos", "side", "buckets",
+                               {"from", "max_tokens", "tokenizer", "supervise", "bos", "side", "buckets", "pack",
                                 "cut", "spaces", "prompt", "answer_tokens"});
   if (failed(source) || failed(options))
     return failure();
@@ -68,9 +70,19 @@ static LogicalResult readText(Evaluator &evaluator, vcs::TextFieldOp op, BatchSp
   auto buckets = readBuckets(evaluator, *options);
   if (failed(buckets))
     return failure();
-  auto length = options->integer("max_tokens", buckets->empty() ? 0 : buckets->back());
+  auto pack = options->integer("pack", 1);
+  if (failed(pack))
+    return failure();
+  // Buckets of a packed field are of its rows, so that they say nothing of a sample.
+  auto length = options->integer("max_tokens", buckets->empty() || *pack > 1 ? 0 : buckets->back());
   if (failed(from) || failed(side) || failed(bos) || failed(length))
     return failure();
+  if (*pack < 1 || *pack > kMostPacked)
+    return evaluator.fault(FaultKind::BadValue, options->loc("pack"),
+                           "`pack` must be in 1.." + std::to_string(kMostPacked) + " but is " + std::to_string(*pack));
+  if (*pack > 1 && *side == "left")
+    return evaluator.fault(FaultKind::BadValue, options->loc("pack"),
+                           "a row of several texts begins with the first of them, so there is no `side: left` beside `pack`");
   if (*length < 1 || *length > (1 << 20))
     return evaluator.fault(
         options->find("max_tokens") ? FaultKind::BadValue : FaultKind::MissingKey,
@@ -84,13 +96,15 @@ static LogicalResult readText(Evaluator &evaluator, vcs::TextFieldOp op, BatchSp
   text.side = *side;
   text.bos = *bos;
   text.maxTokens = *length;
+  text.pack = *pack;
+  text.rowTokens = text.maxTokens * text.pack;
   text.buckets = std::move(*buckets);
-  if (!text.buckets.empty() && text.buckets.back() > text.maxTokens)
+  if (!text.buckets.empty() && text.buckets.back() > text.rowTokens)
     return evaluator.fault(FaultKind::BadValue, options->loc("buckets"),
-                           "a bucket of " + std::to_string(text.buckets.back()) + " tokens is longer than `max_tokens`, " +
-                               std::to_string(text.maxTokens));
-  if (!text.buckets.empty() && text.buckets.back() < text.maxTokens)
-    text.buckets.push_back(text.maxTokens);
+                           "a bucket of " + std::to_string(text.buckets.back()) + " tokens is longer than " +
+                               (text.pack > 1 ? "`pack` texts of `max_tokens`, " : "`max_tokens`, ") + std::to_string(text.rowTokens));
+  if (!text.buckets.empty() && text.buckets.back() < text.rowTokens)
+    text.buckets.push_back(text.rowTokens);
   batch.texts.push_back(std::move(text));
   return success();
 }
@@ -180,6 +194,14 @@ FailureOr<StageBatch> readBatch(Evaluator &evaluator, vcs::BatchOp op) {
             .fault(FaultKind::BadValue, rows.getLoc(), "the batch has two branches `" + branch.branch + "`")
             .note(other.loc, "the other one");
     good &= succeeded(readRows(evaluator, rows, branch));
+    for (const TextSpec &text : branch.texts)
+      if (good && branch.rows % text.pack)
+        return evaluator
+            .fault(FaultKind::BadValue, text.loc,
+                   "`" + text.name + "` packs " + std::to_string(text.pack) + " samples into a row, but " +
+                       std::to_string(branch.rows) + " samples are no whole number of such rows")
+            .note(branch.loc, "the samples of a micro-batch")
+            .help("give it a multiple of `pack`");
     batch.branches.push_back(std::move(branch));
   }
   if (!good)
@@ -293,8 +315,9 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
     if (!text.source) {
       text.source = std::make_shared<TextFieldSource>(text.loc);
       text.source->name = text.name;
-      text.source->rows = rows;
-      text.source->maxTokens = text.maxTokens;
+      text.source->samples = rows;
+      text.source->pack = text.pack;
+      text.source->maxTokens = text.rowTokens;
       text.source->ids = vocabulary(evaluator, llvm::cast<vcs::TokenizerOp>(text.tokenizer));
       text.source->side = text.side;
       text.source->hasVisualPlace = namesVisual(text.templ);

@@ -31,8 +31,10 @@ struct TextSpec {
   std::string name, from, supervise = "all", side = "right";
   mlir::Operation *tokenizer = nullptr;
   mlir::Operation *templ = nullptr; // null: the field is tokenised as it stands
-  int64_t maxTokens = 0;
-  std::vector<int64_t> buckets; // lengths in ascending order, the last one `maxTokens`; empty: that one alone
+  int64_t maxTokens = 0; // of a sample
+  /// How many samples lie in a row on average, and how many tokens of text a row has room for: with one sample `maxTokens`.
+  int64_t pack = 1, rowTokens = 0;
+  std::vector<int64_t> buckets; // lengths in ascending order, the last one `rowTokens`; empty: that one alone
   bool bos = true;
   std::string cut = "right", spaces = "trimmed", prompt = "sample"; // as in the manifest
   int64_t answerTokens = 0;
@@ -41,6 +43,10 @@ struct TextSpec {
   std::shared_ptr<TextFieldSource> source;
 
   explicit TextSpec(mlir::Location loc) : loc(loc) {}
+  /// One of the buckets.
+  void setLength(int64_t length) { rowTokens = length, maxTokens = pack > 1 ? maxTokens : length; }
+  /// Every sample in a row of its own.
+  void unpack() { pack = 1, rowTokens = maxTokens, buckets.clear(); }
 };
 
 /// i32 [rows]: the place of a field's value in a list, or, for an identity, a number for each value.

@@ -157,6 +157,10 @@ Json Writer::text(const TextSpec &text) {
   field["max_tokens"] = text.maxTokens;
   field["visual"] = visual;
   field["length"] = text.maxTokens + visual;
+  if (text.pack > 1) {
+    field["pack"] = text.pack;
+    field["row_tokens"] = text.rowTokens;
+  }
   field["supervise"] = text.supervise;
   field["bos"] = text.bos;
   field["side"] = text.side;

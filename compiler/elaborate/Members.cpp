@@ -135,11 +135,13 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
   if (name == "visual")
     return field.visual ? Value(*field.visual) : Value();
   static const std::vector<std::string> known = {"ids", "length", "labels",     "supervised",
-                                                 "at",  "visual", "max_tokens", "targets", "side"};
+                                                 "at",  "visual", "max_tokens", "targets", "side", "starts"};
   if (name == "max_tokens")
     return Value(field.length());
   if (name == "side")
     return Value(source.side);
+  if (name == "starts" && source.pack == 1)
+    return Value();
   if (!llvm::is_contained(known, name.str()))
     return fault(FaultKind::UnknownField, loc, "a text field has no `" + name.str() + "`")
         .help(suggest(name, known));
@@ -155,6 +157,9 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
   source.visual = field.visualRows();
   if (!source.readAt)
     source.readAt = loc;
+  if (name == "ids" && !source.idsAt)
+    source.idsAt = loc;
+  source.startsRead |= name == "starts";
   if (name == "at" && !field.visual)
     return fault(FaultKind::UnknownField, loc, "`at` is known only after `splice`");
   // Where all text is supervised and nothing is spliced there is nothing to choose.
@@ -171,16 +176,16 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
   if (name == "supervised")
     return Value(function->input(input, {}, g.ops.getF32Type(), {}));
   if (name == "length")
-    return Value(function->input(input, {source.rows}, g.ops.getI32Type(), {rows}));
+    return Value(function->input(input, {source.rows()}, g.ops.getI32Type(), {rows}));
   if (name == "targets") {
     DimOrigin most{source.loc, mlir::StringAttr::get(context(), "`max_tokens` of `" + source.name + "`")};
-    Tensor targets = function->input(input, {source.rows, source.maxTokens}, g.ops.getI32Type(), {rows, most});
+    Tensor targets = function->input(input, {source.rows(), source.maxTokens}, g.ops.getI32Type(), {rows, most});
     auto what = mlir::StringAttr::get(context(), "the positions of `" + source.name + "`");
-    g.idBounds.insert({targets.value, {source.rows * field.length(), {source.loc, what}}});
+    g.idBounds.insert({targets.value, {source.rows() * field.length(), {source.loc, what}}});
     return Value(targets);
   }
   Tensor tokens =
-      function->input(input, {source.rows, field.length()}, g.ops.getI32Type(), {rows, length});
+      function->input(input, {source.rows(), field.length()}, g.ops.getI32Type(), {rows, length});
   if (source.ids && (name == "ids" || name == "labels"))
     g.idBounds.insert({tokens.value, *source.ids});
   return Value(tokens);

@@ -12,8 +12,8 @@ namespace vcc::elaborate {
 /// What all views of one field of one batch share.
 struct TextFieldSource {
   std::string name;
-  int64_t rows = 0;
-  int64_t maxTokens = 0;
+  int64_t samples = 0, pack = 1; // and how many of them lie in a row on average
+  int64_t maxTokens = 0;         // of a row
   mlir::Location loc;
   std::optional<IdBound> ids;  // the tokenizer's vocabulary
   bool hasVisualPlace = false; // its template names {visual}
@@ -22,6 +22,11 @@ struct TextFieldSource {
   /// Visual rows per sample, once something has read the field: 0 without splice.
   std::optional<int64_t> visual;
   std::optional<mlir::Location> readAt;
+  /// Where the ids of a packed field are read first, and whether anything asks where in a row a sample starts.
+  std::optional<mlir::Location> idsAt;
+  bool startsRead = false;
+
+  int64_t rows() const { return samples / pack; }
 
   explicit TextFieldSource(mlir::Location loc) : loc(loc) {}
 };
@@ -32,7 +37,7 @@ struct TextField {
   std::optional<Tensor> visual;
 
   int64_t visualRows() const { return visual ? visual->dim(1) : 0; }
-  int64_t length() const { return source->maxTokens + visualRows(); }
+  int64_t length() const { return source->maxTokens + source->pack * visualRows(); }
 };
 
 } // namespace vcc::elaborate

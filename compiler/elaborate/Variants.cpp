@@ -199,7 +199,7 @@ std::string BatchSpec::name() const {
   std::string made = branch.empty() ? "main" : branch;
   for (const TextSpec &text : texts)
     if (!text.buckets.empty() && text.source)
-      made += "." + std::to_string(text.maxTokens);
+      made += "." + std::to_string(text.rowTokens);
   return made;
 }
 
@@ -207,7 +207,7 @@ bool BatchSpec::sameInputs(const BatchSpec &other) const {
   if (branch != other.branch)
     return false;
   for (auto [mine, theirs] : llvm::zip(texts, other.texts))
-    if (mine.source && mine.maxTokens != theirs.maxTokens)
+    if (mine.source && mine.rowTokens != theirs.rowTokens)
       return false;
   return true;
 }
@@ -223,7 +223,7 @@ FailureOr<std::vector<BatchSpec>> variantsOf(Evaluator &evaluator, const std::ve
       for (const BatchSpec &spec : made)
         for (int64_t length : branch.texts[field].buckets) {
           longer.push_back(spec);
-          longer.back().texts[field].maxTokens = length;
+          longer.back().texts[field].setLength(length);
           longer.back().variant += "." + std::to_string(length);
         }
       made = std::move(longer);

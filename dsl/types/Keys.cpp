@@ -12,8 +12,7 @@ static Key field(std::string Name) { return {std::move(Name), KeyKind::Field}; }
 static Key word(std::string Name, std::vector<std::string> Words) {
   return {std::move(Name), KeyKind::Word, std::move(Words)};
 }
-static Key amount(std::string Name, Unit In) { return {std::move(Name), KeyKind::Value, {}, false, true, In}; }
-static Key later(std::string Name) { return {std::move(Name), KeyKind::Value, {}, false, false}; }
+static Key amount(std::string Name, Unit In) { return {std::move(Name), KeyKind::Value, {}, false, In}; }
 
 const std::vector<Key> &keysOf(BlockKind Block) {
   static const std::vector<Key> Rows = {value("frames"), word("sample", {"random", "middle", "random_exclusive", "still"}),
@@ -24,7 +23,7 @@ const std::vector<Key> &keysOf(BlockKind Block) {
   static const std::vector<Key> Text = {value("tokenizer"), value("max_tokens"), field("from"),
                                         word("supervise", {"assistant", "answer", "roles", "all", "none"}), value("bos"),
                                         word("side", {"left", "right"}), word("cut", {"right", "left"}),
-                                        word("spaces", {"trimmed", "kept"}), word("prompt", {"sample", "batch"}), value("answer_tokens"), value("buckets"), later("pack")};
+                                        word("spaces", {"trimmed", "kept"}), word("prompt", {"sample", "batch"}), value("answer_tokens"), value("buckets"), value("pack")};
   static const std::vector<Key> Labels = {field("from"), value("of")};
   static const std::vector<Key> Identity = {field("from")};
   static const std::vector<Key> Accumulate = {word("across", {"mixed", "one_modality", "every_modality"}), word("rest", {"step", "carry"})};
@@ -153,9 +152,7 @@ void checkKeys(const Options &Given, BlockKind Block, const std::vector<Key> &Ex
         Engine.report(diag::kinds::DuplicateKey, O.Key.Range, O.Key.Text).label(Given[J].Key.Range, "first here");
         break;
       }
-    if (!K->Supported)
-      Engine.report(diag::kinds::NotSupportedYet, O.Key.Range, "`" + K->Name + "`");
-    else if (O.HasInner && !K->PerWeight)
+    if (O.HasInner && !K->PerWeight)
       Engine.report(diag::kinds::WrongType, O.Key.Range, "`" + K->Name + "`", "a block", "one value");
     else if (O.Renames.empty() != (K->Kind != KeyKind::Renames))
       Engine.report(diag::kinds::WrongType, O.Key.Range, "`" + K->Name + "`",
@@ -163,7 +160,7 @@ void checkKeys(const Options &Given, BlockKind Block, const std::vector<Key> &Ex
                     O.Renames.empty() ? "`" + K->Name + " { \"a.*\" -> \"b.*\" }`" : "one value");
     else
       checkWord(O, *K, Engine);
-    if (K->Supported && find(Own, O.Key.Text)) {
+    if (find(Own, O.Key.Text)) {
       checkUnit(K->Name, O.Value.get(), *K, Engine);
       for (const Option::PerSelector &Inner : O.Inner)
         checkUnit(K->Name, Inner.Value.get(), *K, Engine);

@@ -26,7 +26,6 @@ struct Key {
   KeyKind Kind = KeyKind::Value;
   std::vector<std::string> Words;
   bool PerWeight = false; // may also be `key { selector: value, else: value }`
-  bool Supported = true;  // of the language, but not lowered yet
   std::optional<syntax::Unit> In = std::nullopt; // the unit of a number given here
 };
 
@@ -35,8 +34,8 @@ enum class BlockKind { Rows, Text, Labels, Identity, Accumulate, Evaluate, Paral
 /// The keys that the language itself gives to a block.
 const std::vector<Key> &keysOf(BlockKind Block);
 
-/// Checks the keys of `Given` against the block's own and `Extra` (parameters of what the block configures): unknown, repeated, not
-/// supported, and words that are none of those possible. `Owner` names the block in messages.
+/// Checks the keys of `Given` against the block's own and `Extra` (parameters of what the block configures): unknown, repeated,
+/// and words that are none of those possible. `Owner` names the block in messages.
 void checkKeys(const syntax::Options &Given, BlockKind Block, const std::vector<Key> &Extra, const std::string &Owner,
                diag::Engine &Engine);
 

@@ -82,7 +82,7 @@ public:
   virtual void noteUnusable(const std::map<std::string, std::vector<int64_t>> &) {}
 
   /// Writes every input of the micro function of `micro(step, micro)` that holds data: `<media>.pixels`, `<field>.ids`,
-  /// `.length`, `.labels`, `.at`, `.supervised` (f32 scalar, total of the *whole step*: all micro-batches, all ranks),
+  /// `.length`, `.labels`, `.at`, `.targets`, `.starts` (of packed fields), `.supervised` (f32 scalar, total of the *whole step*: all micro-batches, all ranks),
   /// label and identity fields (`<field>` i32 [rows]), `batch.ids` and `batch.local_ids` (i32 [rows]: the record's number in the stage and in its dataset) and `batch.samples` (f32 scalar, samples of the whole step). `destination`
   /// holds exactly the inputs that the function has, so what is missing there is not needed; a name in it that the source
   /// does not know is a Failure(Exit::Internal). Row r of rank k of a micro-batch stands at place

@@ -77,7 +77,9 @@ struct Field {
   std::string from;                // Text, Label, Identity: the record's field
   int64_t maxTokens = 0;           // before the visual positions
   int64_t visual = 0;              // visual positions spliced in, 0: none
-  int64_t length = 0;              // maxTokens + visual = L of the tensors
+  int64_t length = 0;              // maxTokens + visual: the positions of a sample
+  int64_t pack = 1;                // samples in a row, on average
+  int64_t packedTokens = 0;        // tokens of text that such a row has room for
   std::string supervise = "assistant"; // assistant | answer | roles | all | none
   bool bos = true;
   std::string side = "right";      // padding side
@@ -88,6 +90,9 @@ struct Field {
   std::vector<std::string> of;     // Label: the values in order
 
   bool isText() const { return kind == Kind::Template || kind == Kind::Text; }
+  /// Tokens of text that a row has room for, and its positions: L of the tensors.
+  int64_t rowTokens() const { return pack == 1 ? maxTokens : packedTokens; }
+  int64_t rowLength() const { return pack == 1 ? length : packedTokens + pack * visual; }
 };
 
 struct Batch {

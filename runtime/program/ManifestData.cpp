@@ -170,6 +170,10 @@ static Field parseField(const JsonNode &node, const Manifest &manifest) {
   field.maxTokens = node.at("max_tokens").integerAtLeast(1);
   field.visual = node.integerOr("visual", 0);
   field.length = node.integerOr("length", field.maxTokens + field.visual);
+  field.pack = node.integerOr("pack", 1);
+  field.packedTokens = node.integerOr("row_tokens", field.maxTokens * field.pack);
+  if (field.pack < 1 || field.packedTokens < 1)
+    node.fail("needs at least one sample in a row, and one token");
   field.supervise = node.stringOr("supervise", field.supervise);
   field.bos = node.booleanOr("bos", field.kind == Field::Kind::Template);
   field.side = node.stringOr("side", field.side);
@@ -207,6 +211,10 @@ static Batch parseBatch(const JsonNode &node, const std::string &variant,
   if (auto fields = node.find("fields"))
     for (const JsonNode &item : fields->items())
       batch.fields.push_back(parseField(item, manifest));
+  for (const Field &field : batch.fields)
+    if (batch.rows % field.pack || (field.pack > 1 && field.side != "right"))
+      node.fail(fmt::format("has {} samples, of which field `{}` packs {} into a row, padded on the {}", batch.rows, field.name, field.pack,
+                            field.side));
   return batch;
 }
 

@@ -80,9 +80,14 @@ Tensors::Tensors(const manifest::Batch &batch) {
       add(field.name, DType::I32, {batch.rows});
       continue;
     }
+    int64_t rows = batch.rows / field.pack;
     for (const char *part : {".ids", ".labels", ".at"})
-      add(field.name + part, DType::I32, {batch.rows, field.length});
-    add(field.name + ".length", DType::I32, {batch.rows});
+      add(field.name + part, DType::I32, {rows, field.rowLength()});
+    add(field.name + ".length", DType::I32, {rows});
+    if (field.pack > 1) {
+      add(field.name + ".starts", DType::I32, {rows, field.rowLength()});
+      add(field.name + ".targets", DType::I32, {rows, field.rowTokens()});
+    }
     add(field.name + ".supervised", DType::F32, {});
   }
   add("batch.samples", DType::F32, {});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // BatchWriter: rows into the loop's tensors, after their types and sizes have been checked once.
+#include "runtime/data/batches/PackedRows.h"
 #include "runtime/data/batches/SampleMaker.h"
 #include "runtime/program/Failure.h"
 
@@ -49,7 +50,7 @@ BatchWriter::BatchWriter(const manifest::Batch &batch, const manifest::Batch &ma
       Labels.emplace_back(from, find<int32_t>(field.name, DType::I32, Rows));
       continue;
     }
-    int64_t all = Rows * field.length;
+    int64_t rows = Rows / field.pack, all = rows * field.rowLength();
     TextTensors text;
     text.Name = field.name;
     text.From = from;
@@ -57,12 +58,16 @@ BatchWriter::BatchWriter(const manifest::Batch &batch, const manifest::Batch &ma
     text.Ids = find<int32_t>(field.name + ".ids", DType::I32, all);
     text.Labels = find<int32_t>(field.name + ".labels", DType::I32, all);
     text.At = find<int32_t>(field.name + ".at", DType::I32, all);
-    text.Targets = find<int32_t>(field.name + ".targets", DType::I32, Rows * field.maxTokens);
-    text.Length = find<int32_t>(field.name + ".length", DType::I32, Rows);
+    text.Targets = find<int32_t>(field.name + ".targets", DType::I32, rows * field.rowTokens());
+    text.Length = find<int32_t>(field.name + ".length", DType::I32, rows);
+    if (field.pack > 1) {
+      text.Packed = &field;
+      text.Starts = find<int32_t>(field.name + ".starts", DType::I32, all);
+    }
     text.Supervised = find<float>(field.name + ".supervised", DType::F32, 1);
-    text.Positions = field.length;
+    text.Positions = field.rowLength();
     text.Visual = field.visual;
-    text.MaxTokens = field.maxTokens;
+    text.MaxTokens = field.rowTokens();
     Texts.push_back(text);
   }
   Ids = find<int32_t>("batch.ids", DType::I32, Rows);
@@ -75,6 +80,8 @@ BatchWriter::BatchWriter(const manifest::Batch &batch, const manifest::Batch &ma
 
 void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels) {
   for (const TextTensors &to : Texts) {
+    if (to.Packed)
+      continue;
     const TextRow &from = texts.Texts[to.From];
     int64_t first = row * to.Positions;
     if (to.Ids)
@@ -106,6 +113,56 @@ void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels)
     LocalIds[row] = texts.LocalId;
   if (Pixels)
     std::memcpy(Pixels + row * ClipBytes, pixels, ClipBytes);
+}
+
+void BatchWriter::packedTexts(const std::vector<const RowTexts *> &samples) {
+  for (const TextTensors &to : Texts) {
+    if (!to.Packed)
+      continue;
+    std::vector<const TextRow *> texts;
+    for (const RowTexts *sample : samples)
+      texts.push_back(&sample->Texts[to.From]);
+    packedText(to, texts);
+  }
+}
+
+void BatchWriter::packedText(const TextTensors &to, const std::vector<const TextRow *> &samples) {
+  auto places = packedPlaces(*to.Packed, samples);
+  if (!places)
+    throw Failure(Exit::Internal, fmt::format("the samples of a micro-batch do not fit into the rows of `{}`", to.Name));
+  int64_t rows = static_cast<int64_t>(samples.size()) / to.Packed->pack, all = rows * to.Positions;
+  auto clear = [](int32_t *to, int64_t count, int32_t value) {
+    if (to)
+      std::fill_n(to, count, value);
+  };
+  clear(to.Ids, all, samples.front()->Padding);
+  clear(to.Labels, all, TextField::Unsupervised);
+  clear(to.At, all, -1);
+  clear(to.Targets, rows * to.MaxTokens, -1);
+  clear(to.Length, rows, 0);
+  // What is not in use begins at itself, behind the row's length: it sees nothing, and nothing sees it.
+  for (int64_t at = 0; to.Starts && at < all; ++at)
+    to.Starts[at] = static_cast<int32_t>(at % to.Positions);
+  std::vector<int32_t> targets(static_cast<size_t>(rows));
+  for (size_t sample = 0; sample < samples.size(); ++sample) {
+    const TextRow &from = *samples[sample];
+    auto [row, begin] = (*places)[sample];
+    int64_t first = row * to.Positions + begin;
+    if (to.Ids)
+      std::copy_n(from.Ids.begin(), from.Length, to.Ids + first);
+    // Nothing stands before a sample's first position that could say it.
+    if (to.Labels)
+      std::copy_n(from.Labels.begin() + 1, from.Length - 1, to.Labels + first + 1);
+    for (int64_t at = 1; to.Targets && at < from.Length; ++at)
+      if (from.Labels[at] >= 0)
+        to.Targets[row * to.MaxTokens + targets[static_cast<size_t>(row)]++] = static_cast<int32_t>(first + at - 1);
+    if (to.Length)
+      to.Length[row] += from.Length;
+    if (to.Starts)
+      std::fill_n(to.Starts + first, from.Length, static_cast<int32_t>(begin));
+    for (int64_t k = 0; to.At && from.VisualAt >= 0 && k < to.Visual; ++k)
+      to.At[first + from.VisualAt + k] = static_cast<int32_t>(static_cast<int64_t>(sample) * to.Visual + k);
+  }
 }
 
 void BatchWriter::emptyRow(int64_t row, const RowTexts &like) {

@@ -66,6 +66,8 @@ public:
   BatchWriter(const manifest::Batch &batch, const HostTensors &destination)
       : BatchWriter(batch, batch, destination) {}
 
+  /// All rows of the fields that hold several samples each; before any row().
+  void packedTexts(const std::vector<const RowTexts *> &samples);
   /// `pixels` may be null where the batch has no clip.
   void row(int64_t row, const RowTexts &texts, const uint8_t *pixels);
   /// A row that nobody reads: zeros, padding that is not supervised.
@@ -81,10 +83,12 @@ private:
   struct TextTensors {
     std::string Name;
     size_t From; // in the rows' texts
-    int32_t *Ids, *Labels, *Length, *At, *Targets;
+    int32_t *Ids, *Labels, *Length, *At, *Targets, *Starts = nullptr;
     float *Supervised;
     int64_t Positions, Visual, MaxTokens, Cut;
+    const manifest::Field *Packed = nullptr; // of several samples a row
   };
+  void packedText(const TextTensors &to, const std::vector<const TextRow *> &samples);
   int64_t Rows, ClipBytes = 0;
   const HostTensors &Destination;
   std::vector<std::string> Known;

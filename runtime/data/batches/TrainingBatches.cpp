@@ -87,6 +87,10 @@ public:
     BatchWriter writer(variant, branch.batch(), destination);
     report::Timed timed(Options.spans, "batches", "assemble");
     int64_t rows = variant.rows, first = at.first + Options.rank * rows;
+    std::vector<const RowTexts *> texts;
+    for (int64_t r = 0; r < rows; ++r)
+      texts.push_back(&group[static_cast<size_t>(first + r)]->Texts);
+    writer.packedTexts(texts);
     for (int64_t r = 0; r < rows; ++r) {
       const Sample &sample = *group[static_cast<size_t>(first + r)];
       writer.row(r, sample.Texts, sample.Pixels.data());

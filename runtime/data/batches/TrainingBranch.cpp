@@ -3,6 +3,7 @@
 // TrainingBranch: samples, replacements, variants.
 #include "runtime/data/batches/TrainingBranch.h"
 #include "runtime/data/SampleError.h"
+#include "runtime/data/batches/PackedRows.h"
 #include "runtime/program/Failure.h"
 
 #include <algorithm>
@@ -17,7 +18,7 @@ constexpr int PlaceShift = 24; // a step has fewer places
 int64_t lengthOf(const manifest::Batch &batch) {
   int64_t length = 0;
   for (const manifest::Field &field : batch.fields)
-    length += field.maxTokens;
+    length += field.rowTokens();
   return length;
 }
 
@@ -120,8 +121,16 @@ const manifest::Batch &TrainingBranch::variantOf(const std::unique_ptr<Sample> *
       if (!field.isText())
         continue;
       size_t text = Maker.textOf(field.name);
-      for (int64_t i = 0; i < places(); ++i)
-        holds &= samples[i]->Texts.Texts[text].Tokens <= field.maxTokens;
+      std::vector<const TextRow *> own;
+      for (int64_t i = 0; holds && i < places(); ++i) {
+        own.push_back(&samples[i]->Texts.Texts[text]);
+        holds &= own.back()->Tokens <= field.maxTokens;
+        if (static_cast<int64_t>(own.size()) < variant->rows)
+          continue;
+        // Each rank packs its own.
+        holds &= field.pack == 1 || packedPlaces(field, own).has_value();
+        own.clear();
+      }
     }
     if (holds)
       return *variant;

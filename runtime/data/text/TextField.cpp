@@ -142,7 +142,8 @@ TextRow TextField::place(const Tokens &tokens) const {
   int64_t visual = Declared.visual;
   int64_t before = visual > 0 ? std::min(tokens.VisualAt, text) : text;
   TextRow row;
-  row.Ids.assign(Declared.length, Words.padding());
+  row.Padding = Words.padding();
+  row.Ids.assign(Declared.length, row.Padding);
   row.Labels.assign(Declared.length, Unsupervised);
   row.Length = static_cast<int32_t>(text + visual);
   row.Tokens = text;

@@ -19,6 +19,7 @@ struct TextRow {
   int32_t Length = 0;     ///< positions in use, visual ones included
   int64_t Tokens = 0;     ///< of text
   int64_t Supervised = 0; ///< targets after the shift
+  int32_t Padding = 0;    ///< the id of what is not in use
 };
 
 class TextField {
