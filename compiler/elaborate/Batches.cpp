@@ -22,7 +22,7 @@ static Op declared(Evaluator &evaluator, const Value &value, const char *what, m
 
 static FailureOr<std::vector<int64_t>> readBuckets(Evaluator &evaluator, const Options &options) {
   const Value *given = options.find("buckets");
-  if (!given)
+  if (!given || given->isNone())
     return std::vector<int64_t>();
   auto lengths = evaluator.integers(*given, "`buckets`", options.loc("buckets"));
   if (failed(lengths))

@@ -113,6 +113,20 @@ class LanguageModels(steps.Case):
     def test_phi3_with_fused_projections_stretched_positions_and_lora_on_them(self):
         self.check_twin("phi")
 
+    def test_several_dialogues_in_a_row(self):
+        """Transformers reads each by itself."""
+        step, = self.steps("packed")
+        twin = Twin("phi", step.before)
+        used = int(step.inputs["text.length"])
+        ids, labels, starts = (step.inputs[f"text.{name}"][0, :used] for name in ("ids", "labels", "starts"))
+        begins = starts.unique().tolist()
+        self.assertEqual(len(begins), 5)
+        self.assertGreater(len({int((starts == begin).sum()) for begin in begins}), 2)
+        loss = sum(shifted_cross_entropy(twin.model(input_ids=ids[starts == begin][None].long()).logits, labels[starts == begin][None],
+                                         step.inputs["text.supervised"]) for begin in begins)
+        loss.backward()
+        self.compare(step, "loss", loss, twin.parameters, share=1e-7)
+
     def test_supervised_positions_alone_give_what_all_positions_give(self):
         fewer, = self.steps("targets")
         every, = self.steps("everywhere", weights="targets")

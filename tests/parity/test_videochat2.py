@@ -148,6 +148,31 @@ class Mistral(Runs, unittest.TestCase):
     variant = "mistral"
 
 
+class Packed(unittest.TestCase):
+    """Stage 3 with four dialogues in a row of the language model, or one; the Q-Former sees each of them alone."""
+
+    def test_rows_of_several_dialogues(self):
+        print(f"seed {steps.SEED} (VCC_TEST_SEED)", flush=True)
+        scratch = programs.fresh_folder()
+        self.addCleanup(scratch.cleanup)
+        still = ("rows_3=4", "lora_dropout=0.0")
+        world = World(scratch.name, "mistral", *still)
+        world.run("align,connect")
+        packed = world.folder / "packed"
+        shutil.copytree(world.out, packed)
+        world.run("instruct", "--max-steps", "1", "--dump", "0")
+        apart = world.step("instruct")
+        videochat2.compiled("mistral", world.program, *still, "pack=4", "lengths_3=[700]")
+        world.run("instruct", "--max-steps", "1", "--dump", "0", out=packed)
+        together = steps.Step(packed / "instruct" / "dump" / "step-000000.safetensors")
+        self.assertEqual(together.inputs["dialogue.ids"].shape[0], 1)
+        self.assertEqual(apart.inputs["dialogue.ids"].shape[0], 4)
+        self.assertAlmostEqual(float(together.output["loss"]), float(apart.output["loss"]), delta=1e-6 * float(apart.output["loss"]))
+        largest = max(float(gradient.norm()) for gradient in apart.gradient.values())
+        for path, gradient in apart.gradient.items():
+            self.assertLessEqual(float((together.gradient[path] - gradient).norm()), 1e-5 * float(gradient.norm()) + 1e-7 * largest, path)
+
+
 class Phi3(Runs, unittest.TestCase):
     variant = "phi3"
 

@@ -48,7 +48,7 @@ TEST(PackedRows, LieBesideEachOtherAndWithinTheirRow) {
   std::mt19937 random(seed);
   auto below = [&](int64_t count) { return static_cast<int64_t>(random() % static_cast<uint64_t>(count)); };
   for (int round = 0; round < 300; ++round) {
-    int64_t pack = 1 + below(5), rows = 1 + below(4), most = 1 + below(20), visual = below(2) ? 0 : below(6);
+    int64_t pack = 2 + below(4), rows = 1 + below(4), most = 1 + below(20), visual = below(2) ? 0 : below(6);
     int64_t room = below(2) ? pack * most : 1 + below(pack * most);
     manifest::Field field = packedField(most, visual, pack, room);
     std::vector<TextRow> samples;
