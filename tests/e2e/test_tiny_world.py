@@ -204,17 +204,19 @@ class Clips(unittest.TestCase):
             moved = (last[1].mean() - first[1].mean(), last[0].mean() - first[0].mean())
             self.assertGreater(moved[0] * x + moved[1] * y, 15)
 
-    def test_several_objects_stand_in_order_and_move_where_they_should(self):
+    def test_objects_stand_apart_in_order_and_move_as_they_should(self):
         for objects in COUNTS:
             for number, scene in enumerate(held_scenes(objects)[::16]):
                 frames = clips.draw(0, 1, number, scene).astype(float)
                 self.assertEqual(frames.shape, (16, 32 + 32 * objects, 32 + 32 * objects, 3))
-                before = 0
-                for _, colour, direction, _ in scene:
+                before = -clips.APART
+                for _, colour, direction, speed in scene:
                     seen = abs(frames - clips.COLOURS[colour]).max(3) < 35
                     begin, middle, end = (numpy.array([places.mean() for places in seen[at].nonzero()][::-1]) for at in (5, 7, 10))
-                    self.assertGreater(middle[0], before)
-                    self.assertGreater((end - begin) @ clips.STEPS[direction], 1)
+                    self.assertGreater(middle[0] - before, 0.8 * clips.APART)
+                    moved = (end - begin) @ clips.STEPS[direction]
+                    self.assertGreater(moved, 1)
+                    self.assertEqual(moved > 7, speed == 1)
                     before = middle[0]
 
     def test_files_hold_sixteen_frames(self):
