@@ -245,15 +245,16 @@ static Value normalise(Evaluator &evaluator, const BatchSpec &batch) {
   auto origin = [&](const char *what) {
     return DimOrigin{media.loc, mlir::StringAttr::get(evaluator.context(), what)};
   };
-  DimOrigin origins[] = {origin("the number of rows"), origin("`frames`"),
+  DimOrigin origins[] = {origin(media.tiles ? "the number of clips" : "the number of rows"), origin("`frames`"),
                          origin("the number of channels"), origin("`size` (height)"),
                          origin("`size` (width)")};
-  int64_t shape[] = {batch.rows, media.frames, 3, media.height, media.width};
-  Tensor pixels =
-      f.input("clip.pixels", shape, g.ops.getIntegerType(8, /*isSigned=*/false), origins);
+  int64_t shape[] = {batch.clips(), media.frames, 3, media.height, media.width};
   mlir::Type f32 = g.ops.getF32Type();
   auto type = mlir::RankedTensorType::get(shape, f32);
-  mlir::Value value = g.ops.create<tg::CastOp>(g.loc, type, pixels.value);
+  // Resized for tiles, pixels are no bytes: they overshoot.
+  Tensor pixels = f.input("clip.pixels", shape,
+                          media.tiles ? f32 : mlir::Type(g.ops.getIntegerType(8, /*isSigned=*/false)), origins);
+  mlir::Value value = media.tiles ? pixels.value : g.ops.create<tg::CastOp>(g.loc, type, pixels.value).getResult();
   auto perChannel = [&](std::array<float, 3> numbers) -> mlir::Value {
     if (numbers[0] == numbers[1] && numbers[1] == numbers[2])
       return g.splat(numbers[0], f32, shape).value;
@@ -318,6 +319,8 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
       text.source->samples = rows;
       text.source->pack = text.pack;
       text.source->maxTokens = text.rowTokens;
+      text.source->clips = media ? clips() : rows;
+      text.source->clipsOfRow = clipsOfRow();
       text.source->ids = vocabulary(evaluator, llvm::cast<vcs::TokenizerOp>(text.tokenizer));
       text.source->side = text.side;
       text.source->hasVisualPlace = namesVisual(text.templ);

@@ -11,8 +11,20 @@
 
 namespace vcc::elaborate {
 
+/// Clips that are cut into tiles: of a sample at most `most`, by its shape, and one of the whole where `global`.
+struct TileSpec {
+  int64_t most = 1;
+  bool global = false;
+  std::vector<int64_t> totals; // clips in a micro-batch for which a step is compiled, ascending
+
+  int64_t leastOfRow() const { return 1 + global; }
+  int64_t mostOfRow() const { return most + global; }
+};
+
 struct MediaSpec {
   int64_t frames = 1, height = 0, width = 0;
+  std::optional<TileSpec> tiles;
+  int64_t clips = 0; // with tiles: in a micro-batch of this variant
   std::string sample = "random";
   std::array<double, 3> mean{0, 0, 0}, std{1, 1, 1};
   bool flip = false;
@@ -26,6 +38,8 @@ struct MediaSpec {
 
   explicit MediaSpec(mlir::Location loc) : loc(loc) {}
 };
+
+class Options;
 
 struct TextSpec {
   std::string name, from, supervise = "all", side = "right";
@@ -75,6 +89,10 @@ struct BatchSpec {
   explicit BatchSpec(mlir::Location loc) : loc(loc) {}
   /// A copy in which nothing has been read yet.
   BatchSpec fresh() const;
+  /// Clips of all rows; 0 without media.
+  int64_t clips() const { return !media ? 0 : media->tiles ? media->clips : rows; }
+  /// The most clips that one row may have: the others have one each at least.
+  int64_t clipsOfRow() const;
   /// The value of `vcs.input "name"`; an input of the function being traced.
   FailureOr<Value> input(Evaluator &evaluator, StringRef name, mlir::Location loc);
   std::vector<std::string> names() const;
@@ -98,7 +116,9 @@ FailureOr<StageBatch> readBatch(Evaluator &evaluator, vcs::BatchOp op);
 
 /// One clause of rows; `batch` has the fields already.
 LogicalResult readRows(Evaluator &evaluator, vcs::RowsOp op, BatchSpec &batch);
-/// The variants of each branch: every combination of the lengths of its text fields.
+/// `tiles` of one clause of rows, and what goes with it.
+LogicalResult readTiles(Evaluator &evaluator, const Options &options, int64_t rows, MediaSpec &media);
+/// The variants of each branch: every combination of its numbers of clips and the lengths of its text fields.
 FailureOr<std::vector<BatchSpec>> variantsOf(Evaluator &evaluator, const std::vector<BatchSpec> &branches);
 
 /// The options of a region by name, each evaluated; `known` lists what may be said.

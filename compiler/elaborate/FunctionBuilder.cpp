@@ -47,6 +47,13 @@ mlir::Value FunctionBuilder::rng() {
   return input("rng", {4}, graph.ops.getI32Type(), {graph.here()}).value;
 }
 
+Tensor FunctionBuilder::clipInput(StringRef what, int64_t count) {
+  DimOrigin origin{graph.loc, mlir::StringAttr::get(graph.ops.getContext(), "the number of clips")};
+  Tensor made = input(("batch.clip_" + what).str(), {clips}, graph.ops.getI32Type(), {origin});
+  graph.idBounds.insert({made.value, {count, {graph.loc, mlir::StringAttr::get(graph.ops.getContext(), "the clips of the batch")}}});
+  return made;
+}
+
 tg::SiteAttr FunctionBuilder::site(StringRef path) {
   int count = sites[path]++;
   std::string name = path.str();

@@ -26,6 +26,9 @@ public:
   mlir::func::FuncOp function;
   /// Samples in a call of the function; 0 where it takes none.
   int64_t rows = 0;
+  /// Clips in a call, 0 where it takes none; `tiled`: a sample has one or more, `clipsOfRow` at most.
+  int64_t clips = 0, clipsOfRow = 1;
+  bool tiled = false;
   /// How many ranks run the function together on samples of their own; none where any number may, each by itself.
   std::optional<int64_t> ranks = 1;
   /// False in evaluation functions: no dropout.
@@ -48,6 +51,9 @@ public:
   Tensor input(StringRef name, ArrayRef<int64_t> shape, mlir::Type element,
                ArrayRef<DimOrigin> origins);
   mlir::Value rng();
+  /// `batch.clip_rows` or `batch.clip_places`, i32 [clips], numbers below `count`: which row each clip is of, and its place
+  /// where every row had as many clips as one may have.
+  Tensor clipInput(StringRef what, int64_t count);
   /// A name for the next random draw of `path`, unique within the function.
   tg::SiteAttr site(StringRef path);
   llvm::LogicalResult output(StringRef name, const Tensor &value);

@@ -36,6 +36,15 @@ FailureOr<Value> Stage::input(StringRef name, mlir::Location loc) {
                "`" + name.str() + "` is known only in a loss or a score");
 }
 
+/// What a function knows of the batch it is called with.
+static void takes(FunctionBuilder &function, const BatchSpec &batch) {
+  function.rows = batch.rows;
+  function.clips = batch.clips();
+  function.clipsOfRow = batch.clipsOfRow();
+  function.tiled = batch.media && batch.media->tiles;
+  function.branch = batch.branch;
+}
+
 std::unique_ptr<FunctionBuilder> Stage::begin(StringRef name, mlir::Location loc, bool training) {
   auto function =
       std::make_unique<FunctionBuilder>(*module, name, loc, training, evaluator.faults());
@@ -112,8 +121,7 @@ LogicalResult Stage::forward(BatchSpec &variant, mlir::Value &loss) {
   vcs::LossOp clause = *clauses.begin();
   auto function = begin("forward_" + variant.variant, clause.getLoc(), true);
   function->ranks = ranks;
-  function->rows = variant.rows;
-  function->branch = variant.branch;
+  takes(*function, variant);
   if (batch->variants.size() > 1)
     function->variant = variant.variant;
   for (const auto &[clause, parts] : recomputed)
@@ -247,10 +255,11 @@ LogicalResult Stage::evaluation(vcs::EvaluateOp clause) {
     made.batch.media->sample = "middle";
     made.batch.media->flip = false;
     made.batch.media->kind = "any";
+    if (made.batch.media->tiles)
+      made.batch.media->clips = *rows * made.batch.media->tiles->mostOfRow();
   }
   auto function = begin("evaluate_" + made.name, clause.getLoc(), false);
-  function->rows = *rows;
-  function->branch = made.batch.branch;
+  takes(*function, made.batch);
   evaluator.function = function.get();
   currentBatch = &made.batch;
   auto value = evaluator.evaluate(score.getValue());

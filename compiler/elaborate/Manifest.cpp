@@ -156,6 +156,8 @@ Json Writer::text(const TextSpec &text) {
     field["from"] = text.from;
   field["max_tokens"] = text.maxTokens;
   field["visual"] = visual;
+  if (visual)
+    field["visual_of_clip"] = visual / text.source->clipsOfRow;
   field["length"] = text.maxTokens + visual;
   if (text.pack > 1) {
     field["pack"] = text.pack;
@@ -182,6 +184,8 @@ Json Writer::batch(const BatchSpec &batch, bool onlyRead) {
     made["datasets"].push_back(symbolName(op));
   }
   made["turn"] = batch.turn;
+  if (!batch.media && !batch.branch.empty())
+    made["text_only"] = true;
   if (batch.media && (batch.mediaRead || !onlyRead)) {
     const MediaSpec &media = *batch.media;
     made["media"] = {{"name", "clip"},
@@ -199,6 +203,8 @@ Json Writer::batch(const BatchSpec &batch, bool onlyRead) {
                      {"cache_bytes", static_cast<int64_t>(media.cacheBytes)}};
     if (media.crop.empty())
       made["media"].erase("crop");
+    if (media.tiles)
+      made["media"]["tiles"] = {{"most", media.tiles->most}, {"global", media.tiles->global}, {"clips", media.clips}};
   }
   made["fields"] = Json::array();
   for (const TextSpec &field : batch.texts)

@@ -62,9 +62,20 @@ FailureOr<Value> Evaluator::get(const Value &object, StringRef name, mlir::Locat
       return fault(FaultKind::BadValue, loc, "`batch.branch` is known only in a loss or a score");
     return function->branch.empty() ? Value() : Value(function->branch);
   }
+  if (object.isBatch() && name == "clip_rows") {
+    if (!function)
+      return fault(FaultKind::BadValue, loc, "`batch.clip_rows` is known only in a loss or a score");
+    if (!function->clips)
+      return Value();
+    if (function->tiled)
+      return Value(function->clipInput("rows", function->rows));
+    GraphBuilder &g = function->graph;
+    auto type = mlir::RankedTensorType::get({function->rows}, g.ops.getI32Type());
+    return Value(g.wrap(g.ops.create<tg::IotaOp>(g.loc, type, g.ops.getI64IntegerAttr(0))));
+  }
   if (object.isBatch())
     return fault(FaultKind::UnknownField, loc, "`batch` has no `" + name.str() + "`")
-        .help(suggest(name, {"samples", "branch", "ids", "local_ids", "rank", "ranks"}));
+        .help(suggest(name, {"samples", "branch", "ids", "local_ids", "clip_rows", "rank", "ranks"}));
   if (object.asTensor() || object.asWeight()) {
     ArrayRef<int64_t> shape = object.asTensor() ? object.asTensor()->type().getShape()
                                                 : ArrayRef<int64_t>(object.asWeight()->shape);

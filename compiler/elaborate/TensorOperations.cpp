@@ -206,6 +206,16 @@ static FailureOr<Value> uniform(OperationCall &call) {
   // A draw is keyed by the sample's place in the whole step. Where the samples' rows lie under each
   // other it is made sample by sample: micro-batches then draw what one batch of them draws.
   int64_t first = shape->front();
+  if (f.tiled && f.rows > 1 && first == f.clips) {
+    // Row by row as many as a row may have clips, of which each clip takes its own.
+    std::vector<int64_t> sizes(shape->begin(), shape->end());
+    sizes.front() = f.rows * f.clipsOfRow;
+    int64_t inner = f.clipsOfRow;
+    for (int64_t size : ArrayRef(*shape).drop_front())
+      inner *= size;
+    auto all = g.reshape(draw({f.rows, inner}), sizes);
+    return failed(all) ? FailureOr<Value>(failure()) : done(g.gather(*all, f.clipInput("places", sizes.front())));
+  }
   if (f.rows == 0 || first == f.rows || first % f.rows != 0)
     return Value(draw(*shape));
   int64_t inner = first / f.rows;
@@ -344,10 +354,15 @@ static FailureOr<Value> splice(OperationCall &call) {
                "`" + field->source->name +
                    "` has no place for visual rows: its template does not name `{visual}`")
         .note(field->source->loc, "the field is declared here");
-  if (visual->dim(0) != field->source->samples)
+  if (field->source->pack > 1 && call.evaluator.function->tiled)
+    return call.fault(FaultKind::BadValue, "`" + field->source->name + "` is packed, but its clips are in tiles: a sample has room for its own alone")
+        .note(field->source->loc, "the field is declared here")
+        .help("leave `pack` out, or accumulate samples instead");
+  if (visual->dim(0) != field->source->clips)
     return call.fault(FaultKind::ShapeMismatch,
                       "the visual rows are for " + std::to_string(visual->dim(0)) +
-                          " samples but the field has " + std::to_string(field->source->samples));
+                          (field->source->clips == field->source->samples ? " samples" : " clips") +
+                          " but the field has " + std::to_string(field->source->clips));
   auto spliced = std::make_shared<TextField>(*field);
   spliced->visual = *visual;
   return Value(std::move(spliced));

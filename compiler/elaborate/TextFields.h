@@ -14,6 +14,8 @@ struct TextFieldSource {
   std::string name;
   int64_t samples = 0, pack = 1; // and how many of them lie in a row on average
   int64_t maxTokens = 0;         // of a row
+  /// Clips whose visual rows may be spliced in: of all samples, and the most that one has.
+  int64_t clips = 0, clipsOfRow = 1;
   mlir::Location loc;
   std::optional<IdBound> ids;  // the tokenizer's vocabulary
   bool hasVisualPlace = false; // its template names {visual}
@@ -33,10 +35,10 @@ struct TextFieldSource {
 
 struct TextField {
   std::shared_ptr<TextFieldSource> source;
-  /// The visual rows [B, Q, W] of a spliced field.
+  /// The visual rows of a spliced field, Q of each clip: [clips, Q, W].
   std::optional<Tensor> visual;
 
-  int64_t visualRows() const { return visual ? visual->dim(1) : 0; }
+  int64_t visualRows() const { return visual ? visual->dim(1) * source->clipsOfRow : 0; }
   int64_t length() const { return source->maxTokens + source->pack * visualRows(); }
 };
 

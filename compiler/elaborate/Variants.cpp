@@ -148,13 +148,29 @@ static LogicalResult readWeights(Evaluator &evaluator, vcs::RowsOp op, BatchSpec
   return success();
 }
 
+/// Rows with clips are of datasets whose records name a file.
+static LogicalResult requireMedia(Evaluator &evaluator, vcs::DatasetOp dataset, mlir::Location loc) {
+  auto value = evaluator.evaluate(dataset.getSource());
+  if (failed(value))
+    return failure();
+  const StructValue *source = value->asStruct();
+  auto format = source && source->declaration ? llvm::dyn_cast<vcs::DatasetFormatOp>(source->declaration) : vcs::DatasetFormatOp();
+  if (!format || llvm::any_of(format.getBody()->getOps<vcs::RecordFieldOp>(), [](vcs::RecordFieldOp field) { return field.getName() == "media"; }))
+    return success();
+  return evaluator
+      .fault(FaultKind::BadValue, loc, "the rows have clips, but records of `" + symbolName(dataset) + "` name no `media`")
+      .note(dataset.getLoc(), "the dataset is declared here")
+      .note(format.getLoc(), "its format")
+      .help("rows of text alone say neither `size` nor `frames`");
+}
+
 LogicalResult readRows(Evaluator &evaluator, vcs::RowsOp op, BatchSpec &batch) {
   auto count = evaluator.evaluate(op.getCount());
   auto source = evaluator.evaluate(op.getSource());
   auto options =
       Options::read(evaluator, op.getOptions(), "`" + op.getName().str() + "`",
                     {"frames", "sample", "size", "mean", "std", "flip", "crop", "cache", "turn", "scale", "ratio",
-                     "resize", "antialias", "media"});
+                     "resize", "antialias", "media", "tiles", "global", "buckets"});
   if (failed(count) || failed(source) || failed(options))
     return failure();
   auto rows = evaluator.integer(*count, "the number of rows", op.getLoc());
@@ -191,12 +207,19 @@ LogicalResult readRows(Evaluator &evaluator, vcs::RowsOp op, BatchSpec &batch) {
   if (failed(kind))
     return failure();
   media->kind = *kind;
+  if (failed(readTiles(evaluator, *options, batch.rows, *media)))
+    return failure();
   batch.media = *media;
+  for (vcs::DatasetOp dataset : batch.datasets)
+    if (failed(requireMedia(evaluator, dataset, op.getLoc())))
+      return failure();
   return success();
 }
 
 std::string BatchSpec::name() const {
   std::string made = branch.empty() ? "main" : branch;
+  if (mediaRead && media->tiles && media->tiles->totals.size() > 1)
+    made += ".clips" + std::to_string(media->clips);
   for (const TextSpec &text : texts)
     if (!text.buckets.empty() && text.source)
       made += "." + std::to_string(text.rowTokens);
@@ -204,7 +227,7 @@ std::string BatchSpec::name() const {
 }
 
 bool BatchSpec::sameInputs(const BatchSpec &other) const {
-  if (branch != other.branch)
+  if (branch != other.branch || (mediaRead && clips() != other.clips()))
     return false;
   for (auto [mine, theirs] : llvm::zip(texts, other.texts))
     if (mine.source && mine.rowTokens != theirs.rowTokens)
@@ -212,10 +235,30 @@ bool BatchSpec::sameInputs(const BatchSpec &other) const {
   return true;
 }
 
+/// A branch for each number of clips that a step of it is compiled for.
+static std::vector<BatchSpec> byClips(const BatchSpec &branch) {
+  if (!branch.media || !branch.media->tiles || branch.media->tiles->totals.size() < 2)
+    return {branch};
+  std::vector<BatchSpec> made;
+  for (int64_t total : branch.media->tiles->totals) {
+    made.push_back(branch);
+    made.back().media->clips = total;
+    made.back().variant += ".clips" + std::to_string(total);
+  }
+  return made;
+}
+
 FailureOr<std::vector<BatchSpec>> variantsOf(Evaluator &evaluator, const std::vector<BatchSpec> &branches) {
   std::vector<BatchSpec> all;
   for (const BatchSpec &branch : branches) {
-    std::vector<BatchSpec> made{branch};
+    std::vector<BatchSpec> made = byClips(branch);
+    auto tooMany = [&](mlir::Location loc) -> LogicalResult {
+      return evaluator
+          .fault(FaultKind::BadValue, loc, "the batch has more than " + std::to_string(kMostVariants) + " step variants")
+          .help("give fewer `buckets`, or only to the longest text");
+    };
+    if (all.size() + made.size() > kMostVariants)
+      return tooMany(branch.loc);
     for (size_t field = 0; field < branch.texts.size(); ++field) {
       if (branch.texts[field].buckets.empty())
         continue;
@@ -228,9 +271,7 @@ FailureOr<std::vector<BatchSpec>> variantsOf(Evaluator &evaluator, const std::ve
         }
       made = std::move(longer);
       if (all.size() + made.size() > kMostVariants)
-        return evaluator.fault(FaultKind::BadValue, branch.texts[field].loc,
-                               "the batch has more than " + std::to_string(kMostVariants) + " step variants")
-            .help("give fewer `buckets`, or only to the longest text");
+        return tooMany(branch.texts[field].loc);
     }
     all.insert(all.end(), made.begin(), made.end());
   }

@@ -34,7 +34,8 @@ public:
     if (!StdlibDir.empty())
       Loaded.Prelude = load(join(StdlibDir, "prelude.vcs"), {}, "prelude");
     const ModuleInfo *Main = load(File, {}, "");
-    if (Main && needsAdapters(*Main->Tree))
+    bool Adapts = llvm::any_of(Loaded.Modules, [](const auto &Info) { return needsAdapters(*Info->Tree); });
+    if (Main && Adapts)
       if (std::string Found = search("", "adapters/lora"); !Found.empty())
         load(Found, Main->Tree->NameRange, "adapters.lora");
     // The implicit module may have been loaded behind the recipe.

@@ -54,8 +54,15 @@ struct Template {
   std::vector<std::string> imagePrompts; // instead, where clips are single frames
 };
 
+/// Clips cut into tiles, as many as suit their shape.
+struct Tiles {
+  int64_t most = 1;    // of a clip
+  bool global = false; // and one more clip of the whole
+  int64_t clips = 0;   // of all rows together, in this variant
+};
+
 struct Media {
-  std::string name = "clip"; // the input is `<name>.pixels`, u8 [rows, frames, 3, height, width]
+  std::string name = "clip"; // the input is `<name>.pixels`, u8 [rows, frames, 3, height, width], with tiles f32 [clips, ..]
   int64_t frames = 1, height = 0, width = 0;
   std::string sample = "middle"; // middle | random | random_exclusive | still
   bool flip = false;
@@ -66,6 +73,7 @@ struct Media {
   bool antialias = true;        // where it is made smaller
   double leastScale = 0.5, mostScale = 1;         // of a random crop: its share of the area
   double leastRatio = 3.0 / 4, mostRatio = 4.0 / 3; // and its width over its height
+  std::optional<Tiles> tiles;
 };
 
 struct Field {
@@ -76,7 +84,8 @@ struct Field {
   std::string tokenizer;           // Template, Text
   std::string from;                // Text, Label, Identity: the record's field
   int64_t maxTokens = 0;           // before the visual positions
-  int64_t visual = 0;              // visual positions spliced in, 0: none
+  int64_t visual = 0;              // visual positions spliced in, 0: none; of clips in tiles: at most
+  int64_t visualOfClip = 0;        // of these each clip has, 0: the only one all
   int64_t length = 0;              // maxTokens + visual: the positions of a sample
   int64_t pack = 1;                // samples in a row, on average
   int64_t packedTokens = 0;        // tokens of text that such a row has room for
@@ -89,6 +98,7 @@ struct Field {
   int64_t answerTokens = 0;        // Template: what is kept of the answers, 0: all
   std::vector<std::string> of;     // Label: the values in order
 
+  int64_t visualOfEach() const { return visualOfClip ? visualOfClip : visual; }
   bool isText() const { return kind == Kind::Template || kind == Kind::Text; }
   /// Tokens of text that a row has room for, and its positions: L of the tensors.
   int64_t rowTokens() const { return pack == 1 ? maxTokens : packedTokens; }
@@ -102,6 +112,7 @@ struct Batch {
   std::vector<std::string> datasets;
   std::vector<double> weights; // of the datasets; empty: they are joined
   std::string turn = "all"; // which turns of a record a sample holds: all | random (one of them) | shuffle (all, in random order)
+  bool textOnly = false;    // its rows have no clips: what a template says of them is left out
   std::optional<Media> media;
   std::vector<Field> fields;
 };

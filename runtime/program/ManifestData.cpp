@@ -126,6 +126,8 @@ static Media parseMedia(const JsonNode &node) {
     if (!(least > 0) || !(least <= most))
       pair->fail("goes from a number above zero to one that is not below it");
   };
+  if (auto tiles = node.find("tiles"))
+    media.tiles = {tiles->at("most").integerAtLeast(1), tiles->booleanOr("global", false), tiles->at("clips").integerAtLeast(1)};
   ends("scale", media.leastScale, media.mostScale);
   ends("ratio", media.leastRatio, media.mostRatio);
   return media;
@@ -169,6 +171,7 @@ static Field parseField(const JsonNode &node, const Manifest &manifest) {
   checkDeclared(node, manifest.tokenizers, field.tokenizer, "tokenizer");
   field.maxTokens = node.at("max_tokens").integerAtLeast(1);
   field.visual = node.integerOr("visual", 0);
+  field.visualOfClip = node.integerOr("visual_of_clip", 0);
   field.length = node.integerOr("length", field.maxTokens + field.visual);
   field.pack = node.integerOr("pack", 1);
   field.packedTokens = node.integerOr("row_tokens", field.maxTokens * field.pack);
@@ -206,6 +209,7 @@ static Batch parseBatch(const JsonNode &node, const std::string &variant,
     }
   if (!batch.weights.empty() && batch.weights.size() != batch.datasets.size())
     node.fail("needs a weight for each dataset");
+  batch.textOnly = node.booleanOr("text_only", false);
   if (auto media = node.find("media"))
     batch.media = parseMedia(*media);
   if (auto fields = node.find("fields"))

@@ -246,9 +246,18 @@ TEST_F(Texts, imagesHaveTheirOwnSegmentsAndPrompts) {
   Pattern.segments = {{"image", "circle {visual}"}, {"video", "<video> {visual}"}, {"user", "{q}"}, {"assistant", "{a}"}};
   Pattern.imagePrompts = {"look"};
   size(7, 1);
-  TextField image(Field, &Pattern, *Words, /*image=*/true);
+  TextField image(Field, &Pattern, *Words, Shown::Image);
   EXPECT_EQ(show(image.row(conversation(2), Draws(1, Purpose::Prompt, 0, 0))), "<s> circle V look [a] [circle] _ _");
   EXPECT_EQ(show(2), "<s> <video> V describe [a] [circle] _ _");
+}
+
+// Without media the segments that show it are left out, and the first turn is as all others.
+TEST_F(Texts, conversationsOfTextAlone) {
+  Pattern.segments = {{"system", "{i}"}, {"image", "circle {visual}"}, {"video", "<video> {visual}"}, {"first", "what {q}"}, {"user", "look {q}"}, {"assistant", "{a}"}};
+  size(16, 0);
+  TextField alone(Field, &Pattern, *Words, Shown::Nothing);
+  EXPECT_EQ(show(alone.row(conversation(0), Draws(1, Purpose::Prompt, 0, 0))).find("<video>"), std::string::npos);
+  EXPECT_EQ(show(alone.row(conversation(1), Draws(1, Purpose::Prompt, 0, 0))).find("circle"), std::string::npos);
 }
 
 TEST_F(Texts, answersHaveACap) {
@@ -274,7 +283,7 @@ TEST_F(Texts, timesOfFrames) {
   Pattern.segments = {{"media", "{frames} at {seconds} seconds"}, {"assistant", "{a}"}};
   Conversation timed = conversation(2);
   timed.times({0.2, 1.05, 12});
-  Template pattern(Pattern, *Words, Supervise::Assistant, Spaces::Trimmed, false);
+  Template pattern(Pattern, *Words, Supervise::Assistant, Spaces::Trimmed, Shown::Video);
   EXPECT_TRUE(pattern.namesTimes());
   EXPECT_EQ(pattern.text(timed, Draws(1, Purpose::Prompt, 0, 0)), "3 at 0.2, 1.1, 12.0 secondsa circle");
 }

@@ -40,9 +40,20 @@ static std::pair<size_t, const manifest::Field *> placeOf(const manifest::Batch 
 BatchWriter::BatchWriter(const manifest::Batch &batch, const manifest::Batch &made,
                          const HostTensors &destination)
     : Rows(batch.rows), Destination(destination) {
+  Clips = Rows;
   if (batch.media) {
-    ClipBytes = batch.media->frames * 3 * batch.media->height * batch.media->width;
-    Pixels = find<uint8_t>(batch.media->name + ".pixels", DType::U8, Rows * ClipBytes);
+    const manifest::Media &media = *batch.media;
+    int64_t numbers = media.frames * 3 * media.height * media.width;
+    Tiled = media.tiles.has_value();
+    ClipBytes = Tiled ? numbers * static_cast<int64_t>(sizeof(float)) : numbers;
+    Clips = Tiled ? media.tiles->clips : Rows;
+    if (Tiled)
+      ClipsOfRow = std::min(media.tiles->most + media.tiles->global, Clips - (Rows - 1) * (1 + media.tiles->global));
+    std::string name = media.name + ".pixels";
+    Pixels = Tiled ? reinterpret_cast<uint8_t *>(find<float>(name, DType::F32, Clips * numbers))
+                   : find<uint8_t>(name, DType::U8, Clips * numbers);
+    ClipRows = find<int32_t>("batch.clip_rows", DType::I32, Clips);
+    ClipPlaces = find<int32_t>("batch.clip_places", DType::I32, Clips);
   }
   for (const manifest::Field &field : batch.fields) {
     auto [from, whole] = placeOf(made, field);
@@ -66,7 +77,7 @@ BatchWriter::BatchWriter(const manifest::Batch &batch, const manifest::Batch &ma
     }
     text.Supervised = find<float>(field.name + ".supervised", DType::F32, 1);
     text.Positions = field.rowLength();
-    text.Visual = field.visual;
+    text.VisualOfClip = field.visualOfEach();
     text.MaxTokens = field.rowTokens();
     Texts.push_back(text);
   }
@@ -78,7 +89,11 @@ BatchWriter::BatchWriter(const manifest::Batch &batch, const manifest::Batch &ma
       throw Failure(Exit::Internal, fmt::format("input `{}` is no field of the batch", name));
 }
 
-void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels) {
+void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels, uint32_t clips) {
+  if (!Tiled)
+    NextClip = row;
+  if (Tiled && (clips > ClipsOfRow || NextClip + clips > Clips))
+    throw Failure(Exit::Internal, fmt::format("row {} has {} clips, more than the batch holds", row, clips));
   for (const TextTensors &to : Texts) {
     if (to.Packed)
       continue;
@@ -100,8 +115,8 @@ void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels)
       to.Length[row] = from.Length;
     if (to.At) {
       std::fill_n(to.At + first, to.Positions, -1);
-      for (int64_t k = 0; from.VisualAt >= 0 && k < to.Visual; ++k)
-        to.At[first + from.VisualAt - to.Cut + k] = static_cast<int32_t>(row * to.Visual + k);
+      for (int64_t k = 0; from.VisualAt >= 0 && k < clips * to.VisualOfClip; ++k)
+        to.At[first + from.VisualAt - to.Cut + k] = static_cast<int32_t>(NextClip * to.VisualOfClip + k);
     }
   }
   for (auto [from, to] : Labels)
@@ -112,7 +127,24 @@ void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels)
   if (LocalIds)
     LocalIds[row] = texts.LocalId;
   if (Pixels)
-    std::memcpy(Pixels + row * ClipBytes, pixels, ClipBytes);
+    std::memcpy(Pixels + NextClip * ClipBytes, pixels, clips * ClipBytes);
+  for (uint32_t k = 0; k < clips; ++k, ++NextClip) {
+    if (ClipRows)
+      ClipRows[NextClip] = static_cast<int32_t>(row);
+    if (ClipPlaces)
+      ClipPlaces[NextClip] = static_cast<int32_t>(row * ClipsOfRow + k);
+  }
+}
+
+void BatchWriter::emptyClips() {
+  if (!Tiled)
+    return;
+  if (Pixels)
+    std::memset(Pixels + NextClip * ClipBytes, 0, static_cast<size_t>((Clips - NextClip) * ClipBytes));
+  for (int32_t *list : {ClipRows, ClipPlaces})
+    if (list)
+      std::fill(list + NextClip, list + Clips, 0);
+  NextClip = Clips;
 }
 
 void BatchWriter::packedTexts(const std::vector<const RowTexts *> &samples) {
@@ -160,8 +192,8 @@ void BatchWriter::packedText(const TextTensors &to, const std::vector<const Text
       to.Length[row] += from.Length;
     if (to.Starts)
       std::fill_n(to.Starts + first, from.Length, static_cast<int32_t>(begin));
-    for (int64_t k = 0; to.At && from.VisualAt >= 0 && k < to.Visual; ++k)
-      to.At[first + from.VisualAt + k] = static_cast<int32_t>(static_cast<int64_t>(sample) * to.Visual + k);
+    for (int64_t k = 0; to.At && from.VisualAt >= 0 && k < to.VisualOfClip; ++k)
+      to.At[first + from.VisualAt + k] = static_cast<int32_t>(static_cast<int64_t>(sample) * to.VisualOfClip + k);
   }
 }
 
@@ -170,8 +202,8 @@ void BatchWriter::emptyRow(int64_t row, const RowTexts &like) {
   for (TextRow &text : texts.Texts)
     std::fill(text.Labels.begin(), text.Labels.end(), TextField::Unsupervised);
   texts.Id = texts.LocalId = -1;
-  std::vector<uint8_t> black(Pixels ? ClipBytes : 0);
-  this->row(row, texts, black.data());
+  std::vector<uint8_t> black(Pixels && !Tiled ? ClipBytes : 0);
+  this->row(row, texts, black.data(), Tiled ? 0 : 1);
 }
 
 void BatchWriter::totals(const std::map<std::string, int64_t> &supervised, int64_t samples) {

@@ -20,6 +20,7 @@ namespace {
 struct RecordRows {
   std::vector<RowTexts> Rows;
   std::vector<uint8_t> Pixels;
+  uint32_t Clips = 1; // that the pixels are of
 };
 
 class EvaluationBatches : public EvaluationSource {
@@ -61,7 +62,7 @@ public:
       int64_t record = firstRecord(batch) + item;
       int64_t candidate = std::max<int64_t>(batch * Rows - FirstRow[record], 0);
       for (const RowTexts &texts : group[item]->Rows) {
-        writer.row(static_cast<int64_t>(rows.size()), texts, group[item]->Pixels.data());
+        writer.row(static_cast<int64_t>(rows.size()), texts, group[item]->Pixels.data(), group[item]->Clips);
         size_t text = 0;
         for (const manifest::Field &field : Evaluation.batch.fields)
           if (field.isText())
@@ -74,6 +75,7 @@ public:
       writer.emptyRow(static_cast<int64_t>(rows.size()), group.front()->Rows.front());
       rows.push_back({-1, 0});
     }
+    writer.emptyClips();
   }
 
 private:
@@ -139,14 +141,17 @@ private:
     std::vector<std::string> choices;
     if (!Evaluation.choices.empty())
       choices = conversation.list(Evaluation.choices);
-    if (Maker.namesTimes())
-      conversation.times(readClip(index, key, *out));
+    if (Maker.clipFirst()) {
+      auto seconds = readClip(index, key, *out);
+      if (Maker.namesTimes())
+        conversation.times(seconds);
+    }
     for (int64_t row = begin; row < end; ++row) {
       if (!choices.empty())
         conversation.answer(choices[row - FirstRow[index]]);
-      out->Rows.push_back(Maker.texts(conversation, key, 0, Data, static_cast<uint64_t>(index), Numbers));
+      out->Rows.push_back(Maker.texts(conversation, key, 0, Data, static_cast<uint64_t>(index), Numbers, out->Clips));
     }
-    if (Maker.clips() && !Maker.namesTimes())
+    if (Maker.clips() && !Maker.clipFirst())
       readClip(index, key, *out);
     return out;
   }
@@ -159,6 +164,7 @@ private:
     std::string path = Data.media(clip, record);
     out.Pixels.resize(Maker.clips()->bytes());
     Maker.clips()->read(path, key, out.Pixels.data(), spanOf(record));
+    out.Clips = Maker.clips()->clips(path);
     return Maker.namesTimes() ? Maker.clips()->times(path, key, spanOf(record)) : std::vector<double>();
   }
 

@@ -25,6 +25,10 @@ ClipSpec specOf(const manifest::Media &media, bool evaluating, bool still) {
   spec.Kind = media.kind == "image" ? MediaKind::Image : media.kind == "video" ? MediaKind::Video : MediaKind::Any;
   spec.ShortSide = media.resize == "short_side";
   spec.Antialias = media.antialias;
+  if (media.tiles) {
+    spec.Tiles = static_cast<uint32_t>(media.tiles->most);
+    spec.Global = media.tiles->global;
+  }
   spec.CacheBytes = static_cast<uint64_t>(media.cacheBytes);
   if (evaluating) {
     spec.Mode = still ? FrameMode::Still : FrameMode::Middle;
@@ -55,8 +59,8 @@ SampleMaker::SampleMaker(const manifest::Manifest &manifest, const manifest::Bat
     const manifest::Template *pattern = field.kind == manifest::Field::Kind::Template
                                             ? &manifest.templates.at(field.templateName)
                                             : nullptr;
-    bool image = batch.media && batch.media->frames == 1;
-    Texts.push_back(std::make_unique<TextField>(field, pattern, *tokenizer, image));
+    Shown shown = batch.textOnly ? Shown::Nothing : batch.media && batch.media->frames == 1 ? Shown::Image : Shown::Video;
+    Texts.push_back(std::make_unique<TextField>(field, pattern, *tokenizer, shown));
   }
   if (batch.media) {
     libAv();
@@ -74,6 +78,8 @@ std::optional<TimeSpan> spanOf(const Record &record) {
 bool SampleMaker::namesTimes() const {
   return std::any_of(Texts.begin(), Texts.end(), [](const auto &text) { return text->namesTimes(); });
 }
+
+bool SampleMaker::clipFirst() const { return namesTimes() || (Clips && Clips->spec().Tiles); }
 
 size_t SampleMaker::textOf(const std::string &field) const {
   for (size_t i = 0; i < Texts.size(); ++i)
@@ -96,13 +102,13 @@ int32_t SampleMaker::Label::number(const Conversation &conversation,
 
 RowTexts SampleMaker::texts(const Conversation &conversation, const DrawKey &key, uint64_t first,
                             const Datasets &data, uint64_t index,
-                            const Identities &identities) const {
+                            const Identities &identities, uint32_t clips) const {
   RowTexts out;
   // What the rows of one micro-batch share is drawn by the place of its first.
   DrawKey shared{key.Seed, key.First, first};
   for (const auto &field : Texts)
     out.Texts.push_back(field->row(
-        conversation, (field->declared().prompt == "batch" ? shared : key).draws(Purpose::Prompt)));
+        conversation, (field->declared().prompt == "batch" ? shared : key).draws(Purpose::Prompt), clips));
   for (const Label &label : Labels)
     out.Labels.push_back(label.number(conversation, identities));
   out.Id = identities.of(data, index);

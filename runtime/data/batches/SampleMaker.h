@@ -33,14 +33,16 @@ public:
   const manifest::Batch &batch() const { return Batch; }
   const ClipReader *clips() const { return Clips.get(); }
   TurnChoice turnChoice() const { return Choice; }
-  /// A text says when the frames stand: the clip is read before the text is made.
+  /// A text says when the frames stand.
   bool namesTimes() const;
+  /// The clip is read before the text is made: its frames' times stand there, or places for as many tiles as it has.
+  bool clipFirst() const;
   /// The place of a text field in RowTexts::Texts.
   size_t textOf(const std::string &field) const;
   /// Record `index` of `data` as said by `conversation`; `first` is the place of the micro-batch's first
-  /// sample, of all ranks. Throws SampleError naming the record's fault.
+  /// sample, of all ranks; `clips` is how many the record's file becomes. Throws SampleError naming the record's fault.
   RowTexts texts(const Conversation &conversation, const DrawKey &key, uint64_t first,
-                 const Datasets &data, uint64_t index, const Identities &identities) const;
+                 const Datasets &data, uint64_t index, const Identities &identities, uint32_t clips = 1) const;
 
 private:
   struct Label {
@@ -68,10 +70,12 @@ public:
 
   /// All rows of the fields that hold several samples each; before any row().
   void packedTexts(const std::vector<const RowTexts *> &samples);
-  /// `pixels` may be null where the batch has no clip.
-  void row(int64_t row, const RowTexts &texts, const uint8_t *pixels);
+  /// `pixels` of the row's `clips`; may be null where the batch has none. Rows come in order.
+  void row(int64_t row, const RowTexts &texts, const uint8_t *pixels, uint32_t clips = 1);
   /// A row that nobody reads: zeros, padding that is not supervised.
   void emptyRow(int64_t row, const RowTexts &like);
+  /// After the last row: clips that no row has are black, and the first row's.
+  void emptyClips();
   /// The totals of the whole step: supervised targets by text field, and samples.
   void totals(const std::map<std::string, int64_t> &supervised, int64_t samples);
 
@@ -85,17 +89,19 @@ private:
     size_t From; // in the rows' texts
     int32_t *Ids, *Labels, *Length, *At, *Targets, *Starts = nullptr;
     float *Supervised;
-    int64_t Positions, Visual, MaxTokens, Cut;
+    int64_t Positions, VisualOfClip, MaxTokens, Cut;
     const manifest::Field *Packed = nullptr; // of several samples a row
   };
   void packedText(const TextTensors &to, const std::vector<const TextRow *> &samples);
-  int64_t Rows, ClipBytes = 0;
+  int64_t Rows, Clips = 0, ClipsOfRow = 1, ClipBytes = 0;
+  int64_t NextClip = 0; ///< that no row has taken yet
+  bool Tiled = false;
   const HostTensors &Destination;
   std::vector<std::string> Known;
   std::vector<TextTensors> Texts;
   std::vector<std::pair<size_t, int32_t *>> Labels; // and their place in the rows' labels
   uint8_t *Pixels = nullptr;
-  int32_t *Ids = nullptr, *LocalIds = nullptr;
+  int32_t *Ids = nullptr, *LocalIds = nullptr, *ClipRows = nullptr, *ClipPlaces = nullptr;
   float *Samples = nullptr;
 };
 

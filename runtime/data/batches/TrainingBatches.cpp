@@ -93,9 +93,10 @@ public:
     writer.packedTexts(texts);
     for (int64_t r = 0; r < rows; ++r) {
       const Sample &sample = *group[static_cast<size_t>(first + r)];
-      writer.row(r, sample.Texts, sample.Pixels.data());
+      writer.row(r, sample.Texts, sample.Pixels.data(), sample.Clips);
       add(sample, branch.batch(), report);
     }
+    writer.emptyClips();
     report.samples += rows;
     writer.totals(supervised(*plan, group), plan->places);
   }

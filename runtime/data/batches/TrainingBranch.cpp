@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <tuple>
 
 namespace vcc::runtime::data {
 namespace {
@@ -22,9 +23,13 @@ int64_t lengthOf(const manifest::Batch &batch) {
   return length;
 }
 
+/// Clips of a micro-batch whose number is not that of its rows, or 0.
+int64_t clipsOf(const manifest::Batch &batch) { return batch.media && batch.media->tiles ? batch.media->tiles->clips : 0; }
+
+/// By clips, of which each costs more than a text, then by texts.
 std::vector<const manifest::Batch *> shortestFirst(std::vector<const manifest::Batch *> variants) {
   std::sort(variants.begin(), variants.end(), [](auto *a, auto *b) {
-    return std::pair(lengthOf(*a), a->variant) < std::pair(lengthOf(*b), b->variant);
+    return std::tuple(clipsOf(*a), lengthOf(*a), a->variant) < std::tuple(clipsOf(*b), lengthOf(*b), b->variant);
   });
   return variants;
 }
@@ -40,7 +45,7 @@ manifest::Batch joined(const std::vector<const manifest::Batch *> &variants) {
                                [&](const manifest::Field &other) { return other.name == field.name; });
       if (same == all.fields.end())
         all.fields.push_back(field);
-      else if (same->maxTokens < field.maxTokens)
+      else if (std::pair(same->maxTokens, same->visual) < std::pair(field.maxTokens, field.visual))
         *same = field;
     }
   }
@@ -89,16 +94,16 @@ void TrainingBranch::use(uint64_t record, const DrawKey &key, uint64_t first, bo
   thread_local Record read;
   Data.read(record, read);
   Conversation conversation(read, Maker.turnChoice(), key.draws(Purpose::Turn));
-  bool timed = Maker.namesTimes();
-  if (timed) {
+  bool clipFirst = Maker.clipFirst();
+  if (clipFirst)
     readClip(record, read, key, mine, sample);
+  if (Maker.namesTimes())
     conversation.times(Maker.clips()->times(Data.media(record, read), key, spanOf(read)));
-  }
   {
     report::Timed spent(Options.spans, "data", "tokenize");
-    sample.Texts = Maker.texts(conversation, key, first, Data, record, identities);
+    sample.Texts = Maker.texts(conversation, key, first, Data, record, identities, sample.Clips);
   }
-  if (Maker.clips() && !timed)
+  if (Maker.clips() && !clipFirst)
     readClip(record, read, key, mine, sample);
 }
 
@@ -108,15 +113,33 @@ void TrainingBranch::readClip(uint64_t record, const Record &read, const DrawKey
   std::string path = Data.media(record, read);
   // Whether another rank replaces this sample decides its text, so its file must be known to be good
   // here too.
-  if (!mine)
-    return Maker.clips()->check(path, spanOf(read));
-  sample.Pixels.resize(Maker.clips()->bytes());
-  sample.BytesRead = static_cast<int64_t>(Maker.clips()->read(path, key, sample.Pixels.data(), spanOf(read)));
+  const ClipReader &clips = *Maker.clips();
+  if (mine) {
+    sample.Pixels.resize(clips.bytes());
+    sample.BytesRead = static_cast<int64_t>(clips.read(path, key, sample.Pixels.data(), spanOf(read)));
+  } else {
+    clips.check(path, spanOf(read));
+  }
+  sample.Clips = clips.clips(path);
+  if (mine)
+    sample.Pixels.resize(sample.Clips * clips.clipBytes());
+}
+
+/// The most clips that the rows of a rank have.
+int64_t TrainingBranch::clipsOf(const std::unique_ptr<Sample> *samples) const {
+  int64_t most = 0;
+  for (int64_t rank = 0; rank < Options.world; ++rank) {
+    int64_t clips = 0;
+    for (int64_t row = 0; row < Whole.rows; ++row)
+      clips += samples[rank * Whole.rows + row]->Clips;
+    most = std::max(most, clips);
+  }
+  return most;
 }
 
 const manifest::Batch &TrainingBranch::variantOf(const std::unique_ptr<Sample> *samples) const {
   for (const manifest::Batch *variant : Variants) {
-    bool holds = true;
+    bool holds = !variant->media || !variant->media->tiles || clipsOf(samples) <= variant->media->tiles->clips;
     for (const manifest::Field &field : variant->fields) {
       if (!field.isText())
         continue;

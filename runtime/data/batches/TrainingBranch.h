@@ -19,6 +19,7 @@ namespace vcc::runtime::data {
 struct Sample {
   RowTexts Texts;
   std::vector<uint8_t> Pixels;
+  uint32_t Clips = 1; // that the pixels are of
   std::vector<Replacement> Replaced;
   int64_t BytesRead = 0;
 };
@@ -45,6 +46,7 @@ public:
 
 private:
   void use(uint64_t record, const DrawKey &key, uint64_t first, bool mine, Sample &sample, const Identities &identities);
+  int64_t clipsOf(const std::unique_ptr<Sample> *samples) const;
   void readClip(uint64_t record, const Record &read, const DrawKey &key, bool mine, Sample &sample);
 
   const std::vector<const manifest::Batch *> Variants; // the smallest first

@@ -5,9 +5,11 @@
 #include "runtime/data/SampleError.h"
 #include "runtime/data/media/MediaFile.h"
 #include "runtime/data/media/Resize.h"
+#include "runtime/data/media/Tiles.h"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -91,7 +93,7 @@ Crop cropMode(const std::string &word) {
 
 ClipReader::ClipReader(ClipSpec spec) : Spec(spec) {
   // What is cut differently each time is kept at its own size, the rest at the size of the tensor.
-  if (Spec.Cut == Crop::None && Spec.Antialias && !Spec.ShortSide)
+  if (Spec.Cut == Crop::None && Spec.Antialias && !Spec.ShortSide && !Spec.Tiles)
     Kept = {Spec.Width, Spec.Height};
   frameCache().attach(Kept, Spec.CacheBytes);
 }
@@ -148,8 +150,10 @@ std::shared_ptr<DecodedClip> ClipReader::decodeWhole(const std::string &path) co
   uint64_t room = frameCache().room();
   auto clip = std::make_shared<DecodedClip>();
   uint32_t count = 0;
+  FrameFormat own;
   while (file.next()) {
     if (count == 0) {
+      own = {file.width(), file.height()};
       clip->Width = Kept.Width ? Kept.Width : file.width();
       clip->Height = Kept.Height ? Kept.Height : file.height();
       // No frame takes less than some bytes of its file; a header that claims more is not believed.
@@ -167,7 +171,7 @@ std::shared_ptr<DecodedClip> ClipReader::decodeWhole(const std::string &path) co
   }
   if (count == 0)
     throw SampleError(fmt::format("{}: has no frame that can be decoded", path));
-  frameCache().setFacts(path, {count, file.rate(), file.isImage()});
+  frameCache().setFacts(path, {count, file.rate(), file.isImage(), own.Width, own.Height});
   if (!clip)
     return nullptr;
   clip->Rgb.shrink_to_fit();
@@ -192,10 +196,12 @@ DecodedClip ClipReader::decodeChosen(const std::string &path, const DrawKey &key
     bool guess = !known && span;
     chosen = guess ? std::vector<uint32_t>() : choose(path, {assumed, file.rate(), file.isImage()}, key, span);
     DecodedClip clip;
+    FrameFormat own;
     uint32_t count = 0;
     size_t next = 0;
     for (; (!known || next < chosen.size()) && file.next(); ++count) {
       if (count == 0) {
+        own = {file.width(), file.height()};
         clip.Width = Kept.Width ? Kept.Width : file.width();
         clip.Height = Kept.Height ? Kept.Height : file.height();
       }
@@ -212,15 +218,37 @@ DecodedClip ClipReader::decodeChosen(const std::string &path, const DrawKey &key
     if (known && next < chosen.size())
       throw SampleError(fmt::format("{}: has fewer frames than before", path));
     if (!known)
-      frameCache().setFacts(path, {count, file.rate(), file.isImage()});
+      frameCache().setFacts(path, {count, file.rate(), file.isImage(), own.Width, own.Height});
     if (known || (count == assumed && !guess))
       return clip;
     known = assumed = count;
   }
 }
 
+uint32_t ClipReader::clips(const std::string &path) const {
+  if (!Spec.Tiles)
+    return 1;
+  FileFacts facts = frameCache().facts(path).value();
+  return static_cast<uint32_t>(chooseGrid(facts.Width, facts.Height, Spec.Height, static_cast<int>(Spec.Tiles)).tiles()) + Spec.Global;
+}
+
+void ClipReader::placeTiles(const DecodedClip &clip, const std::vector<uint32_t> &frames, uint8_t *pixels) const {
+  Grid grid = chooseGrid(clip.Width, clip.Height, Spec.Height, static_cast<int>(Spec.Tiles));
+  size_t clips = static_cast<size_t>(grid.tiles()) + Spec.Global, frameSize = size_t(3) * Spec.Height * Spec.Width;
+  std::vector<float> squares(clips * frameSize);
+  for (size_t t = 0; t < frames.size(); ++t) {
+    // A clip that is too short repeats its last frame.
+    if (t == 0 || frames[t] != frames[t - 1])
+      cutTiles(clip.frame(frames[t]), clip.Width, clip.Height, Spec.Height, grid, Spec.Global, squares.data(), static_cast<int64_t>(frameSize));
+    for (size_t k = 0; k < clips; ++k)
+      std::memcpy(pixels + k * clipBytes() + t * frameSize * sizeof(float), squares.data() + k * frameSize, frameSize * sizeof(float));
+  }
+}
+
 void ClipReader::place(const DecodedClip &clip, const std::vector<uint32_t> &frames,
                        const DrawKey &key, uint8_t *pixels) const {
+  if (Spec.Tiles)
+    return placeTiles(clip, frames, pixels);
   bool mirrored = Spec.Flip && key.draws(Purpose::Flip).below(2) == 1;
   size_t frameSize = size_t(3) * Spec.Width * Spec.Height;
   Rect rect{0, 0, clip.Width, clip.Height};

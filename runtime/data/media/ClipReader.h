@@ -38,6 +38,9 @@ struct ClipSpec {
   MediaKind Kind = MediaKind::Any;
   bool ShortSide = false; ///< resized until the target fits into it, of which the middle is taken
   bool Antialias = true;  ///< false: as PyTorch's `interpolate` without it
+  /// Cut into so many tiles at most, of Height = Width, and where `Global` one clip of the whole; 0: one clip as it is.
+  uint32_t Tiles = 0;
+  bool Global = false;
 };
 
 /// What names a sample's draws: the seed and two numbers.
@@ -54,8 +57,13 @@ public:
   ClipReader &operator=(const ClipReader &) = delete;
 
   const ClipSpec &spec() const { return Spec; }
-  size_t bytes() const { return size_t(Spec.Frames) * 3 * Spec.Height * Spec.Width; }
-  /// Writes bytes() pixels; returns the bytes read from files. Throws SampleError. Safe from
+  /// Of a clip: bytes, or with tiles as many floats.
+  size_t clipBytes() const { return size_t(Spec.Frames) * 3 * Spec.Height * Spec.Width * (Spec.Tiles ? sizeof(float) : 1); }
+  /// Of a sample, at most.
+  size_t bytes() const { return clipBytes() * (Spec.Tiles ? Spec.Tiles + Spec.Global : 1); }
+  /// How many clips a file becomes; after read() or check().
+  uint32_t clips(const std::string &path) const;
+  /// Writes the pixels of the sample's clips, each [T, 3, H, W]; returns the bytes read from files. Throws SampleError. Safe from
   /// several threads.
   /// `span`: only frames of these seconds.
   uint64_t read(const std::string &path, const DrawKey &key, uint8_t *pixels,
@@ -73,6 +81,7 @@ private:
   std::shared_ptr<DecodedClip> decodeWhole(const std::string &path) const;
   DecodedClip decodeChosen(const std::string &path, const DrawKey &key,
                            const std::optional<TimeSpan> &span, std::vector<uint32_t> &chosen) const;
+  void placeTiles(const DecodedClip &clip, const std::vector<uint32_t> &frames, uint8_t *pixels) const;
   void place(const DecodedClip &clip, const std::vector<uint32_t> &frames, const DrawKey &key,
              uint8_t *pixels) const;
   std::vector<uint32_t> choose(const std::string &path, const FileFacts &facts, const DrawKey &key,

@@ -38,6 +38,7 @@ struct FileFacts {
   uint32_t Frames = 0;
   double Rate = 0;    // frames a second; 0 where the file does not say it
   bool Image = false; // a picture, not a film
+  int Width = 0, Height = 0;
 };
 
 class FrameCache {

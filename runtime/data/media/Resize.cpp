@@ -33,10 +33,8 @@ std::vector<Taps> tapsOf(int size, int resized, int first, int count) {
   return all;
 }
 
-} // namespace
-
-void resizeBicubic(const uint8_t *rgb, int width, const Rect &from, int resizedWidth, int resizedHeight, const Rect &part,
-                   uint8_t *out) {
+template <typename In, typename Put>
+void interpolate(const In *rgb, int width, const Rect &from, int resizedWidth, int resizedHeight, const Rect &part, Put put) {
   std::vector<Taps> columns = tapsOf(from.Width, resizedWidth, part.Left, part.Width);
   std::vector<Taps> rows = tapsOf(from.Height, resizedHeight, part.Top, part.Height);
   // Rows of the source are interpolated along x once, when a row of the result first needs them.
@@ -47,7 +45,7 @@ void resizeBicubic(const uint8_t *rgb, int width, const Rect &from, int resizedW
     if (!made.empty())
       return made;
     made.resize(lineSize);
-    const uint8_t *source = rgb + (static_cast<size_t>(from.Top + y) * static_cast<size_t>(width) + static_cast<size_t>(from.Left)) * 3;
+    const In *source = rgb + (static_cast<size_t>(from.Top + y) * static_cast<size_t>(width) + static_cast<size_t>(from.Left)) * 3;
     for (size_t x = 0; x < columns.size(); ++x)
       for (size_t c = 0; c < 3; ++c) {
         float sum = 0;
@@ -67,11 +65,29 @@ void resizeBicubic(const uint8_t *rgb, int width, const Rect &from, int resizedW
       float sum = 0;
       for (size_t k = 0; k < 4; ++k)
         sum += sources[k][i] * taps.By[k];
-      out[y * lineSize + i] = static_cast<uint8_t>(std::clamp(std::nearbyint(sum), 0.0f, 255.0f));
+      put(y * lineSize + i, sum);
     }
     for (; done < taps.At[0]; ++done)
       lines[static_cast<size_t>(done)] = {};
   }
+}
+
+} // namespace
+
+void resizeBicubic(const uint8_t *rgb, int width, const Rect &from, int resizedWidth, int resizedHeight, const Rect &part,
+                   uint8_t *out) {
+  interpolate(rgb, width, from, resizedWidth, resizedHeight, part,
+              [out](size_t at, float sum) { out[at] = static_cast<uint8_t>(std::clamp(std::nearbyint(sum), 0.0f, 255.0f)); });
+}
+
+void resizeBicubic(const uint8_t *rgb, int width, int height, int resizedWidth, int resizedHeight, float *out) {
+  interpolate(rgb, width, {0, 0, width, height}, resizedWidth, resizedHeight, {0, 0, resizedWidth, resizedHeight},
+              [out](size_t at, float sum) { out[at] = sum; });
+}
+
+void resizeBicubic(const float *rgb, int width, int height, int resizedWidth, int resizedHeight, float *out) {
+  interpolate(rgb, width, {0, 0, width, height}, resizedWidth, resizedHeight, {0, 0, resizedWidth, resizedHeight},
+              [out](size_t at, float sum) { out[at] = sum; });
 }
 
 } // namespace vcc::runtime::data

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Bicubic interpolation as PyTorch's `interpolate` does it without antialiasing: four pixels each way whatever the
-// scale, A = -0.75, half-pixel centres, the border repeated, rounded to the nearest even and clamped to a byte.
+// scale, A = -0.75, half-pixel centres, the border repeated. Bytes are rounded to the nearest even and clamped; numbers are left
+// as they come, which may lie beyond those of the source.
 #ifndef VCC_RUNTIME_DATA_MEDIA_RESIZE_H
 #define VCC_RUNTIME_DATA_MEDIA_RESIZE_H
 
@@ -17,6 +18,10 @@ struct Rect {
 /// `part` is written.
 void resizeBicubic(const uint8_t *rgb, int width, const Rect &from, int resizedWidth, int resizedHeight, const Rect &part,
                    uint8_t *out);
+
+/// All of packed RGB, as numbers.
+void resizeBicubic(const uint8_t *rgb, int width, int height, int resizedWidth, int resizedHeight, float *out);
+void resizeBicubic(const float *rgb, int width, int height, int resizedWidth, int resizedHeight, float *out);
 
 } // namespace vcc::runtime::data
 #endif

@@ -52,9 +52,11 @@ bool isTurnRole(const std::string &role) {
   return role == "user" || role == "first" || role == "assistant";
 }
 
-/// Whether a segment stands in a conversation about one image (or about a video).
-bool standsFor(const std::string &role, bool image) {
-  return !(role == "image" && !image) && !(role == "video" && image);
+/// Whether a segment stands in a conversation about this.
+bool standsFor(const std::string &role, Shown shown) {
+  if (shown == Shown::Nothing)
+    return role != "media" && role != "image" && role != "video" && role != "first";
+  return role != (shown == Shown::Image ? "video" : "image");
 }
 
 std::string_view stripped(std::string_view text) {
@@ -67,12 +69,14 @@ std::string_view stripped(std::string_view text) {
 } // namespace
 
 Template::Template(const manifest::Template &declared, const Tokenizer &tokenizer,
-                   Supervise supervise, Spaces spaces, bool image)
+                   Supervise supervise, Spaces spaces, Shown shown)
     : Name(declared.name), Words(tokenizer), Mode(supervise), Spacing(spaces),
-      Prompts(image && !declared.imagePrompts.empty() ? declared.imagePrompts : declared.prompts) {
+      Prompts(shown == Shown::Image && !declared.imagePrompts.empty() ? declared.imagePrompts : declared.prompts) {
   for (const manifest::Segment &segment : declared.segments)
-    if (standsFor(segment.role, image))
+    if (standsFor(segment.role, shown))
       Segments.push_back(parse(segment));
+    else if (shown == Shown::Nothing)
+      LacksMedia = LacksMedia || segment.text.find("{visual}") != std::string::npos;
   for (const Segment &segment : Segments)
     HasFirst = HasFirst || segment.Role == "first";
 }
@@ -209,6 +213,9 @@ std::vector<Template::Chunk> Template::chunks(const Conversation &conversation, 
         "{}: record {}: has neither turns nor a caption nor a text, of which template `{}` "
         "needs one",
         conversation.record().file(), conversation.record().number(), Name));
+  if (auto media = LacksMedia ? conversation.record().media() : std::nullopt)
+    throw SampleError(fmt::format("{}: record {}: is about `{}`, but its rows are of text alone",
+                                  conversation.record().file(), conversation.record().number(), *media));
   std::string prompt = Prompts.empty() ? "" : Prompts[draws.below(Prompts.size())];
   std::vector<Chunk> out;
   for (size_t i = 0; i < Segments.size();) {

@@ -20,6 +20,9 @@ namespace vcc::runtime::data {
 /// alone. Roles: all that stands after the media but for what the record asks.
 enum class Supervise { Assistant, Answer, Roles, All, None };
 enum class Spaces { Trimmed, Kept };
+/// What a conversation is about: nothing but itself, one image, a video. The segments and prompts of the others do not stand;
+/// without media the first turn is as all others.
+enum class Shown { Nothing, Image, Video };
 
 /// Tokens with their supervision; `VisualAt` is where in the text the visual positions go, -1:
 /// nowhere.
@@ -39,10 +42,9 @@ struct Tokens {
 
 class Template {
 public:
-  /// `image`: the clip is one frame, so that the segments and prompts for images stand. Throws a
-  /// Failure where the template's text cannot be used with this tokenizer.
+  /// Throws a Failure where the template's text cannot be used with this tokenizer.
   Template(const manifest::Template &declared, const Tokenizer &tokenizer, Supervise supervise,
-           Spaces spaces, bool image);
+           Spaces spaces, Shown shown);
 
   /// Whether `{visual}` stands in it (at most once).
   bool hasVisual() const { return HasVisual; }
@@ -94,6 +96,7 @@ private:
   std::vector<Segment> Segments;
   std::vector<std::string> Prompts;
   bool HasVisual = false, NamesTimes = false, HasFirst = false;
+  bool LacksMedia = false; ///< a place for visual tokens was left out with its segment
 };
 
 } // namespace vcc::runtime::data

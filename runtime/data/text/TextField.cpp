@@ -34,11 +34,11 @@ Supervise superviseOf(const manifest::Field &field) {
 } // namespace
 
 TextField::TextField(const manifest::Field &declared, const manifest::Template *pattern,
-                     const Tokenizer &words, bool image)
+                     const Tokenizer &words, Shown shown)
     : Declared(declared), Words(words), Mode(superviseOf(declared)) {
   if (pattern)
     Pattern.emplace(*pattern, words, Mode,
-                    declared.spaces == "kept" ? Spaces::Kept : Spaces::Trimmed, image);
+                    declared.spaces == "kept" ? Spaces::Kept : Spaces::Trimmed, shown);
   if (declared.length != declared.maxTokens + declared.visual)
     throw Failure(Exit::Internal,
                   fmt::format("field `{}` has length {}, but max_tokens {} and {} visual positions",
@@ -137,9 +137,8 @@ Tokens TextField::templated(const Conversation &conversation, Draws draws) const
   return tokens;
 }
 
-TextRow TextField::place(const Tokens &tokens) const {
+TextRow TextField::place(const Tokens &tokens, int64_t visual) const {
   int64_t text = std::min<int64_t>(static_cast<int64_t>(tokens.Ids.size()), Declared.maxTokens);
-  int64_t visual = Declared.visual;
   int64_t before = visual > 0 ? std::min(tokens.VisualAt, text) : text;
   TextRow row;
   row.Padding = Words.padding();
@@ -161,8 +160,8 @@ TextRow TextField::place(const Tokens &tokens) const {
   return row;
 }
 
-TextRow TextField::row(const Conversation &conversation, Draws draws) const {
-  return place(Pattern ? templated(conversation, draws) : plain(conversation));
+TextRow TextField::row(const Conversation &conversation, Draws draws, uint32_t clips) const {
+  return place(Pattern ? templated(conversation, draws) : plain(conversation), clips * Declared.visualOfEach());
 }
 
 } // namespace vcc::runtime::data

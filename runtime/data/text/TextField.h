@@ -26,20 +26,21 @@ class TextField {
 public:
   static constexpr int32_t Unsupervised = -100;
 
-  /// `words` and `declared` must outlive this. `image`: the batch's clips are single frames.
+  /// `words` and `declared` must outlive this. `shown`: what the batch's rows have beside the text.
   TextField(const manifest::Field &declared, const manifest::Template *pattern,
-            const Tokenizer &words, bool image = false);
+            const Tokenizer &words, Shown shown = Shown::Video);
 
   const manifest::Field &declared() const { return Declared; }
   bool namesTimes() const { return Pattern && Pattern->namesTimes(); }
-  TextRow row(const Conversation &conversation, Draws draws) const;
+  /// With the visual positions of so many clips.
+  TextRow row(const Conversation &conversation, Draws draws, uint32_t clips = 1) const;
 
 private:
   Tokens plain(const Conversation &conversation) const;
   Tokens templated(const Conversation &conversation, Draws draws) const;
   void cutAnswer(Tokens &tokens) const;
   void frame(Tokens &tokens) const;
-  TextRow place(const Tokens &tokens) const;
+  TextRow place(const Tokens &tokens, int64_t visual) const;
 
   const manifest::Field &Declared;
   const Tokenizer &Words;
