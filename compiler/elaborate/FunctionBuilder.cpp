@@ -47,6 +47,14 @@ mlir::Value FunctionBuilder::rng() {
   return input("rng", {4}, graph.ops.getI32Type(), {graph.here()}).value;
 }
 
+mlir::Value FunctionBuilder::clipRng() {
+  auto type = mlir::RankedTensorType::get({4}, graph.ops.getI32Type());
+  int32_t by[] = {1, 1, 1, static_cast<int32_t>(clipsOfSample)};
+  auto factors = mlir::DenseElementsAttr::get(type, ArrayRef<int32_t>(by));
+  mlir::Value constant = graph.ops.create<tg::ConstantOp>(graph.loc, factors);
+  return graph.ops.create<tg::MulOp>(graph.loc, rng(), constant);
+}
+
 Tensor FunctionBuilder::clipInput(StringRef what, int64_t count) {
   DimOrigin origin{graph.loc, mlir::StringAttr::get(graph.ops.getContext(), "the number of clips")};
   Tensor made = input(("batch.clip_" + what).str(), {clips}, graph.ops.getI32Type(), {origin});

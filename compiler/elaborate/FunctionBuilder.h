@@ -29,6 +29,7 @@ public:
   /// Clips in a call, 0 where it takes none; `tiled`: a sample has one or more, `clipsOfRow` at most.
   int64_t clips = 0, clipsOfRow = 1;
   bool tiled = false;
+  int64_t clipsOfSample = 1; // of any sample, in any variant
   /// How many ranks run the function together on samples of their own; none where any number may, each by itself.
   std::optional<int64_t> ranks = 1;
   /// False in evaluation functions: no dropout.
@@ -51,6 +52,8 @@ public:
   Tensor input(StringRef name, ArrayRef<int64_t> shape, mlir::Type element,
                ArrayRef<DimOrigin> origins);
   mlir::Value rng();
+  /// The same for operations whose axis 0 is the clips: those of one sample stand before the next sample's.
+  mlir::Value clipRng();
   /// `batch.clip_rows` or `batch.clip_places`, i32 [clips], numbers below `count`: which row each clip is of, and its place
   /// where every row had as many clips as one may have.
   Tensor clipInput(StringRef what, int64_t count);

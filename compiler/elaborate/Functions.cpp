@@ -42,6 +42,7 @@ static void takes(FunctionBuilder &function, const BatchSpec &batch) {
   function.clips = batch.clips();
   function.clipsOfRow = batch.clipsOfRow();
   function.tiled = batch.media && batch.media->tiles;
+  function.clipsOfSample = function.tiled ? batch.media->tiles->mostOfRow() : 1;
   function.branch = batch.branch;
 }
 

@@ -293,7 +293,7 @@ static FailureOr<Value> attention(OperationCall &call) {
   double rate = f.training ? *dropout : 0;
   tg::SiteAttr site;
   if (rate > 0) {
-    rng = f.rng();
+    rng = f.tiled && q->dim(0) == f.clips ? f.clipRng() : f.rng();
     site = f.site(sitePath(call, "attention"));
   }
   auto stats = mlir::RankedTensorType::get({q->dim(0), q->dim(2), q->dim(1)}, g.ops.getF32Type());

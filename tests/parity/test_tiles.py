@@ -7,7 +7,9 @@ import zlib
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
+import programs
 import steps
 import twins
 
@@ -53,6 +55,8 @@ def make_data(folder, generator):
         records.append({"image": f"shape{number}.png", "QA": turns(1 + number % 2)})
     (folder / "shapes.json").write_text(json.dumps(records))
     (folder / "dialogues.json").write_text(json.dumps([{"QA": turns(1 + number % 3)} for number in range(4)]))
+    quiz = [{**record, "QA": record["QA"][:1], "candidates": [record["QA"][0]["a"], "the cat"]} for record in records]
+    (folder / "quiz.json").write_text(json.dumps(quiz))
 
 
 class Tiles(steps.Case):
@@ -128,6 +132,11 @@ class Tiles(steps.Case):
             self.compare(step, "loss", loss, {**leaves, **twin.parameters})
         self.assertGreater(seen, 0)
 
+    def test_an_evaluation_scores_every_candidate(self):
+        self.all_steps()
+        ends = [line for line in programs.log_of(self.folder / "out", "tiled") if line.get("event") == "evaluation"]
+        self.assertEqual([(line["name"], line["records"]) for line in ends], [("quiz", len(SHAPES))], ends)
+
     @staticmethod
     def whole(weights):
         """The twin computes the last layer's text side as well; nothing reads it."""
@@ -153,6 +162,51 @@ class Tiles(steps.Case):
             for path, gradient in step.gradient.items():
                 self.assertEqual(bool(gradient.any()), path.startswith("lm."), path)
         self.assertGreater(seen, 0)
+
+
+class Ranks(steps.Case):
+    """Two ranks with a row each and one with both: losses, gradients and draws of dropout are the same, whatever the ranks' clips."""
+    recipe = "tiles.vcs"
+    make_data = staticmethod(make_data)
+    options = ("-D", "rate=0.3", "-D", "buckets=[5, 6, 7, 8]")
+
+    def test_two_ranks_are_one(self):
+        joined = self.steps("tiled", 4)
+        divided = self.folder / "divided.bin"
+        steps.run(steps.VCC, "compile", steps.HERE / "recipes" / self.recipe, "-o", divided, "-D", "rate=0.3", "-D", "rows=1", "-D", "buckets=[2, 3, 4]")
+        programs.succeed(*programs.ranks(2, divided, "--stage", "tiled", "--data", self.folder, "--weights", self.folder, "--out", self.folder / "two",
+                                         "--seed", steps.SEED, "--threads", 1, "--dump", "0,1,2,3"))
+        kinds = set()
+        for number, step in enumerate(joined):
+            other = steps.Step(self.folder / "two" / "tiled" / "dump" / f"step-{number:06}.safetensors")
+            self.close(other.output["loss"], step.output["loss"], 1e-5, f"loss of step {number}")
+            largest = max(float(gradient.norm()) for gradient in step.gradient.values())
+            for path, gradient in step.gradient.items():
+                off = float((other.gradient[path] - gradient).norm())
+                self.assertLessEqual(off, 1e-4 * float(gradient.norm()) + 1e-5 * largest, f"{path} of step {number} (seed {steps.SEED})")
+            kinds.add("clip.pixels" in step.inputs)
+            self.assertEqual("clip.pixels" in other.inputs, "clip.pixels" in step.inputs)
+        self.assertEqual(kinds, {True, False})
+
+
+class BadSamples(steps.Case):
+    """A dialogue among the pictures, a picture among the dialogues."""
+    recipe = "tiles.vcs"
+    make_data = staticmethod(make_data)
+    options = ("-D", "shown=[lacking]", "-D", "buckets=[8]")
+
+    def refused(self, program):
+        ended = programs.run(program, "--stage", "tiled", "--data", self.folder, "--weights", self.folder, "--out", self.folder / "out", "--seed", steps.SEED)
+        self.assertEqual(ended.code, 3, ended)
+        return ended.err
+
+    def test_the_wrong_kind_ends_the_run(self):
+        save_file({state["path"]: self.start(state["path"], state["shape"]) for state in self.manifest["tiled"]["states"]
+                   if state["kind"] == "weight" and ":" not in state["path"]}, self.folder / "tiled.safetensors")
+        self.assertRegex(self.refused(self.program), r"dialogues.json: record \d: .*(image|video)")
+        texts = self.folder / "texts.bin"
+        steps.run(steps.VCC, "compile", steps.HERE / "recipes" / self.recipe, "-o", texts, "-D", "said=[pictures]", "-D", "buckets=[8]")
+        self.assertRegex(self.refused(texts), r"shapes.json: record \d: is about `shape\d.png`, but its rows are of text alone")
 
 
 if __name__ == "__main__":
