@@ -32,6 +32,7 @@ struct MediaSpec {
   std::string resize = "exact";
   bool antialias = true;
   std::string kind = "any"; // of the files
+  std::string fallback = "sample";
   std::array<double, 2> scale{0.5, 1}, ratio{3.0 / 4, 4.0 / 3}; // of a random crop: share of the area, width over height
   double cacheBytes = 0;
   mlir::Location loc;

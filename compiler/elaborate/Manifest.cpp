@@ -197,6 +197,7 @@ Json Writer::batch(const BatchSpec &batch, bool onlyRead) {
                      {"resize", media.resize},
                      {"antialias", media.antialias},
                      {"kind", media.kind},
+                     {"fallback", media.fallback},
                      {"scale", media.scale},
                      {"ratio", media.ratio},
                      {"crop", media.crop.empty() ? Json(nullptr) : Json(media.crop)},

@@ -72,12 +72,13 @@ static FailureOr<MediaSpec> readMedia(Evaluator &evaluator, const Options &optio
   auto sample = options.choice("sample", "middle", {"random", "middle", "random_exclusive", "still"});
   auto flip = options.flag("flip", false), antialias = options.flag("antialias", true);
   auto crop = options.choice("crop", "none", {"none", "center", "random"}),
-       resize = options.choice("resize", "exact", {"exact", "short_side"});
+       resize = options.choice("resize", "exact", {"exact", "short_side"}),
+       fallback = options.choice("fallback", "sample", {"sample", "media"});
   auto scale = range(evaluator, options, "scale", {0.5, 1}, 1),
        ratio = range(evaluator, options, "ratio", {3.0 / 4, 4.0 / 3}, 1e6);
   auto mean = channels(evaluator, options, "mean", 0), std = channels(evaluator, options, "std", 1);
   if (failed(frames) || failed(sample) || failed(flip) || failed(crop) || failed(mean) ||
-      failed(std) || failed(resize) || failed(antialias) || failed(scale) || failed(ratio))
+      failed(std) || failed(resize) || failed(fallback) || failed(antialias) || failed(scale) || failed(ratio))
     return failure();
   for (const char *name : {"scale", "ratio"})
     if (options.find(name) && *crop != "random")
@@ -89,6 +90,7 @@ static FailureOr<MediaSpec> readMedia(Evaluator &evaluator, const Options &optio
                            "`resize: short_side` cuts already, so there is no `crop: " + *crop + "` beside it");
   media.resize = *resize;
   media.antialias = *antialias;
+  media.fallback = *fallback;
   media.scale = *scale;
   media.ratio = *ratio;
   media.frames = *frames;
@@ -170,7 +172,7 @@ LogicalResult readRows(Evaluator &evaluator, vcs::RowsOp op, BatchSpec &batch) {
   auto options =
       Options::read(evaluator, op.getOptions(), "`" + op.getName().str() + "`",
                     {"frames", "sample", "size", "mean", "std", "flip", "crop", "cache", "turn", "scale", "ratio",
-                     "resize", "antialias", "media", "tiles", "global", "buckets"});
+                     "resize", "antialias", "media", "tiles", "global", "buckets", "fallback"});
   if (failed(count) || failed(source) || failed(options))
     return failure();
   auto rows = evaluator.integer(*count, "the number of rows", op.getLoc());

@@ -20,7 +20,7 @@ const std::vector<Key> &keysOf(BlockKind Block) {
                                         word("crop", {"none", "center", "random"}), amount("cache", Unit::Bytes),
                                         word("turn", {"all", "random", "shuffle"}), value("scale"), value("ratio"),
                                         word("resize", {"exact", "short_side"}), value("antialias"), word("media", {"any", "image", "video"}),
-                                        value("tiles"), value("global"), value("buckets")};
+                                        word("fallback", {"sample", "media"}), value("tiles"), value("global"), value("buckets")};
   static const std::vector<Key> Text = {value("tokenizer"), value("max_tokens"), field("from"),
                                         word("supervise", {"assistant", "answer", "roles", "all", "none"}), value("bos"),
                                         word("side", {"left", "right"}), word("cut", {"right", "left"}),

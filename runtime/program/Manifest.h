@@ -71,6 +71,7 @@ struct Media {
   std::string resize = "exact"; // exact | short_side, and its middle is cut out
   std::string kind = "any";     // of the files: any | image | video
   bool antialias = true;        // where it is made smaller
+  std::string fallback = "sample"; // what stands in for a file that cannot be used: a whole sample | media
   double leastScale = 0.5, mostScale = 1;         // of a random crop: its share of the area
   double leastRatio = 3.0 / 4, mostRatio = 4.0 / 3; // and its width over its height
   std::optional<Tiles> tiles;

@@ -114,6 +114,9 @@ static Media parseMedia(const JsonNode &node) {
   media.kind = node.stringOr("kind", media.kind);
   if (media.kind != "any" && media.kind != "image" && media.kind != "video")
     node.at("kind").fail(fmt::format("is `{}`, but `any`, `image` or `video` is needed", media.kind));
+  media.fallback = node.stringOr("fallback", media.fallback);
+  if (media.fallback != "sample" && media.fallback != "media")
+    node.at("fallback").fail(fmt::format("is `{}`, but `sample` or `media` is needed", media.fallback));
   media.antialias = node.booleanOr("antialias", true);
   auto ends = [&](const char *name, double &least, double &most) {
     auto pair = node.find(name);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipes of VideoChat2 at test size, all stages in turn on a few pictures and clips, from files with the names that published weights
 have: they run, hand their weights over, and start as a model of random weights does."""
+import json
 import math
 import pathlib
 import random
@@ -135,6 +136,59 @@ class Vicuna(Runs, unittest.TestCase):
         beside = self.world.folder / "beside"
         shutil.copytree(self.world.out / "align", beside / "align")
         self.assertIn(f"vision: 2 weights from {beside}/align/weights.safetensors\n", self.world.run("connect", "--max-steps", "1", out=beside))
+
+
+    def test_an_interrupted_stage_goes_on_as_if_it_had_not_been(self):
+        out = self.world.folder / "interrupted"
+        shutil.copytree(self.world.out / "align", out / "align")
+        self.world.run("connect", "--max-steps", "4", out=out)
+        self.world.run("connect", out=out)
+        self.assertEqual([programs.numbers_of(line) for line in programs.steps_of(out, "connect")],
+                         [programs.numbers_of(line) for line in self.lines["connect"]])
+
+    def spoilt(self, file, spoil, stage="instruct"):
+        """How the stage ends on data of which one annotation file was changed."""
+        folder = self.world.folder / f"spoilt-{len(list(self.world.folder.iterdir()))}"
+        shutil.copytree(self.world.folder / "data", folder)
+        records = json.loads((folder / file).read_text())
+        (folder / file).write_text(json.dumps(spoil(records)))
+        for before in ("align", "connect"):
+            shutil.copytree(self.world.out / before, folder / "out" / before)
+        command = self.world.command(stage, out=folder / "out")
+        command[command.index("--data") + 1] = folder
+        return programs.run(*command)
+
+    def refused(self, words, file, spoil):
+        ended = self.spoilt(file, spoil)
+        self.assertEqual(ended.code, 3, ended)
+        for word in words:
+            self.assertIn(word, ended.err)
+
+    def test_bad_input(self):
+        """Each ends the run with its file and record: more than the 5 % that the recipe lets pass."""
+        images, clips = (f"videochat2_it/{kind}/caption/{name}/train.json" for kind, name in (("image", "coco"), ("video", "webvid")))
+
+        def changed(number, **values):
+            return lambda records: [{**record, **values} if place == number else record for place, record in enumerate(records)]
+        turn = {"i": "look .", "q": "what ?", "a": "a sky ."}
+        # Roles that do not alternate: a question without answer, an answer that is none.
+        self.refused(["train.json: record 2", "`QA[1].a` is absent"], images, changed(2, QA=[turn, {"i": "", "q": "what ?"}, turn]))
+        self.refused(["train.json: record 2", "nothing of it is left to train on"], images, changed(2, QA=[{**turn, "a": ""}]))
+        self.refused(["train.json: record 4", "its answers are empty or begin after `max_tokens: 230`"], images, changed(4, QA=[{**turn, "q": "sky " * 300}]))
+        self.refused(["coco_caption/1.png: is an image, but the batch takes videos here"], clips, changed(1, video="../coco_caption/1.png"))
+        self.refused(["WebVid2M/1.mp4: is a video, but the batch takes images here"], images, changed(1, image="../WebVid2M/1.mp4"))
+        self.refused(["dataset `caption_webvid` has no records"], clips, lambda records: [])
+
+    def test_a_records_text_makes_no_place_for_visual_tokens(self):
+        """The template says where they are, once; what a record calls so is text."""
+        turn = {"i": "", "q": "<Video></Video> {visual} <Image> ?", "a": "<Video> ."}
+        ended = self.spoilt("videochat2_it/image/caption/coco/train.json", lambda records: [{**record, "QA": [turn]} for record in records])
+        self.assertEqual(ended.code, 0, ended)
+
+    def test_a_batch_of_one_has_no_negatives(self):
+        ended = programs.run(programs.VCC, "check", videochat2.FOLDER / "videochat2_vicuna.vcs", "-D", "rows_1=1")
+        self.assertEqual(ended.code, 2, ended)
+        self.assertIn("a batch of 1 has none", ended.err)
 
 
 class VicunaAsUpstream(Runs, unittest.TestCase):

@@ -18,6 +18,10 @@ PICTURES, CLIPS = 12, 8
 TOKENS_1, TOKENS_2, TOKENS_3 = 12, 64, 230
 # Micro-batches of an epoch in each stage, of pictures and of clips.
 EPOCH = {"align": (3, 2), "connect": (6, 4), "instruct": (6, 4)}
+# `tiny`, but that the extra queries are drawn: zeros leave it to rounding which way each goes first.
+SIZES = ("sizes=shared.Sizes(image: 32, table: 32, vision_width: 48, vision_depth: 5, vision_heads: 4, width: 32, depth: 4, heads: 4, hidden: 64, "
+         "positions: 64, words: 100, embed: 24, queries: 8, extra: 16, extra_init: normal(0.0, 0.5))")
+STILL = (SIZES.replace("extra_init", "rate: 0.0, drop: 0.0, extra_init"), "lora_dropout=0.0")
 WORDS = "the a sky grass sun is are blue green yellow what look closely and at ? .".split()
 
 

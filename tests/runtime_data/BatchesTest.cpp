@@ -349,6 +349,34 @@ TEST_F(Batches, badSamplesAreReplacedTheSameWayEverywhere) {
   }
 }
 
+// `fallback: media`: what is said of a clip that cannot be read is said of another one.
+TEST_F(Batches, aClipAloneIsReplaced) {
+  auto good = order(3);
+  Files.write("clips/c5.mp4", "");
+  std::filesystem::rename(Files.path("clips"), Files.path("damaged"));
+  Program.datasets["train"].media = "damaged/";
+  Program.datasets["train"].skip = 0.2;
+  Stage.batch["main"].media->fallback = "media";
+  auto replaced = open();
+  Stage.batch["main"].media->fallback = "sample";
+  auto whole = open();
+  std::vector<int32_t> said, clips;
+  std::vector<std::string> names;
+  for (int step = 0; step < 3; ++step) {
+    Filled filled = fill(*replaced, step), other = fill(*whole, step);
+    said.insert(said.end(), filled.Numbers.begin(), filled.Numbers.end());
+    // The same other record is drawn: with its text or without.
+    EXPECT_EQ(filled.Pixels, other.Pixels);
+    clips.insert(clips.end(), other.Numbers.begin(), other.Numbers.end());
+    for (const Replacement &each : filled.Report.replaced)
+      names.push_back(each.sample);
+  }
+  EXPECT_EQ(said, good);
+  EXPECT_NE(clips, good);
+  ASSERT_FALSE(names.empty());
+  EXPECT_THAT(names, Each(HasSubstr("record 5")));
+}
+
 TEST_F(Batches, overTheLimitEndsTheRun) {
   Files.write("clips/c5.mp4", "");
   Files.write("clips/c6.mp4", "");

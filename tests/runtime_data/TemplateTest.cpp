@@ -214,6 +214,17 @@ TEST_F(Texts, cutBeforeTheAnswer) {
   }
 }
 
+// Nor is one with nothing but what stands around an answer.
+TEST_F(Texts, anEmptyAnswer) {
+  size(20, 2);
+  for (const char *mode : {"assistant", "answer", "roles"}) {
+    Field.supervise = mode;
+    Conversation silent = conversation(0);
+    silent.answer(" ");
+    EXPECT_THAT(failure([&] { make(silent); }), HasSubstr("its answers are empty")) << mode;
+  }
+}
+
 // `answer`: what stands after `{a}` is not trained.
 TEST_F(Texts, answerAlone) {
   Field.supervise = "answer";

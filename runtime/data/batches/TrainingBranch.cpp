@@ -16,6 +16,11 @@ namespace {
 constexpr int Attempts = 1000;
 constexpr int PlaceShift = 24; // a step has fewer places
 
+/// That it is the clip which cannot be used.
+class ClipError : public SampleError {
+  using SampleError::SampleError;
+};
+
 int64_t lengthOf(const manifest::Batch &batch) {
   int64_t length = 0;
   for (const manifest::Field &field : batch.fields)
@@ -72,39 +77,65 @@ std::unique_ptr<Sample> TrainingBranch::make(int64_t step, const MicroBatch &mic
   uint64_t record = samples < places()
                         ? Stream.at(static_cast<uint64_t>(micro.epoch * rounds + index / samples), static_cast<uint64_t>(index % samples))
                         : Stream.at(static_cast<uint64_t>(micro.epoch), static_cast<uint64_t>(index));
+  uint64_t shown = record; // whose clip is seen
   for (int attempt = 0; attempt < Attempts; ++attempt) {
+    uint64_t refused = record;
+    bool clipAlone = false;
+    auto refuse = [&](const SampleError &error) {
+      Data.refuse(refused, error.what());
+      sample->Replaced.push_back({Data.name(refused), error.what()});
+    };
     try {
-      use(record, key, static_cast<uint64_t>(micro.first), mine, *sample, identities);
+      use(record, shown, key, static_cast<uint64_t>(micro.first), mine, *sample, identities);
       return sample;
+    } catch (const ClipError &error) {
+      refused = shown;
+      clipAlone = Whole.media->fallback == "media";
+      refuse(error);
     } catch (const SampleError &error) {
-      Data.refuse(record, error.what());
-      sample->Replaced.push_back({Data.name(record), error.what()});
+      refuse(error);
     }
-    record = Stream.replacement(
-        record, Draws(Options.seed, Purpose::Replacement,
-                      (static_cast<uint64_t>(step) << PlaceShift) + static_cast<uint64_t>(place),
-                      static_cast<uint64_t>(attempt)));
+    shown = Stream.replacement(
+        refused, Draws(Options.seed, Purpose::Replacement,
+                       (static_cast<uint64_t>(step) << PlaceShift) + static_cast<uint64_t>(place),
+                       static_cast<uint64_t>(attempt)));
+    if (!clipAlone)
+      record = shown;
   }
   throw Failure(Exit::Data, fmt::format("{} samples in a row cannot be used; the last: {}", Attempts,
                                         sample->Replaced.back().reason));
 }
 
-void TrainingBranch::use(uint64_t record, const DrawKey &key, uint64_t first, bool mine,
+void TrainingBranch::use(uint64_t record, uint64_t shown, const DrawKey &key, uint64_t first, bool mine,
                          Sample &sample, const Identities &identities) {
-  thread_local Record read;
+  thread_local Record read, other;
   Data.read(record, read);
   Conversation conversation(read, Maker.turnChoice(), key.draws(Purpose::Turn));
+  auto clip = [&]() -> const Record & {
+    if (shown != record)
+      Data.read(shown, other);
+    return shown == record ? read : other;
+  };
+  auto show = [&] {
+    try {
+      readClip(shown, clip(), key, mine, sample);
+    } catch (const SampleError &error) {
+      throw ClipError(error.what());
+    }
+  };
   bool clipFirst = Maker.clipFirst();
   if (clipFirst)
-    readClip(record, read, key, mine, sample);
-  if (Maker.namesTimes())
-    conversation.times(Maker.clips()->times(Data.media(record, read), key, spanOf(read)));
+    show();
+  if (Maker.namesTimes()) {
+    const Record &seen = clip();
+    conversation.times(Maker.clips()->times(Data.media(shown, seen), key, spanOf(seen)));
+  }
   {
     report::Timed spent(Options.spans, "data", "tokenize");
     sample.Texts = Maker.texts(conversation, key, first, Data, record, identities, sample.Clips);
   }
   if (Maker.clips() && !clipFirst)
-    readClip(record, read, key, mine, sample);
+    show();
 }
 
 void TrainingBranch::readClip(uint64_t record, const Record &read, const DrawKey &key, bool mine,

@@ -45,7 +45,8 @@ public:
   bool hasBuckets() const { return Variants.size() > 1; }
 
 private:
-  void use(uint64_t record, const DrawKey &key, uint64_t first, bool mine, Sample &sample, const Identities &identities);
+  /// What record `record` says, with the clip of record `shown`.
+  void use(uint64_t record, uint64_t shown, const DrawKey &key, uint64_t first, bool mine, Sample &sample, const Identities &identities);
   int64_t clipsOf(const std::unique_ptr<Sample> *samples) const;
   void readClip(uint64_t record, const Record &read, const DrawKey &key, bool mine, Sample &sample);
 

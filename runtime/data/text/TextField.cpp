@@ -127,8 +127,13 @@ Tokens TextField::templated(const Conversation &conversation, Draws draws) const
   cutAnswer(tokens);
   frame(tokens);
   bool trains = Mode != Supervise::None && Mode != Supervise::All;
-  if (trains && std::find(tokens.Supervised.begin(), tokens.Supervised.end(), true) ==
-                    tokens.Supervised.end())
+  // Markers of roles and the end say nothing where no answer stands before them.
+  auto spoken = [](const Turn &turn) { return turn.Answer.find_first_not_of(" \t\r\n") != std::string::npos; };
+  bool answered = std::any_of(conversation.turns().begin(), conversation.turns().end(), spoken);
+  bool left = false;
+  for (size_t i = 0; i < tokens.Ids.size(); ++i)
+    left |= tokens.Supervised[i] && tokens.Answer[i];
+  if (trains && !(answered && left))
     throw SampleError(fmt::format(
         "{}: record {}: nothing of it is left to train on: its answers are empty or begin after "
         "`max_tokens: {}` of `{}`",

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""VideoChat2's stages by two ranks, by micro-batches that are accumulated, and by both, beside one rank with the joined batch: the same
+samples, draws, losses and gradients. What contrast and matching see is another matter, and is said by the recipe."""
+import pathlib
+import random
+import shutil
+import unittest
+
+import torch
+
+import programs
+import steps
+import test_stages
+import videochat2
+import videochat2_twin
+
+STEPS = 5
+HALVES = ("rows_1=2", "rows_2=2", "rows_3=2")
+BY_TWO = 'accumulation=shared.Accumulation(2, across: "one_modality")'
+# How a step of four samples is made: ranks, and what the recipe is compiled with.
+WAYS = {"joined": (1, ("rows_1=4", "rows_2=4", "rows_3=4", "epochs_1=1")), "ranks": (2, (*HALVES, "ranks=2", "epochs_1=1")),
+        "accumulated": (1, (*HALVES, BY_TWO, "epochs_1=1")), "both": (2, ("rows_1=2", "rows_2=1", "rows_3=1", "ranks=2", BY_TWO))}
+
+
+class World(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        print(f"seed {steps.SEED} (VCC_TEST_SEED)", flush=True)
+        torch.manual_seed(steps.SEED)
+        torch.set_num_threads(1)
+        scratch = programs.fresh_folder()
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = pathlib.Path(scratch.name)
+        for name in ("data", "weights"):
+            (cls.folder / name).mkdir()
+        videochat2.make_data(cls.folder / "data", random.Random(steps.SEED), "vicuna")
+        cls.made = False
+
+    @classmethod
+    def train(cls, name, ranks, options, stages):
+        """Runs the stages; where a stage starts from another, from what the joined run left of it."""
+        program = cls.folder / f"{name}.bin"
+        manifest = videochat2.compiled("vicuna", program, *options, *(() if "negatives" in str(options) else (videochat2.SIZES,)))
+        if not cls.made:
+            videochat2.make_weights(cls.folder / "weights", manifest, "vicuna", scale=0.15, bert=True)
+            cls.made = True
+        out = cls.folder / name
+        for stage in stages:
+            for before in ("align", "connect"):
+                made = cls.folder / "joined" / before / "weights.safetensors"
+                if name != "joined" and made.exists():
+                    (out / before).mkdir(parents=True, exist_ok=True)
+                    shutil.copy(made, out / before)
+            command = [program, "--stage", stage, "--data", cls.folder / "data", "--weights", cls.folder / "weights", "--out", out,
+                       "--seed", steps.SEED, "--threads", 1, "--dump", ",".join(map(str, range(STEPS)))]
+            programs.succeed(*(programs.ranks(ranks, *command) if ranks > 1 else command))
+            if name == "joined":
+                videochat2.randomise(out / stage / "weights.safetensors", 0.15)
+
+    @classmethod
+    def dumped(cls, name, stage, step, rank=0):
+        return steps.Step(cls.folder / name / stage / "dump" / (f"step-{step:06}" + (f".rank-{rank}" if rank else "") + ".safetensors"))
+
+    def close(self, ours, theirs, name):
+        """Of a whole step: each to 1e-5 of itself, or 1e-7 of the largest where its true gradient is zero."""
+        largest = max(float(value.norm()) for value in theirs.values())
+        for path, value in theirs.items():
+            self.assertLessEqual(float((ours[path] - value).norm()), 1e-5 * float(value.norm()) + 1e-7 * largest, f"{path} of {name}, seed {steps.SEED}")
+
+
+class Joined(World):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for name, (ranks, options) in WAYS.items():
+            cls.train(name, ranks, options, tuple(videochat2.EPOCH)[name == "both":])
+
+    def first_steps(self, stage):
+        """Numbers of the first steps of pictures and of clips; in stage 1 the first two, before which no step has changed a weight."""
+        if stage == "align":
+            return [0, 1]
+        variants = [line["variants"][0] for line in programs.steps_of(self.folder / "joined", stage)]
+        self.assertEqual(set(variants), {"image", "video"})
+        return sorted(map(variants.index, ("image", "video")))
+
+    def test_losses_and_gradients_of_stages_2_and_3(self):
+        for stage in ("connect", "instruct"):
+            for step in self.first_steps(stage):
+                whole = self.dumped("joined", stage, step)
+                for name in ("ranks", "accumulated", "both"):
+                    part = self.dumped(name, stage, step)
+                    self.close({"loss": part.output["loss"]}, {"loss": whole.output["loss"]}, f"{name}, {stage}, step {step}")
+                    self.close(part.gradient, whole.gradient, f"{name}, {stage}, step {step}")
+
+    def test_all_ranks_hold_the_same_gradients(self):
+        for stage in videochat2.EPOCH:
+            first, second = (self.dumped("ranks", stage, 0, rank) for rank in (0, 1))
+            for path, gradient in first.gradient.items():
+                self.assertTrue(torch.equal(gradient, second.gradient[path]), path)
+
+    def test_losses_of_all_steps(self):
+        for stage in ("connect", "instruct"):
+            whole = [line["loss"] for line in programs.steps_of(self.folder / "joined", stage)]
+            self.assertEqual(len(whole), STEPS)
+            for name in ("ranks", "accumulated", "both"):
+                for mine, theirs in zip((line["loss"] for line in programs.steps_of(self.folder / name, stage)), whole):
+                    self.assertAlmostEqual(mine, theirs, delta=1e-4 * theirs, msg=f"{name}, {stage}, seed {steps.SEED}")
+
+    def test_samples_and_captions_of_stage_1(self):
+        """Contrast goes over the captions of all ranks, and captions do not care."""
+        for step in self.first_steps("align"):
+            whole, ranks, accumulated = (self.dumped(name, "align", step) for name in ("joined", "ranks", "accumulated"))
+            for term in ("vtc", "cap"):
+                self.close({term: ranks.output[f"loss.{term}"]}, {term: whole.output[f"loss.{term}"]}, f"ranks, align, step {step}")
+            self.close({"cap": accumulated.output["loss.cap"]}, {"cap": whole.output["loss.cap"]}, f"accumulated, align, step {step}")
+            # The rows of the second rank are the last of the joined batch.
+            second = self.dumped("ranks", "align", step, 1)
+            self.assertTrue(torch.equal(torch.cat([ranks.inputs["clip.pixels"], second.inputs["clip.pixels"]]), whole.inputs["clip.pixels"]))
+
+    def test_contrast_does_not_grow_by_accumulation(self):
+        """Among two there is less to tell apart than among four."""
+        for step in self.first_steps("align"):
+            whole, accumulated = (float(self.dumped(name, "align", step).output["loss.vtc"]) for name in ("joined", "accumulated"))
+            self.assertGreater(whole, accumulated)
+
+    def test_negatives_of_matching_are_the_ranks_own(self):
+        """Two rows on each of two ranks ask what two micro-batches of two rows ask, with the same draws."""
+        for step in self.first_steps("align"):
+            ranks, accumulated = (self.dumped(name, "align", step).output["loss.vtm"] for name in ("ranks", "accumulated"))
+            self.close({"vtm": ranks}, {"vtm": accumulated}, f"align, step {step}")
+
+
+class NegativesOfAllRanks(World):
+    def test_stage_1_is_that_of_the_joined_batch(self):
+        self.train("wide", 2, (*HALVES, "ranks=2", "epochs_1=1", 'negatives="all_ranks"', *videochat2.STILL), ("align",))
+        for number in range(2):
+            step, second = (self.dumped("wide", "align", number, rank) for rank in (0, 1))
+            inputs = {name: value if value.dim() == 0 or name == "rng" else torch.cat([value, second.inputs[name]]) for name, value in step.inputs.items()}
+            self.assertEqual(inputs["clip.pixels"].shape[0], 4)
+            twin = videochat2_twin.Twin("align", "vicuna", step.before, set(step.gradient), test_stages.SANE)
+            terms = twin.losses(inputs)
+            if twin.tied:
+                continue
+            for term, value in terms.items():
+                self.assertLessEqual(abs(float(step.output[f"loss.{term}"]) - value.item()), 1e-5 * abs(value.item()), f"{term}, seed {steps.SEED}")
+            sum(terms.values()).backward()
+            largest = max(float(leaf.grad.norm()) for leaf in twin.trained.values())
+            for path, gradient in step.gradient.items():
+                theirs = twin.trained[path].grad
+                self.assertLessEqual(float((gradient.double() - theirs).norm()), 1e-4 * float(theirs.norm()) + 1e-7 * largest, f"{path}, seed {steps.SEED}")
+
+
+if __name__ == "__main__":
+    unittest.main()
