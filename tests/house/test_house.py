@@ -131,6 +131,16 @@ class Names(unittest.TestCase):
 
 
 class Pairing(unittest.TestCase):
+    def test_cases_that_the_readme_names_exist(self):
+        """The table that says which test is which check of VideoChat2."""
+        tests = TOP / "tests"
+        code = "\n".join(file.read_text() for file in tests.rglob("*") if file.suffix in (".py", ".cpp"))
+        table = (tests / "README.md").read_text().partition("which test is which check")[2]
+        cases = set(re.findall(r"(?<![\w/`])\.?(test_\w+)(?![\w.])", table)) | set(re.findall(r"\w\.(test_\w+)", table))
+        self.assertGreater(len(cases), 20)
+        for case in cases:
+            self.assertIn(f"def {case}(", code)
+
     def test_every_pass_has_a_test_of_its_flag(self):
         missing = []
         for td in sorted((TOP / "compiler").rglob("Passes.td")):
