@@ -51,6 +51,20 @@ std::optional<LevelOptions> levelOptions(const RecipeArguments &arguments, const
   return levels;
 }
 
+/// Says why where a target has no such level.
+static bool acceptsLevel(bool cuda, llvm::StringRef level) {
+  if (cuda && level.empty())
+    llvm::errs() << "error: programs that run on CUDA cannot be linked yet: the runtime has no CUDA device\n"
+                    "help: --emit=object writes their tables and device code, --emit=resources what the kernels need\n";
+  else if (cuda && level == "llvm")
+    llvm::errs() << "error: --target=cuda has no level `llvm`\nhelp: --emit=kernels and --emit=asm (PTX) are beside it\n";
+  else if (!cuda && (level == "resources" || level == "object"))
+    llvm::errs() << "error: level `" << level << "` is of --target=cuda alone\n";
+  else
+    return true;
+  return false;
+}
+
 void addCompile(CLI::App &app, Action &action, const char *executable) {
   struct Arguments {
     RecipeArguments recipe;
@@ -64,9 +78,11 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
                       "the file to write; train.bin unless --emit prints");
   command->add_option("--cpu", arguments->levels.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4")
       ->capture_default_str();
-  command->add_option("--target", arguments->target, "cpu")->capture_default_str();
+  command->add_option("--target", arguments->target, "cpu or cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   command->add_option("--emit", arguments->emit, "stop at a level and print it")
-      ->check(CLI::IsMember({"vcs", "graph", "step", "plan", "kernels", "llvm", "asm"}));
+      ->check(CLI::IsMember({"vcs", "graph", "step", "plan", "kernels", "llvm", "asm", "resources", "object"}));
   command
       ->add_option("--dump-levels", arguments->levels.dumpFolder,
                    "write every level passed to this folder")
@@ -76,10 +92,9 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
   command->add_flag("--time", arguments->levels.time, "print seconds, memory and operations of each level and pass");
   command->callback([arguments, &action, executable] {
     action = [arguments, executable]() -> int {
-      if (arguments->target != "cpu") {
-        llvm::errs() << "error: target `" << arguments->target << "` is not supported yet\n";
+      arguments->levels.cuda = arguments->target == "cuda";
+      if (!acceptsLevel(arguments->levels.cuda, arguments->emit))
         return kUsage;
-      }
       auto source = sourceOptions(arguments->recipe, executable);
       if (!source)
         return kUsage;

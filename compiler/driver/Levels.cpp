@@ -9,6 +9,7 @@
 #include "compiler/codegen/cpu/Object.h"
 #include "compiler/differentiate/Passes.h"
 #include "compiler/driver/Costs.h"
+#include "compiler/driver/CudaCode.h"
 #include "compiler/driver/ExitCodes.h"
 #include "compiler/fuse/Passes.h"
 #include "compiler/link/Link.h"
@@ -34,7 +35,7 @@ using llvm::success;
 
 std::optional<Level> parseLevel(llvm::StringRef name) {
   for (Level level : {Level::Vcs, Level::Graph, Level::Step, Level::Plan, Level::Kernels,
-                      Level::Llvm, Level::Asm, Level::Program})
+                      Level::Llvm, Level::Asm, Level::Resources, Level::Object, Level::Program})
     if (levelName(level) == name)
       return level;
   return std::nullopt;
@@ -42,7 +43,7 @@ std::optional<Level> parseLevel(llvm::StringRef name) {
 
 llvm::StringRef levelName(Level level) {
   static constexpr llvm::StringRef names[] = {"vcs",     "graph", "step", "plan",
-                                              "kernels", "llvm",  "asm",  "program"};
+                                              "kernels", "llvm",  "asm",  "resources", "object", "program"};
   return names[static_cast<int>(level)];
 }
 
@@ -89,6 +90,8 @@ private:
   int lowerStages();
   int emitStages();
   int generate();
+  int generateCuda();
+  llvm::SmallVector<mlir::ModuleOp> stageModules();
   int finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target);
   LogicalResult place(StageRun &stage);
   int internal(llvm::StringRef what);
@@ -128,7 +131,7 @@ int Run::write(llvm::StringRef text) {
     return kDone;
   }
   std::error_code error;
-  llvm::ToolOutputFile file(options.output, error, llvm::sys::fs::OF_Text);
+  llvm::ToolOutputFile file(options.output, error, llvm::sys::fs::OF_None);
   if (error) {
     err << "error: cannot write " << options.output << ": " << error.message() << "\n";
     return kUsage;
@@ -341,15 +344,36 @@ LogicalResult Run::place(StageRun &stage) {
   return failure();
 }
 
+llvm::SmallVector<mlir::ModuleOp> Run::stageModules() {
+  llvm::SmallVector<mlir::ModuleOp> modules;
+  for (StageRun &stage : stages)
+    modules.push_back(*stage.module);
+  return modules;
+}
+
+int Run::generateCuda() {
+  llvm::SmallVector<mlir::ModuleOp> modules = stageModules();
+  if (options.last != Level::Object) {
+    auto text = emitCudaText(modules, options.last, costs);
+    return text ? write(*text) : internal(llvm::toString(text.takeError()));
+  }
+  for (StageRun &stage : stages)
+    if (failed(place(stage)))
+      return internal("the plan does not fit the manifest");
+  recipe->manifest["target"] = "cuda";
+  auto object = emitCudaObject(modules, recipe->manifest.dump(1), costs);
+  return object ? write(*object) : internal(llvm::toString(object.takeError()));
+}
+
 int Run::generate() {
+  if (options.cuda)
+    return generateCuda();
   auto target = cpu::resolveCpu(options.cpu);
   if (!target) {
     err << "error: " << llvm::toString(target.takeError()) << "\n";
     return kUsage;
   }
-  llvm::SmallVector<mlir::ModuleOp> modules;
-  for (StageRun &stage : stages)
-    modules.push_back(*stage.module);
+  llvm::SmallVector<mlir::ModuleOp> modules = stageModules();
   mlir::OwningOpRef<mlir::ModuleOp> kernels = cpu::lowerKernels(modules, *target);
   costs.endLevel("lower kernels", {}, kernels ? costs.count(*kernels) : std::nullopt);
   if (!kernels || failed(mlir::verify(*kernels)) || failed(verifyLevel(*kernels, Level::Kernels)))
@@ -390,9 +414,7 @@ int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
   costs.endLevel("compile kernels", costs.count(kernels));
   if (!objects)
     return internal(llvm::toString(objects.takeError()));
-  llvm::SmallVector<mlir::ModuleOp> modules;
-  for (StageRun &stage : stages)
-    modules.push_back(*stage.module);
+  llvm::SmallVector<mlir::ModuleOp> modules = stageModules();
   llvm::LLVMContext llvmContext;
   std::string manifest = recipe->manifest.dump(1);
   dump("manifest.json", manifest);

@@ -16,7 +16,7 @@
 namespace vcc::driver {
 
 /// In the order in which they are passed; `Program` is the file to run.
-enum class Level { Vcs, Graph, Step, Plan, Kernels, Llvm, Asm, Program };
+enum class Level { Vcs, Graph, Step, Plan, Kernels, Llvm, Asm, Resources, Object, Program };
 
 std::optional<Level> parseLevel(llvm::StringRef name);
 llvm::StringRef levelName(Level level);
@@ -26,6 +26,8 @@ struct LevelOptions {
   Level last = Level::Program;
   std::string output;
   std::string cpu = "native";
+  /// Whether the steps run on an NVIDIA GPU.
+  bool cuda = false;
   /// Only this stage, by name or number; empty: all. A program always holds all.
   std::string stage;
   /// Folder for one numbered file per level and stage; empty: none.

@@ -16,10 +16,29 @@
 namespace vcc::link {
 
 /// The module that defines `vcc_program` and `main`, which calls `Entry` of the runtime. Each stage is a builtin.module that holds one exec.module; the stages stand in
-/// the order of the manifest. Kernels are declared, not defined.
+/// the order of the manifest. Kernels are declared, not defined; of a program for a GPU (`Device`) they are not named at all.
 llvm::Expected<std::unique_ptr<llvm::Module>> buildProgram(llvm::ArrayRef<mlir::ModuleOp> Stages,
                                                            llvm::StringRef Manifest, llvm::LLVMContext &Context,
-                                                           llvm::StringRef Entry = "vcc_main");
+                                                           llvm::StringRef Entry = "vcc_main", bool Device = false);
+
+/// Code for a GPU, as other steps made it.
+struct DeviceProgram {
+  struct Image {
+    bool Cubin; // else PTX
+    unsigned Chip;
+    std::string Bytes;
+  };
+  struct Kernel {
+    std::string Name;
+    unsigned Module;
+    int64_t Threads;
+  };
+  std::vector<std::vector<Image>> Modules;
+  std::vector<Kernel> Kernels;
+};
+
+/// Defines `vcc_device_code` in a program module.
+void addDeviceCode(llvm::Module &Program, const DeviceProgram &Code);
 
 /// The program module as an object for any x86-64.
 llvm::Expected<std::string> emitProgramObject(llvm::Module &Module);

@@ -18,8 +18,8 @@ namespace {
 
 class ProgramTables {
 public:
-  ProgramTables(llvm::LLVMContext &Context)
-      : Context(Context), Module(std::make_unique<llvm::Module>("vcc_program", Context)),
+  ProgramTables(llvm::LLVMContext &Context, bool Device)
+      : Device(Device), Context(Context), Module(std::make_unique<llvm::Module>("vcc_program", Context)),
         Pointer(llvm::PointerType::getUnqual(Context)), I32(llvm::Type::getInt32Ty(Context)),
         I64(llvm::Type::getInt64Ty(Context)) {
     Buffer = structOf("VccBuffer", {I32, I32, I64});
@@ -50,6 +50,7 @@ private:
   llvm::Constant *function(exec::FunctionOp Op, mlir::SymbolTable &Symbols);
   llvm::Expected<llvm::Constant *> constants(exec::ModuleOp Plan);
 
+  bool Device;
   llvm::LLVMContext &Context;
   std::unique_ptr<llvm::Module> Module;
   llvm::Type *Pointer, *I32, *I64;
@@ -117,7 +118,7 @@ llvm::Constant *ProgramTables::launch(exec::LaunchOpInterface Op, mlir::SymbolTa
   llvm::SmallVector<mlir::FlatSymbolRefAttr> Names = Op.abiBuffers();
   llvm::SmallVector<int64_t> Numbers = Op.abiInts();
   llvm::Constant *Kernel = llvm::ConstantPointerNull::get(llvm::cast<llvm::PointerType>(Pointer));
-  if (mlir::FlatSymbolRefAttr Name = Op.abiKernel())
+  if (mlir::FlatSymbolRefAttr Name = Op.abiKernel(); Name && !Device)
     Kernel = kernel(Name.getValue());
   return llvm::ConstantStruct::get(
       Launch, {i32(Op.abiKind()), i32(static_cast<uint32_t>(Op.getPhase())), text(Op.getLabel()),
@@ -212,8 +213,8 @@ std::unique_ptr<llvm::Module> ProgramTables::finish(llvm::StringRef Manifest, ll
 
 llvm::Expected<std::unique_ptr<llvm::Module>> buildProgram(llvm::ArrayRef<mlir::ModuleOp> Stages,
                                                            llvm::StringRef Manifest, llvm::LLVMContext &Context,
-                                                           llvm::StringRef Entry) {
-  ProgramTables Tables(Context);
+                                                           llvm::StringRef Entry, bool Device) {
+  ProgramTables Tables(Context, Device);
   for (mlir::ModuleOp Stage : Stages)
     if (llvm::Error Error = Tables.addStage(Stage))
       return std::move(Error);

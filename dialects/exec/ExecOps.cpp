@@ -198,6 +198,36 @@ SmallVector<int64_t> LaunchKernelOp::abiInts() {
 FlatSymbolRefAttr LaunchKernelOp::abiKernel() { return getKernelAttr(); }
 int64_t LaunchKernelOp::abiUnits() { return getUnits(); }
 
+// exec.launch_grid
+
+LogicalResult LaunchGridOp::verify() {
+  size_t buffers = getReads().size() + getWrites().size();
+  if (getOffsets().size() != buffers)
+    return emitOpError("has ") << buffers << " buffers but " << getOffsets().size() << " offsets";
+  if (getBlocks() < 1)
+    return emitOpError("has no blocks");
+  return success();
+}
+uint32_t LaunchGridOp::abiKind() { return 9; }
+SmallVector<FlatSymbolRefAttr> LaunchGridOp::abiBuffers() {
+  auto names = llvm::to_vector(getReads().getAsRange<FlatSymbolRefAttr>());
+  llvm::append_range(names, getWrites().getAsRange<FlatSymbolRefAttr>());
+  return names;
+}
+SmallVector<bool> LaunchGridOp::abiWrites() {
+  SmallVector<bool> flags(getReads().size(), false);
+  flags.append(getWrites().size(), true);
+  return flags;
+}
+SmallVector<int64_t> LaunchGridOp::abiInts() {
+  SmallVector<int64_t> ints{static_cast<int64_t>(getNumber()), static_cast<int64_t>(getBlocks())};
+  llvm::append_range(ints, getOffsets());
+  llvm::append_range(ints, getWords());
+  return ints;
+}
+FlatSymbolRefAttr LaunchGridOp::abiKernel() { return {}; }
+int64_t LaunchGridOp::abiUnits() { return getBlocks(); }
+
 // exec.gemm
 
 LogicalResult GemmOp::verify() {

@@ -104,6 +104,26 @@ def Exec_LaunchKernelOp : Exec_LaunchOp<"launch"> {
   }];
 }
 
+def Exec_LaunchGridOp : Exec_LaunchOp<"launch_grid"> {
+  let summary = "a generated kernel over a grid of threads";
+  let description = [{
+    What code generation for a GPU makes of `exec.launch`: `kernel` is a function of the device code, `number` its place in the
+    program's table of them. It takes the address of each buffer, `offsets` elements in, and then the `words`.
+    ```mlir
+    exec.launch_grid "flat_3f2a_r1v4_uu" number 7 reads [@x] writes [@y] offsets [0, 0] words [4096] blocks 4
+        forward "lm.act" flops 4096 bytes 32768
+    ```
+    Integers: number, blocks, offsets, words.
+  }];
+  let arguments = !con((ins StrAttr:$kernel, I64Attr:$number, TypedArrayAttrBase<FlatSymbolRefAttr, "buffers">:$reads,
+                            TypedArrayAttrBase<FlatSymbolRefAttr, "buffers">:$writes, DenseI64ArrayAttr:$offsets,
+                            DenseI64ArrayAttr:$words, I64Attr:$blocks), tail);
+  let assemblyFormat = [{
+    $kernel `number` $number `reads` $reads `writes` $writes `offsets` $offsets `words` $words `blocks` $blocks
+    $phase $label `flops` $flops `bytes` $bytes attr-dict
+  }];
+}
+
 def Exec_GemmOp : Exec_LaunchOp<"gemm"> {
   let summary = "a matrix product by the library";
   let description = [{

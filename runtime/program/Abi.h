@@ -51,7 +51,8 @@ enum VccLaunchKind {
   VCC_LAUNCH_FILL = 5,           /* buffers: dst; ints: bytes; fills with zero */
   VCC_LAUNCH_COPY = 6,           /* buffers: dst, src; ints: bytes */
   VCC_LAUNCH_GATHER = 7,         /* buffers: dst, src; ints: ranks, bytes of a rank's src; dst holds those of all ranks, rank 0 first */
-  VCC_LAUNCH_REDUCE_SCATTER = 8  /* buffers: dst, src; ints: ranks, bytes of dst; dst is part `rank` of the sum of src over ranks, in f32 */
+  VCC_LAUNCH_REDUCE_SCATTER = 8, /* buffers: dst, src; ints: ranks, bytes of dst; dst is part `rank` of the sum of src over ranks, in f32 */
+  VCC_LAUNCH_GRID = 9           /* a kernel of the device code; ints: VccGridInt, an offset in elements for each buffer, then words */
 };
 
 /* C[batch] (m x n) = A[batch] (m x k) * B[batch] (k x n) + bias[n] + addend, or C += ... when accumulate is set.
@@ -129,6 +130,39 @@ typedef struct VccKernelName {
   const char *name;
 } VccKernelName;
 
+/* A launch of a grid: the kernel is KERNEL in the table of device kernels and runs in BLOCKS blocks of its threads. Its arguments
+   are 8 bytes each: for each buffer of the launch its address, the offset's elements in; then the launch's words as they stand. */
+enum VccGridInt { VCC_GRID_KERNEL, VCC_GRID_BLOCKS, VCC_GRID_OFFSETS };
+
+enum VccDeviceImageKind { VCC_IMAGE_PTX = 1, VCC_IMAGE_CUBIN = 2 };
+
+/* One form of a module of device code: a cubin for exactly this chip (90: sm_90), or PTX for this chip and all later ones. */
+typedef struct VccDeviceImage {
+  uint32_t kind; /* enum VccDeviceImageKind */
+  uint32_t chip;
+  const void *bytes; /* PTX ends with a zero byte, which is counted */
+  uint64_t size;
+} VccDeviceImage;
+
+typedef struct VccDeviceModule {
+  const VccDeviceImage *images;
+  uint64_t image_count;
+} VccDeviceModule;
+
+typedef struct VccDeviceKernel {
+  const char *name;
+  uint32_t module;  /* in the table of modules */
+  uint32_t threads; /* of a block */
+} VccDeviceKernel;
+
+/* The code of a program for a GPU. A module is loaded when the first of its kernels is asked for. */
+typedef struct VccDeviceCode {
+  const VccDeviceModule *modules;
+  uint64_t module_count;
+  const VccDeviceKernel *kernels;
+  uint64_t kernel_count;
+} VccDeviceCode;
+
 typedef struct VccProgram {
   uint32_t magic;
   uint32_t version;
@@ -142,6 +176,9 @@ typedef struct VccProgram {
 
 /* Defined by the compiled recipe. */
 extern const VccProgram vcc_program;
+
+/* Defined by a recipe that was compiled for a GPU. */
+extern const VccDeviceCode vcc_device_code;
 
 /* Defined by the runtime: the whole of train.bin's main. */
 int vcc_main(int argc, char **argv, const VccProgram *program);

@@ -174,7 +174,9 @@ Value Pointwise::divide(Type Element, Value A, Value C) {
   if (Element.isInteger(1))
     return B.create<arith::AndIOp>(A, C);
   Value Quotient;
-  if (Element.isInteger(64)) {
+  if (Unsigned && On.DividesIntegers) {
+    Quotient = B.create<arith::DivUIOp>(A, Safe);
+  } else if (Element.isInteger(64) || On.DividesIntegers) {
     // -1 is taken apart: the smallest number has no negative.
     Value MinusOne = B.create<arith::CmpIOp>(arith::CmpIPredicate::eq, Safe, Math.integer(T, -1));
     Value Divisor = B.create<arith::SelectOp>(MinusOne, Math.integer(T, 1), Safe);

@@ -14,6 +14,7 @@ struct Machine {
   llvm::StringRef Name; // for people: "CPU"
   bool HasFma = true;
   bool HasHalves = false; // bf16 and f16: computed in f32, each result rounded
+  bool DividesIntegers = false; // rather than by way of f64
 };
 
 class Pointwise {

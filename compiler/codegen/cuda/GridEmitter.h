@@ -55,11 +55,13 @@ private:
   mlir::Value identity(tg::ReduceKind Kind, mlir::Type Element, unsigned Width);
   mlir::Value masked(mlir::Value V, tg::ReduceKind Kind, mlir::Type Element, mlir::Value Active);
   Values zeroSums();
-  Values addToSums(mlir::ValueRange Sums, llvm::SmallVectorImpl<Chunk> &Chunks, mlir::Value Active);
+  unsigned totalCount();
+  mlir::Value addTo(mlir::Value Sum, mlir::Value Added, unsigned Result, mlir::Value Active);
+  Values addToTotals(mlir::ValueRange Sums);
+  void addToColumns(Chunk &C, unsigned &Next);
   void addToPartials(Chunk &C);
   void zeroPartials();
   void storeSums(mlir::ValueRange Sums);
-  unsigned sumWidth(unsigned Result);
 
   // Rows (GridRows.cpp)
   void rows();
@@ -97,6 +99,7 @@ private:
   mlir::Value RowNumber, RowActive;
   Values Pointers; // per buffer
   llvm::SmallVector<Chunk> RowChunks;
+  Values ColumnSums; // in registers, chunk by chunk
   llvm::DenseMap<mlir::Value, mlir::Value> Scalars;
   mlir::Value Lane, GroupNumber; // i64: this thread's place in its group, its group's place in the block
   mlir::Value ChunkNumber;       // of a kernel with sums

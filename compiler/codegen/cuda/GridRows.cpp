@@ -126,15 +126,13 @@ void GridEmitter::phaseInRegisters(unsigned Phase) {
     Sums.push_back(identity(Op.getKind(), elementOf(Op.getX()), Walk.Vector));
   for (Chunk &C : RowChunks)
     Sums = reduceChunk(Reductions, Sums, C);
-  if (Phase == Levels.last()) {
-    // What is summed is computed before anything is stored where it may come from.
-    for (Chunk &C : RowChunks)
-      for (unsigned R = 0; R < resultCount(); ++R)
-        if (resultBuffer(R).IsSum && codegen::isRow(yielded(R)))
-          at(yielded(R), C);
-    for (Chunk &C : RowChunks)
+  // What is summed is computed before anything is stored where it may come from; no chunk touches another's columns.
+  unsigned Next = 0;
+  for (Chunk &C : RowChunks)
+    if (Phase == Levels.last()) {
+      addToColumns(C, Next);
       storeChunk(C);
-  }
+    }
   finishReductions(Reductions, Sums);
 }
 
@@ -205,8 +203,9 @@ void GridEmitter::rows() {
   if (!Shape.InRegisters)
     zeroPartials();
   Values Sums = Frame.loop(From, To, Frame.constant(PerBlock), zeroSums(), [&](Value First, ValueRange Carried) {
+    ColumnSums.assign(Carried.begin() + totalCount(), Carried.end());
     Do(First, To);
-    return addToSums(Carried, RowChunks, RowActive);
+    return addToTotals(Carried);
   });
   RowActive = {};
   storeSums(Sums);

@@ -33,8 +33,6 @@ Value GridEmitter::masked(Value V, tg::ReduceKind Kind, Type Element, Value Acti
   return B.create<arith::SelectOp>(Active, V, identity(Kind, Element, Width));
 }
 
-unsigned GridEmitter::sumWidth(unsigned Result) { return codegen::isRow(yielded(Result)) ? Walk.Vector : 1; }
-
 /// Total sums as scalars, then column sums chunk by chunk where rows are in registers.
 Values GridEmitter::zeroSums() {
   Values Zeros;
@@ -48,21 +46,36 @@ Values GridEmitter::zeroSums() {
   return Zeros;
 }
 
-Values GridEmitter::addToSums(ValueRange Sums, SmallVectorImpl<Chunk> &Chunks, Value Active) {
+unsigned GridEmitter::totalCount() {
+  unsigned Count = 0;
+  for (unsigned R = 0; R < resultCount(); ++R)
+    Count += resultBuffer(R).IsSum && !codegen::isRow(yielded(R));
+  return Count;
+}
+
+Value GridEmitter::addTo(Value Sum, Value Added, unsigned Result, Value Active) {
+  Type Element = elementOf(yielded(Result));
+  Added = masked(Added, tg::ReduceKind::Sum, Element, Active);
+  return Failed ? Sum : Ops.combine(tg::ReduceKind::Sum, Element, Sum, Added);
+}
+
+/// The row's numbers to the totals; the column sums have been added to chunk by chunk.
+Values GridEmitter::addToTotals(ValueRange Sums) {
   Values Next;
-  auto Add = [&](Value Added, unsigned R, Value If) {
-    Type Element = elementOf(yielded(R));
-    Added = masked(Added, tg::ReduceKind::Sum, Element, If);
-    Next.push_back(Failed ? Sums[Next.size()] : Ops.combine(tg::ReduceKind::Sum, Element, Sums[Next.size()], Added));
-  };
   for (unsigned R = 0; R < resultCount(); ++R)
     if (resultBuffer(R).IsSum && !codegen::isRow(yielded(R)))
-      Add(scalar(yielded(R)), R, Active);
-  for (Chunk &C : Chunks)
-    for (unsigned R = 0; R < resultCount(); ++R)
-      if (resultBuffer(R).IsSum && codegen::isRow(yielded(R)))
-        Add(at(yielded(R), C), R, C.Active);
+      Next.push_back(addTo(Sums[Next.size()], scalar(yielded(R)), R, RowActive));
+  llvm::append_range(Next, ColumnSums);
   return Next;
+}
+
+/// One chunk to the column sums in registers, of which `Next` is the first.
+void GridEmitter::addToColumns(Chunk &C, unsigned &Next) {
+  for (unsigned R = 0; R < resultCount(); ++R)
+    if (resultBuffer(R).IsSum && codegen::isRow(yielded(R))) {
+      ColumnSums[Next] = addTo(ColumnSums[Next], at(yielded(R), C), R, C.Active);
+      ++Next;
+    }
 }
 
 /// Column sums of long rows stay in their partial's memory: each thread adds to the columns that it has.

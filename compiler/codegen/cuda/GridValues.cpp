@@ -12,7 +12,7 @@ namespace vcc::cuda {
 
 GridEmitter::GridEmitter(tg::KernelOp Kernel, const GridWalk &Walk, const Geometry &Shape, ImplicitLocOpBuilder &B)
     : Kernel(Kernel), Walk(Walk), Shape(Shape), B(B), Frame(Kernel, Walk, Shape, B),
-      Ops(B, {"CUDA", /*HasFma=*/true, /*HasHalves=*/true}), Groups(Frame, Ops), Body(Kernel.getBody().front()), Levels(Body),
+      Ops(B, {"CUDA", /*HasFma=*/true, /*HasHalves=*/true, /*DividesIntegers=*/true}), Groups(Frame, Ops), Body(Kernel.getBody().front()), Levels(Body),
       Flat(Kernel.getKernelClass() == tg::KernelClass::Flat), Columns(Kernel.getColumns()) {}
 
 Type GridEmitter::lanesOf(Type Element, unsigned Width) {

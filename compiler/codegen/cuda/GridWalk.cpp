@@ -14,7 +14,9 @@ namespace {
 constexpr int64_t AccessBytes = 16;       // of one access, the most there is
 constexpr int64_t ThreadElements = 16;    // of a row that a thread should have
 constexpr int64_t MostThreadElements = 32;
-constexpr int64_t LongRowThreads = 512;
+constexpr int64_t LongRowThreads = 512;    // the most for a row that stays in registers
+constexpr int64_t LoopThreads = 256;       // for a row that does not
+constexpr int64_t BlockRegisters = 65536, OwnRegisters = 72;
 constexpr int64_t LaneColumns = 4;        // rows this short have one thread each
 
 /// A buffer of the kernel: a parameter that is not uniform, or a result.
@@ -144,28 +146,77 @@ std::string GridWalk::suffix() const {
   return Text;
 }
 
+/// How many elements of one column a thread holds from one pass over a row to the next: values that a later pass uses, and sums.
+static int64_t heldPerColumn(tg::KernelOp Kernel) {
+  Block &Body = Kernel.getBody().front();
+  codegen::BodyLevels Levels(Body);
+  llvm::DenseMap<Value, unsigned> First; // the pass that makes a value
+  auto Visit = [&](Value V, unsigned Pass) {
+    SmallVector<Value> Todo{V};
+    while (!Todo.empty()) {
+      Value Next = Todo.pop_back_val();
+      if (!codegen::isRow(Next) || !First.try_emplace(Next, Pass).second)
+        continue;
+      if (Operation *Op = Next.getDefiningOp())
+        llvm::append_range(Todo, Op->getOperands());
+    }
+  };
+  for (unsigned Pass = 0; Pass <= Levels.last(); ++Pass) {
+    for (tg::ReduceOp Op : Levels.reductionsOf(Pass))
+      Visit(Op.getX(), Pass);
+    if (Pass == Levels.last())
+      for (Value Result : Body.getTerminator()->getOperands())
+        Visit(Result, Pass);
+  }
+  int64_t Held = 0;
+  for (auto [V, Pass] : First) {
+    if (Operation *Op = V.getDefiningOp(); Op && isa<tg::BroadcastOp, tg::ConstantOp, tg::IotaOp>(Op))
+      continue;
+    unsigned Made = Pass;
+    Held += llvm::any_of(V.getUsers(), [&](Operation *User) {
+      if (auto Reduce = dyn_cast<tg::ReduceOp>(User))
+        return Levels.of(Reduce.getX()) > Made;
+      return User == Body.getTerminator() ? Levels.last() > Made : First.lookup(User->getResult(0)) > Made;
+    });
+  }
+  // Not taken apart yet: the row and its exponentials.
+  for (Operation &Op : Body)
+    Held += isa<tg::SoftmaxOp, tg::LogSoftmaxOp>(Op) ? 2 : 0;
+  for (auto [I, Result] : llvm::enumerate(Body.getTerminator()->getOperands()))
+    Held += codegen::isRow(Result) && isSum(Kernel.getResultKind(I).getKind());
+  return Held;
+}
+
 Geometry geometryOf(tg::KernelOp Kernel, unsigned Vector) {
   Geometry Shape;
   if (Kernel.getKernelClass() == tg::KernelClass::Flat)
     return Shape;
   int64_t Columns = Kernel.getColumns(), Vectors = llvm::divideCeil(Columns, int64_t(Vector));
-  bool Scatter = Kernel.getKernelClass() == tg::KernelClass::Scatter;
-  Shape.Threads = hasSums(Kernel) ? 256 : 128;
+  int64_t Buffers = Kernel.getBody().front().getNumArguments() + Kernel.getResults().size();
   int64_t PerThread = std::max<int64_t>(1, ThreadElements / Vector), Most = std::max<int64_t>(1, MostThreadElements / Vector);
-  if (Columns > LaneColumns)
-    while (Shape.Group < WarpThreads && Shape.Group * (Columns <= 16 ? 1 : PerThread) < Vectors)
-      Shape.Group *= 2;
+  int64_t Held = heldPerColumn(Kernel) * Vector;
+  // Addresses take two registers; a pass needs some for itself.
+  auto Fits = [&](int64_t Threads, int64_t Chunks) {
+    int64_t Registers = std::min<int64_t>(255, BlockRegisters / Threads) - OwnRegisters - 4 * Buffers;
+    return Chunks <= Most && Chunks * Held <= std::max<int64_t>(Registers, 8 * Vector);
+  };
+  auto Take = [&](int64_t Threads, int64_t Group, bool InRegisters) {
+    return Geometry{Threads, Group, static_cast<int64_t>(llvm::divideCeil(Vectors, Group)), InRegisters};
+  };
   // The threads of a row of a table agree on whether to add to it, so they are whole warps.
-  if (Scatter)
-    Shape.Group = WarpThreads;
-  if (Shape.Group == WarpThreads && Vectors > WarpThreads * Most) {
-    while (Shape.Threads < LongRowThreads && Shape.Threads * PerThread < Vectors)
-      Shape.Threads *= 2;
-    Shape.Group = Shape.Threads;
-  }
-  Shape.Chunks = llvm::divideCeil(Vectors, Shape.Group);
-  Shape.InRegisters = !Scatter && Shape.Chunks <= Most;
-  return Shape;
+  if (Kernel.getKernelClass() == tg::KernelClass::Scatter)
+    return Vectors > WarpThreads * Most ? Take(LoopThreads, LoopThreads, false) : Take(128, WarpThreads, false);
+  int64_t Threads = hasSums(Kernel) ? 256 : 128, Group = 1;
+  if (Columns > LaneColumns)
+    while (Group < WarpThreads && Group * (Columns <= 16 ? 1 : PerThread) < Vectors)
+      Group *= 2;
+  for (; Group <= WarpThreads; Group *= 2)
+    if (Fits(Threads, llvm::divideCeil(Vectors, Group)))
+      return Take(Threads, Group, true);
+  for (Threads = 128; Threads <= LongRowThreads; Threads *= 2)
+    if (Threads * (Threads < LongRowThreads ? PerThread : Most) >= Vectors && Fits(Threads, llvm::divideCeil(Vectors, Threads)))
+      return Take(Threads, Threads, true);
+  return Take(LoopThreads, LoopThreads, false);
 }
 
 FailureOr<GridLaunch> planGridLaunch(tg::KernelOp Kernel, const LaunchShape &Shape) {

@@ -67,23 +67,55 @@ LaunchShape shapeOf(exec::LaunchKernelOp Launch, SymbolTable &Buffers) {
   return Shape;
 }
 
-OwningOpRef<ModuleOp> lowerKernels(ArrayRef<ModuleOp> Stages) {
-  if (Stages.empty())
-    return {};
-  GridKernels Kernels(ModuleOp(Stages.front()).getContext());
+/// Each launch of the plans with its kernel and its numbers, in order.
+static LogicalResult forEachLaunch(ArrayRef<ModuleOp> Stages,
+                                   llvm::function_ref<LogicalResult(exec::LaunchKernelOp, tg::KernelOp, GridLaunch &)> Body) {
   bool Failed = false;
   for (ModuleOp Stage : Stages) {
     SymbolTable Symbols(Stage);
     for (auto Plan : Stage.getOps<exec::ModuleOp>()) {
       SymbolTable Buffers(Plan);
-      Plan.walk([&](exec::LaunchKernelOp Op) {
+      SmallVector<exec::LaunchKernelOp> Launches;
+      Plan.walk([&](exec::LaunchKernelOp Op) { Launches.push_back(Op); });
+      for (exec::LaunchKernelOp Op : Launches) {
         auto Kernel = Symbols.lookup<tg::KernelOp>(Op.getKernel());
         auto Launch = planGridLaunch(Kernel, shapeOf(Op, Buffers));
-        Failed |= failed(Launch) || failed(Kernels.add(Kernel, *Launch));
-      });
+        Failed |= failed(Launch) || failed(Body(Op, Kernel, *Launch));
+      }
     }
   }
-  return Failed ? OwningOpRef<ModuleOp>() : Kernels.finish();
+  return failure(Failed);
+}
+
+OwningOpRef<ModuleOp> lowerKernels(ArrayRef<ModuleOp> Stages) {
+  if (Stages.empty())
+    return {};
+  GridKernels Kernels(ModuleOp(Stages.front()).getContext());
+  auto Result = forEachLaunch(Stages, [&](exec::LaunchKernelOp, tg::KernelOp Kernel, GridLaunch &Launch) {
+    return LogicalResult(Kernels.add(Kernel, Launch));
+  });
+  return failed(Result) ? OwningOpRef<ModuleOp>() : Kernels.finish();
+}
+
+FailureOr<std::vector<DeviceKernel>> planGrids(ArrayRef<ModuleOp> Stages) {
+  llvm::StringMap<int64_t> Numbers;
+  std::vector<DeviceKernel> Kernels;
+  auto Result = forEachLaunch(Stages, [&](exec::LaunchKernelOp Op, tg::KernelOp Kernel, GridLaunch &Launch) {
+    std::string Name = Kernel.getSymName().str() + Launch.Walk.suffix();
+    auto [Number, New] = Numbers.try_emplace(Name, static_cast<int64_t>(Kernels.size()));
+    if (New)
+      Kernels.push_back({Name, Launch.Shape.Threads});
+    OpBuilder B(Op);
+    B.create<exec::LaunchGridOp>(Op.getLoc(), B.getStringAttr(Name), B.getI64IntegerAttr(Number->second), Op.getReadsAttr(),
+                                 Op.getWritesAttr(), B.getDenseI64ArrayAttr(Launch.Offsets),
+                                 B.getDenseI64ArrayAttr(Launch.Words), B.getI64IntegerAttr(Launch.Blocks), Op.getPhaseAttr(),
+                                 Op.getLabelAttr(), Op.getFlopsAttr(), Op.getBytesAttr());
+    Op.erase();
+    return success();
+  });
+  if (failed(Result))
+    return failure();
+  return Kernels;
 }
 
 } // namespace vcc::cuda

@@ -37,6 +37,16 @@ LaunchShape shapeOf(exec::LaunchKernelOp Launch, mlir::SymbolTable &Buffers);
 /// and launches.
 mlir::OwningOpRef<mlir::ModuleOp> lowerKernels(llvm::ArrayRef<mlir::ModuleOp> Stages);
 
+/// A function of the device code, as launches number them.
+struct DeviceKernel {
+  std::string Name;
+  int64_t Threads;
+};
+
+/// Replaces each exec.launch of the plans by the exec.launch_grid that it becomes. The kernels are numbered in the order in which
+/// lowerKernels makes them.
+mlir::FailureOr<std::vector<DeviceKernel>> planGrids(llvm::ArrayRef<mlir::ModuleOp> Stages);
+
 } // namespace vcc::cuda
 
 #endif

@@ -24,6 +24,20 @@ def LowerKernelsPass : Pass<"cuda-lower-kernels", "::mlir::ModuleOp"> {
                            "::mlir::memref::MemRefDialect"];
 }
 
+def PlanGridsPass : Pass<"cuda-plan-grids", "::mlir::ModuleOp"> {
+  let summary = "turn the launches of plans into launches of grids";
+  let description = [{
+    Merges dimensions, chooses vectors, threads and blocks, and writes down what the kernel of `cuda-lower-kernels` takes.
+    ```mlir
+    exec.launch @twice reads [@x] writes [@y] dims [16, 256] access [#tg.access<0, [256, 1]>, #tg.access<64, [256, 1]>] units 4096 ..
+    ```
+    becomes
+    ```mlir
+    exec.launch_grid "twice_r1v4_uu" number 0 reads [@x] writes [@y] offsets [0, 64] words [4096] blocks 4 ..
+    ```
+  }];
+}
+
 def EmitPtxPass : Pass<"cuda-emit-ptx", "::mlir::ModuleOp"> {
   let summary = "compile the functions of cuda-lower-kernels to PTX";
   let description = [{

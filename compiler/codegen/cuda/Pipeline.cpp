@@ -12,16 +12,28 @@ namespace vcc::cuda {
 
 #define GEN_PASS_DEF_LOWERKERNELSPASS
 #define GEN_PASS_DEF_EMITPTXPASS
+#define GEN_PASS_DEF_PLANGRIDSPASS
 #include "compiler/codegen/cuda/Passes.h.inc"
 
 namespace {
 
+/// A file may hold one stage, or a module for each.
+SmallVector<ModuleOp> stagesOf(ModuleOp Module) {
+  SmallVector<ModuleOp> Stages;
+  Module.walk([&](ModuleOp Stage) { Stages.push_back(Stage); });
+  return Stages;
+}
+
+struct PlanGrids : impl::PlanGridsPassBase<PlanGrids> {
+  void runOnOperation() override {
+    if (failed(planGrids(stagesOf(getOperation()))))
+      signalPassFailure();
+  }
+};
+
 struct LowerKernels : impl::LowerKernelsPassBase<LowerKernels> {
   void runOnOperation() override {
-    // A file may hold one stage, or a module for each.
-    SmallVector<ModuleOp> Stages;
-    getOperation().walk([&](ModuleOp Stage) { Stages.push_back(Stage); });
-    OwningOpRef<ModuleOp> Kernels = lowerKernels(Stages);
+    OwningOpRef<ModuleOp> Kernels = lowerKernels(stagesOf(getOperation()));
     if (!Kernels)
       return signalPassFailure();
     getOperation().getBodyRegion().takeBody(Kernels->getBodyRegion());

@@ -18,7 +18,7 @@ void buildConvertToNvvm(mlir::OpPassManager &Passes);
 
 /// PTX of a module as lowerKernels gives it, which stays as it is: one text for every `KernelsPerModule` kernels, made by at most
 /// `Threads` threads. The kernels are divided by their number alone.
-constexpr unsigned KernelsPerModule = 16;
+constexpr unsigned KernelsPerModule = 16, PtxChip = 80;
 llvm::Expected<std::vector<std::string>> emitPtx(mlir::ModuleOp Kernels, unsigned Threads);
 
 } // namespace vcc::cuda

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kernel of the tiny and of the full-size recipe through NVIDIA's assembler, for each chip that gets a cubin; what an object for
+CUDA holds. No GPU is needed."""
+import pathlib
+import re
+import shutil
+import tempfile
+import unittest
+
+import programs
+
+EXAMPLES = programs.TOP / "examples"
+TINY = [EXAMPLES / "tiny_videochat2" / "tiny_videochat2.vcs"]
+FULL = [EXAMPLES / "videochat2" / "videochat2_vicuna.vcs", "-D", "numerics=f32"]
+
+
+def assembler():
+    import os
+    places = [pathlib.Path(os.environ.get("CUDA_HOME", "/usr/local/cuda")) / "bin" / "ptxas", pathlib.Path("/usr/local/cuda/bin/ptxas")]
+    return next((place for place in places if place.exists()), None) or shutil.which("ptxas")
+
+
+@unittest.skipUnless(assembler(), "no ptxas: neither a CUDA toolkit nor the PyPI package nvidia-cuda-nvcc is here")
+class Kernels(unittest.TestCase):
+    def check(self, recipe, least):
+        out = programs.succeed(programs.VCC, "compile", *recipe, "--target=cuda", "--emit=resources", memory=8 * programs.GIGABYTE,
+                               seconds=600)
+        lines = [line.split() for line in out.splitlines()[1:]]
+        chips = {}
+        for chip, registers, shared, local, kernel in lines:
+            chips.setdefault(chip, {})[kernel] = (int(registers), int(shared), int(local))
+        self.assertEqual(set(chips), {"sm_80", "sm_90"})
+        self.assertEqual(set(chips["sm_80"]), set(chips["sm_90"]))
+        self.assertGreater(len(chips["sm_80"]), least)
+        for chip, kernels in chips.items():
+            most = max(kernels.values())[0]
+            print(f"{chip}: {len(kernels)} kernels, at most {most} registers, {max(k[1] for k in kernels.values())} shared bytes, "
+                  f"{sum(k[2] > 0 for k in kernels.values())} with local memory")
+            for kernel, (registers, shared, local) in kernels.items():
+                self.assertEqual(local, 0, f"{kernel} for {chip} uses local memory")
+                self.assertGreater(registers, 0, kernel)
+                self.assertLessEqual(shared, 48 * 1024, kernel)
+
+    def test_of_the_tiny_recipe_fit_into_registers(self):
+        self.check(TINY, 100)
+
+    def test_of_the_full_size_recipe_fit_into_registers(self):
+        self.check(FULL, 100)
+
+    def test_stand_in_an_object_with_tables(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "tiny.o"
+            programs.succeed(programs.VCC, "compile", EXAMPLES / "tiny_lm" / "tiny_lm.vcs", "--target=cuda", "--emit=object", "-o", path)
+            symbols = programs.succeed("nm", path)
+            self.assertRegex(symbols, r"vcc_program\b")
+            self.assertRegex(symbols, r"vcc_device_code\b")
+            # All code is in there: nothing is wanted but the runtime's entry.
+            self.assertEqual(re.findall(r"^\s+U (\S+)", symbols, re.M), ["vcc_main_cuda"])
+            content = path.read_bytes()
+            self.assertIn(b".target sm_80", content)
+            self.assertNotIn(b".target sm_90", content)  # one PTX for all chips
+            self.assertGreaterEqual(content.count(b"\x7fELF"), 3)  # the object itself, cubins of two chips
+
+
+class Refusals(unittest.TestCase):
+    def refuse(self, *arguments):
+        ended = programs.run(programs.VCC, "compile", EXAMPLES / "tiny_lm" / "tiny_lm.vcs", *arguments)
+        self.assertEqual(ended.code, 1, str(ended))
+        return ended.err
+
+    def test_say_what_there_is(self):
+        self.assertIn("--emit=object", self.refuse("--target=cuda"))
+        self.assertIn("has no level `llvm`", self.refuse("--target=cuda", "--emit=llvm"))
+        self.assertIn("is of --target=cuda alone", self.refuse("--emit=object"))
+
+
+if __name__ == "__main__":
+    unittest.main()
