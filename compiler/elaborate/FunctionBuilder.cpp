@@ -47,9 +47,12 @@ mlir::Value FunctionBuilder::rng() {
   return input("rng", {4}, graph.ops.getI32Type(), {graph.here()}).value;
 }
 
-mlir::Value FunctionBuilder::clipRng() {
+mlir::Value FunctionBuilder::rngOf(int64_t first) {
+  int64_t places = tiled && first == clips ? clipsOfSample : rows > 0 ? llvm::divideCeil(first, rows) : 1;
+  if (places == 1)
+    return rng();
   auto type = mlir::RankedTensorType::get({4}, graph.ops.getI32Type());
-  int32_t by[] = {1, 1, 1, static_cast<int32_t>(clipsOfSample)};
+  int32_t by[] = {1, 1, 1, static_cast<int32_t>(places)};
   auto factors = mlir::DenseElementsAttr::get(type, ArrayRef<int32_t>(by));
   mlir::Value constant = graph.ops.create<tg::ConstantOp>(graph.loc, factors);
   return graph.ops.create<tg::MulOp>(graph.loc, rng(), constant);

@@ -52,8 +52,9 @@ public:
   Tensor input(StringRef name, ArrayRef<int64_t> shape, mlir::Type element,
                ArrayRef<DimOrigin> origins);
   mlir::Value rng();
-  /// The same for operations whose axis 0 is the clips: those of one sample stand before the next sample's.
-  mlir::Value clipRng();
+  /// The same for operations whose axis 0 is `first` long: where that is more than the samples, a sample has as many places as it
+  /// may have rows there, so that no two micro-batches draw the same.
+  mlir::Value rngOf(int64_t first);
   /// `batch.clip_rows` or `batch.clip_places`, i32 [clips], numbers below `count`: which row each clip is of, and its place
   /// where every row had as many clips as one may have.
   Tensor clipInput(StringRef what, int64_t count);

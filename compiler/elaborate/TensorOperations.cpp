@@ -201,7 +201,7 @@ static FailureOr<Value> uniform(OperationCall &call) {
   auto draw = [&](ArrayRef<int64_t> sizes) {
     auto type = mlir::RankedTensorType::get(sizes, g.ops.getF32Type());
     return g.wrap(
-        g.ops.create<tg::RandomUniformOp>(g.loc, type, f.rng(), f.site(sitePath(call, "uniform"))));
+        g.ops.create<tg::RandomUniformOp>(g.loc, type, f.rngOf(sizes.front()), f.site(sitePath(call, "uniform"))));
   };
   // A draw is keyed by the sample's place in the whole step. Where the samples' rows lie under each
   // other it is made sample by sample: micro-batches then draw what one batch of them draws.
@@ -293,7 +293,7 @@ static FailureOr<Value> attention(OperationCall &call) {
   double rate = f.training ? *dropout : 0;
   tg::SiteAttr site;
   if (rate > 0) {
-    rng = f.tiled && q->dim(0) == f.clips ? f.clipRng() : f.rng();
+    rng = f.rngOf(q->dim(0));
     site = f.site(sitePath(call, "attention"));
   }
   auto stats = mlir::RankedTensorType::get({q->dim(0), q->dim(2), q->dim(1)}, g.ops.getF32Type());
