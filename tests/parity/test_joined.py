@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """VideoChat2's stages by two ranks, by micro-batches that are accumulated, and by both, beside one rank with the joined batch: the same
 samples, draws, losses and gradients. What contrast and matching see is another matter, and is said by the recipe."""
-import pathlib
 import random
 import shutil
 import unittest
@@ -25,14 +24,7 @@ WAYS = {"joined": (1, ("rows_1=4", "rows_2=4", "rows_3=4", "epochs_1=1")), "rank
 class World(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        print(f"seed {steps.SEED} (VCC_TEST_SEED)", flush=True)
-        torch.manual_seed(steps.SEED)
-        torch.set_num_threads(1)
-        scratch = programs.fresh_folder()
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
-        for name in ("data", "weights"):
-            (cls.folder / name).mkdir()
+        cls.folder = videochat2.seeded_folder(cls)
         videochat2.make_data(cls.folder / "data", random.Random(steps.SEED), "vicuna")
         cls.made = False
 

@@ -4,7 +4,6 @@ text alone. Pixels, visual tokens, losses and gradients of whole steps against P
 import collections
 import json
 import math
-import pathlib
 import random
 import subprocess
 import unittest
@@ -41,14 +40,7 @@ def film(path, shape):
 class Stage4(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        print(f"seed {steps.SEED} (VCC_TEST_SEED)", flush=True)
-        torch.manual_seed(steps.SEED)
-        torch.set_num_threads(1)
-        cls.scratch = programs.fresh_folder()
-        cls.addClassCleanup(cls.scratch.cleanup)
-        folder = pathlib.Path(cls.scratch.name)
-        for name in ("data", "weights"):
-            (folder / name).mkdir()
+        folder = videochat2.seeded_folder(cls)
         cls.make_data(folder / "data", random.Random(steps.SEED))
         program = folder / "train.bin"
         defines = [part for option in OPTIONS for part in ("-D", option)]

@@ -3,6 +3,7 @@
 that published weights have."""
 import json
 import pathlib
+import pathlib
 
 import sentencepiece
 import torch
@@ -23,6 +24,19 @@ SIZES = ("sizes=shared.Sizes(image: 32, table: 32, vision_width: 48, vision_dept
          "positions: 64, words: 100, embed: 24, queries: 8, extra: 16, extra_init: normal(0.0, 0.5))")
 STILL = (SIZES.replace("extra_init", "rate: 0.0, drop: 0.0, extra_init"), "lora_dropout=0.0")
 WORDS = "the a sky grass sun is are blue green yellow what look closely and at ? .".split()
+
+
+def seeded_folder(case):
+    """A folder of a test case with `data` and `weights`, removed after it; PyTorch draws by the tests' seed."""
+    print(f"seed {steps.SEED} (VCC_TEST_SEED)", flush=True)
+    torch.manual_seed(steps.SEED)
+    torch.set_num_threads(1)
+    scratch = programs.fresh_folder()
+    case.addClassCleanup(scratch.cleanup)
+    folder = pathlib.Path(scratch.name)
+    for name in ("data", "weights"):
+        (folder / name).mkdir()
+    return folder
 
 
 def options(variant, *more):
