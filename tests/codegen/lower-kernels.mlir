@@ -57,4 +57,15 @@ tg.kernel @row_wide(%x: tensor<100003xf32>) attributes {kernel_class = #tg.kerne
   tg.yield %x : tensor<100003xf32>
 }
 
+// Patches of a picture, rows of 16 that are moved as they are: a row is loaded and stored as a vector, never gathered and scattered.
+// CHECK-LABEL: llvm.func @row_patches(
+// CHECK-NOT: masked
+// V4: llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<16xf32>
+// V4: llvm.store %{{.*}}, %{{.*}} {alignment = 4 : i64} : vector<16xf32>, !llvm.ptr
+// CHECK: llvm.return
+tg.kernel @row_patches(%x: tensor<16xf32>) attributes {kernel_class = #tg.kernel_class<row>, columns = 16 : i64,
+    params = [#tg.param<row>], results = [#tg.result<row>]} {
+  tg.yield %x : tensor<16xf32>
+}
+
 // CHECK-NOT: tg.

@@ -35,8 +35,10 @@ bool runsByLanes(tg::KernelOp Kernel, int64_t Lanes) {
   if (Kernel.getColumns() > StridedLaneColumns)
     return false;
   Block &Body = Kernel.getBody().front();
+  // Rows that are stored would be scattered; sums of columns want columns.
+  bool OnlyScalars = llvm::none_of(Body.getTerminator()->getOperands(), isRow);
   // Halves onto halves is all that would be done to one vector of columns, and none of it at full width.
-  bool OnlyReduces = llvm::none_of(Body, [](Operation &Op) { return llvm::any_of(Op.getResults(), isRow); });
+  bool OnlyReduces = OnlyScalars && llvm::none_of(Body, [](Operation &Op) { return llvm::any_of(Op.getResults(), isRow); });
   if (OnlyReduces && Kernel.getColumns() <= Lanes)
     return true;
   bool Strided = false;
@@ -46,8 +48,6 @@ bool runsByLanes(tg::KernelOp Kernel, int64_t Lanes) {
         return false;
       Strided = true;
     }
-  // Rows that are stored would be scattered; sums of columns want columns.
-  bool OnlyScalars = llvm::none_of(Body.getTerminator()->getOperands(), isRow);
   bool Light = llvm::none_of(Body, [](Operation &Op) { return Pointwise::isExpensive(&Op); });
   return Strided && OnlyScalars && Light;
 }
