@@ -37,9 +37,11 @@ class Ended:
 
 
 def run(*command, memory=MEMORY, seconds=SECONDS, cwd=None, env=None):
-    """Runs to the end under a limit on memory and time; a process that takes longer is a failure of the test."""
+    """Runs to the end under a limit on memory and time; a process that takes longer is a failure of the test. A sanitizer (tests/san)
+    reserves more addresses than any limit on memory allows."""
     def limit():
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        if not os.environ.get("VCC_SANITIZED"):
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     finished = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               preexec_fn=limit, timeout=seconds, cwd=cwd, env=env)
