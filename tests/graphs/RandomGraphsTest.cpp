@@ -155,7 +155,7 @@ TEST(Graphs, MeanTheSameAtEveryLevel) {
   llvm::append_range(names, passesThatChange());
   if (setting("VCC_TABLE", 0))
     std::printf("%s", run.counts.table(names).c_str());
-  std::printf("%llu graphs, %llu left out (a value or gradient above 1e6)\n",
+  std::printf("%llu graphs, %llu left out (a value or gradient above 1e6, or not finite in f32)\n",
               static_cast<unsigned long long>(run.counts.of("graphs")), static_cast<unsigned long long>(run.counts.of("graphs left out")));
   uint64_t beyond = run.counts.of("graphs beyond one run in f32"), wide = run.counts.of("graphs beyond the tolerance");
   std::printf("%llu of them in f64 further apart than 1e-12, though not than what a run in f32 is off, scaled\n", static_cast<unsigned long long>(wide));
