@@ -162,40 +162,13 @@ def is_packed(body, width):
     return not arithmetic and any(i.packed_move(width) for i in body)
 
 
-def is_remainder(function, loop, width):
-    """The scalar rest of a packed loop: that loop stands in the same loop and ends where this one begins."""
-    for other in function.innermost():
-        if other is loop or function.parent(other) is not function.parent(loop) or not is_packed(function.body(other), width):
-            continue
-        if other.header in function.dominators[loop.header] or leads(function, other, loop):
-            return True
-    return False
-
-
-def leads(function, other, loop):
-    """Whether a path leads from `other` to `loop` that enters no third loop and does not leave the loop around both."""
-    around = function.parent(loop)
-    may = around.blocks if around else set(function.reached)
-    headers = {l.header for l in function.loops} - {loop.header}
-    seen, work = set(), [s for b in other.blocks for s in function.successors[b] if s not in other.blocks]
-    while work:
-        block = work.pop()
-        if block == loop.header:
-            return True
-        if block in seen or block not in may or block in headers:
-            continue
-        seen.add(block)
-        work.extend(function.successors[block])
-    return False
-
-
 def faults(function, cpu):
     """What is wrong with a kernel's code for `cpu`: (what, the code at fault)."""
     width = WIDTHS[cpu]
     found = [("calls", i.text()) for i in function.calls()]
     for loop in function.innermost():
         body = function.body(loop)
-        if walks_only(body) or is_packed(body, width) or is_remainder(function, loop, width):
+        if walks_only(body) or is_packed(body, width):
             continue
         found.append((f"innermost loop without packed arithmetic in {width}", "\n".join(i.text() for i in body)))
     if not any(i.packed_move(width) or i.packed_arithmetic(width) for i in function.instructions):

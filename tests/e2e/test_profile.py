@@ -100,6 +100,8 @@ class Sums(unittest.TestCase):
         self.assertEqual((profile["first_step"], profile["steps"], profile["threads"]), (WARM, STEPS, 2))
         self.assertAlmostEqual(sum(phase["seconds"] for phase in profile["phases"].values()), profile["seconds"], places=9)
         self.assertGreaterEqual(profile["phases"]["other"]["seconds"], 0)
+        for phase in ("data copy", "forward", "backward", "update"):
+            self.assertGreater(profile["phases"][phase]["seconds"], 0, phase)
         steps = [event for event in events() if event["name"].startswith("step ")]
         self.assertEqual([event["name"] for event in steps], [f"step {step}" for step in range(WARM, WARM + STEPS)])
         self.assertLessEqual(sum(event["dur"] for event in steps), profile["seconds"] * 1e6 * 1.000001)
