@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same computations in PyTorch, Transformers and PEFT: each twin takes a step's inputs and weights as a dump
 gives them and returns the loss. Weights are leaf tensors, so that gradients can be read off them."""
+import itertools
 import math
 
 import numpy
@@ -249,24 +250,23 @@ class Alignment:
         by_clip, by_text = (-(targets * torch.log_softmax(score, 1)).sum(1) for score in (self.score, self.score.T))
         return 0.5 * (by_clip + by_text).mean()
 
-    def weights_of(self, score, same):
-        """What negatives are drawn by."""
-        return (torch.softmax(score.detach().double(), 1) + 1e-4) * ~same
-
     def drawn(self, score, same, draws):
-        """One column a row: the first of clocks that run at the weights; -1 where none runs."""
-        weights = self.weights_of(score, same)
-        first = (-torch.log1p(-draws) / weights).argmin(1)
-        return torch.where(weights.sum(1) > 0, first, -1)
+        """The columns that may be drawn in each row: the first of clocks that run at the weights, and those so close behind it (a share
+        of 1e-3) that rounding may put them first; -1 where none runs."""
+        weights = torch.softmax(score.detach().double(), 1) + 1e-4
+        clocks = torch.where(same, math.inf, -torch.log1p(-draws) / weights)
+        first = clocks.amin(1, keepdim=True)
+        return [tuple(near.nonzero().flatten().tolist()) if runs else (-1,) for near, runs in zip(clocks <= 1.001 * first, first.isfinite())]
 
-    def is_tied(self, score, same, draws):
-        """Whether two clocks of a row come within a share of 1e-4."""
-        first, second = (-torch.log1p(-draws) / self.weights_of(score, same)).topk(2, largest=False).values.T
-        return bool((torch.isfinite(second) & (second - first <= 1e-4 * second)).any())
+    def matching(self, same, draws, ours):
+        """`draws` choose the negatives. Where rounding may choose between several, with those of which the loss comes nearest to `ours`."""
+        texts, clips = self.drawn(self.score, same, draws["texts"]), self.drawn(self.score.T, same, draws["clips"])
+        ways = [self.asked(way[len(texts):], way[:len(texts)]) for way in itertools.product(*texts, *clips)]
+        return min(ways, key=lambda loss: abs(loss.item() - ours))
 
-    def matching(self, clips, texts):
+    def asked(self, clips, texts):
         """`clips` and `texts` are the negatives of every text and clip, -1 where there is none."""
-        own = torch.arange(len(clips))
+        own = range(len(clips))
         pairs = [(m, n, 1) for m, n in zip(own, own)] + [(m, n, 0) for m, n in zip(clips, own)] + [(m, n, 0) for m, n in zip(own, texts)]
         pairs = [pair for pair in pairs if min(pair[:2]) >= 0]
         left, right, labels = (torch.tensor([int(pair[k]) for pair in pairs]) for k in range(3))

@@ -3,7 +3,7 @@
 that published weights have."""
 import json
 import pathlib
-import pathlib
+import shutil
 
 import sentencepiece
 import torch
@@ -48,9 +48,21 @@ def options(variant, *more):
     return [part for word in words for part in ("-D", word)]
 
 
-def compiled(variant, program, *more):
-    programs.succeed(programs.VCC, "compile", FOLDER / f"videochat2_{variant}.vcs", "-o", program, *options(variant, *more), seconds=300)
+def compiled(variant, program, *more, recipes=FOLDER):
+    programs.succeed(programs.VCC, "compile", recipes / f"videochat2_{variant}.vcs", "-o", program, *options(variant, *more), seconds=300)
     return json.loads(programs.succeed(program, "--manifest"))
+
+
+def rewritten(folder, variant, *changes):
+    """The recipes in a folder, one of them with other words: (old, new), ..."""
+    shutil.copytree(FOLDER, folder)
+    file = folder / f"videochat2_{variant}.vcs"
+    text = file.read_text()
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    file.write_text(text)
+    return folder
 
 
 def make_tokenizers(folder, variant):

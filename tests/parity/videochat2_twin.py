@@ -44,11 +44,9 @@ def positions(frames):
 
 
 class Twin:
-    """One stage, from the weights of a dumped step. `leaves` are all weights by the recipe's paths; those of `trained` want gradients.
-    `tied`: two of the last batch's samples came so close in the draw of a negative that rounding may choose either."""
+    """One stage, from the weights of a dumped step. `leaves` are all weights by the recipe's paths; those of `trained` want gradients."""
 
     def __init__(self, stage, variant, weights, trained, habits):
-        self.tied = False
         self.stage, self.variant, self.habits = stage, variant, habits
         self.leaves = {path: value.double().requires_grad_(path in trained) for path, value in weights.items()}
         self.trained = {path: leaf for path, leaf in self.leaves.items() if path in trained}
@@ -98,11 +96,11 @@ class Twin:
             weights["query_tokens"] = torch.cat([weights["query_tokens"], weights["extra_query_tokens"]], 1)
         return twins.QFormer(weights, depth=4, heads=4)
 
-    def losses(self, inputs):
-        """The stage's terms."""
+    def losses(self, inputs, output):
+        """The stage's terms. `output`: what the program made of the batch, which is asked alone where rounding chooses a negative."""
         memory = self.memory(inputs["clip.pixels"])
         if self.stage == "align":
-            return self._align(inputs, memory)
+            return self._align(inputs, memory, float(output["loss.vtm"]))
         if self.stage == "connect":
             queries = self.former().read(memory)[0]
         else:
@@ -113,17 +111,15 @@ class Twin:
             terms["unread"] = 0.0 * text.sum()
         return terms
 
-    def _align(self, inputs, memory):
+    def _align(self, inputs, memory, matched):
         former = self.former()
         twin = twins.Alignment(former, twins.below(self.leaves, "heads."), memory, inputs["caption.ids"], inputs["caption.length"], "mean")
         ids = inputs["batch.local_ids" if "batch.local_ids" in inputs else "batch.ids"]
         same = ids[:, None] == ids[None]
         draws = {kind: twins.uniform(inputs["rng"], site, same.shape) for kind, site in SITES.items()}
-        texts, clips = (twin.drawn(score, same, draws[kind]) for kind, score in (("texts", twin.score), ("clips", twin.score.T)))
-        self.tied = any(twin.is_tied(score, same, draws[kind]) for kind, score in (("texts", twin.score), ("clips", twin.score.T)))
         logits = former.write(twin.ids, twin.length, twin.cache, decode_id=100)
         caption = twins.shifted_cross_entropy(logits, inputs["caption.labels"], inputs["caption.supervised"], 0.1)
-        return {"vtc": twin.contrastive(same), "vtm": twin.matching(clips, texts), "cap": caption}
+        return {"vtc": twin.contrastive(same), "vtm": twin.matching(same, draws, matched), "cap": caption}
 
     def _next_token(self, inputs, visual):
         """Visual vectors stand where `dialogue.at` has their rows; the begin token is its embedding, or a constant vector in stage 3."""
