@@ -5,6 +5,7 @@ import collections
 import json
 import math
 import random
+import shutil
 import subprocess
 import unittest
 
@@ -13,7 +14,9 @@ from safetensors.torch import load_file, save_file
 
 import programs
 import steps
+import test_stages
 import test_tiles
+import test_videochat2
 import videochat2
 import videochat2_twin
 
@@ -24,7 +27,6 @@ OPTIONS = ["sizes=" + "shared.Sizes(image: 32, table: 32, vision_width: 48, visi
            "positions: 64, words: 100, embed: 24, queries: 8, extra: 16, rate: 0.0, drop: 0.0)",
            "lm_config=llama.tiny_mistral", "lora_dropout=0.0", "tokens_3=200", f"frames_4={FRAMES}", "tiles_4=2", "pictures_4=[sources.caption_llava]",
            "clips_4=[sources.caption_textvr]"]
-HABITS = {"image_in_every_slot": False, "constant_bos": None, "decay_everything": False, "idle_decays": False, "floor_in_warmup": False, "side": "right"}
 
 
 def film(path, shape):
@@ -37,20 +39,31 @@ def film(path, shape):
     return frames.permute(0, 3, 1, 2)
 
 
-class Stage4(unittest.TestCase):
+class Dumped:
+    """`setUpClass` trains the stage from random weights, on data of all shapes."""
+
+    options, habits = (), test_stages.SANE
+    # Words of the recipe that are other ones here, and how many steps are run.
+    changes, count = (), 7
+
     @classmethod
     def setUpClass(cls):
-        folder = videochat2.seeded_folder(cls)
+        cls.folder = folder = videochat2.seeded_folder(cls)
         cls.make_data(folder / "data", random.Random(steps.SEED))
-        program = folder / "train.bin"
-        defines = [part for option in OPTIONS for part in ("-D", option)]
-        programs.succeed(programs.VCC, "compile", videochat2.FOLDER / "videochat2_hd_mistral.vcs", "-o", program, *defines, seconds=300)
-        manifest = json.loads(programs.succeed(program, "--manifest"))
+        cls.program = folder / "train.bin"
+        recipes = videochat2.rewritten(folder / "recipes", "hd_mistral", *cls.changes)
+        defines = [part for option in (*OPTIONS, *cls.options) for part in ("-D", option)]
+        programs.succeed(programs.VCC, "compile", recipes / "videochat2_hd_mistral.vcs", "-o", cls.program, *defines, seconds=300)
+        manifest = json.loads(programs.succeed(cls.program, "--manifest"))
         cls.make_weights(folder / "weights", manifest["stages"][0])
-        cls.said = programs.succeed(program, "--stage", "hd", "--data", folder / "data", "--weights", folder / "weights", "--out", folder / "out",
-                                    "--seed", steps.SEED, "--dump", ",".join(map(str, range(7))), seconds=120)
+        cls.said = cls.run_stage(folder / "weights", folder / "out", cls.count)
         cls.lines = programs.steps_of(folder / "out", "hd")
         cls.dumps = [load_file(folder / "out" / "hd" / "dump" / f"step-{step:06}.safetensors") for step in range(len(cls.lines))]
+
+    @classmethod
+    def run_stage(cls, weights, out, count):
+        return programs.succeed(cls.program, "--stage", "hd", "--data", cls.folder / "data", "--weights", weights, "--out", out, "--seed", steps.SEED,
+                                "--max-steps", count, "--dump", ",".join(map(str, range(count))), seconds=120)
 
     @classmethod
     def make_data(cls, folder, generator):
@@ -96,6 +109,64 @@ class Stage4(unittest.TestCase):
                 _, micro, name = key.split("/", 2)
                 inputs[int(micro)][name] = value
         return [inputs[micro] for micro in sorted(inputs) if "dialogue.ids" in inputs[micro]]
+
+    def kinds(self, number):
+        """What else a step dumped: before, gradient, output."""
+        return ({key.split("/", 1)[1]: value for key, value in self.dumps[number].items() if key.startswith(kind + "/")}
+                for kind in ("before", "gradient", "output"))
+
+    def loss(self, twin, number):
+        return sum(self.share(twin, inputs) for inputs in self.micros(number))
+
+    def share(self, twin, inputs):
+        """The loss of one micro-batch."""
+        if "clip.pixels" not in inputs:
+            return twin._next_token({**inputs, "dialogue.at": torch.full_like(inputs["dialogue.ids"], -1)}, torch.zeros(1, 1, 40, dtype=torch.float64))
+        owner = inputs["batch.clip_rows"].long()
+        queries, text = twin.former().fuse_both(twin.memory(inputs["clip.pixels"]), inputs["question.ids"][owner], inputs["question.length"][owner],
+                                                self.habits["side"])
+        visual = videochat2_twin.twins.linear(queries, twin.leaves, "project")
+        return twin._next_token(inputs, visual) + 0.0 * text.sum()
+
+    def compare(self, number):
+        """Loss and gradients of one step."""
+        variants = self.lines[number]["variants"]
+        before, gradients, output = self.kinds(number)
+        twin = videochat2_twin.Twin("instruct", "mistral", before, set(gradients), self.habits)
+        loss = self.loss(twin, number)
+        theirs = loss.item()
+        self.assertLessEqual(abs(float(output["loss"]) - theirs), 1e-5 * abs(theirs), f"step {number} ({variants}), seed {steps.SEED}")
+        loss.backward()
+        norms = {path: 0.0 if leaf.grad is None else float(leaf.grad.norm()) for path, leaf in twin.trained.items()}
+        largest = max(norm for path, norm in norms.items() if path != "bridge.extra_query_tokens")
+        for path, gradient in gradients.items():
+            wanted = twin.trained[path].grad
+            off = float((gradient.double() - (0 if wanted is None else wanted)).norm())
+            self.assertLessEqual(off, 1e-4 * norms[path] + 1e-7 * largest, f"gradient of {path} in step {number} ({variants}), seed {steps.SEED}")
+        if variants[0] == "text":
+            self.assertEqual({path for path, gradient in gradients.items() if gradient.any()}, {path for path in gradients if path.startswith("adapter.")})
+
+    def follow(self, total, warmup):
+        """All steps of AdamW, the twin going its own way from the first weights. What a step of text alone does not reach has a gradient of
+        zero, and goes on by what earlier steps left."""
+        before, gradients, _ = self.kinds(0)
+        twin = videochat2_twin.Twin("instruct", "mistral", before, set(gradients), self.habits)
+        optimizer = twin.optimizer()
+        for number, line in enumerate(self.lines):
+            rate = 1e-5 * videochat2_twin.factor(number, total, warmup, 0.01, self.habits["floor_in_warmup"])
+            self.assertAlmostEqual(line["lr"], rate, delta=1e-11, msg=f"step {number}")
+            loss = self.loss(twin, number)
+            theirs = loss.item()
+            *_, output = self.kinds(number)
+            self.assertLessEqual(abs(float(output["loss"]) - theirs), 1e-4 * abs(theirs), f"step {number} ({line['variants']}), seed {steps.SEED}")
+            loss.backward()
+            for leaf in twin.trained.values():
+                leaf.grad = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+            twin.step(optimizer, rate)
+
+
+class Stage4(Dumped, unittest.TestCase):
+    """The recipe as it stands, an epoch of it."""
 
     def test_steps_are_of_one_kind_and_of_existing_tiles_alone(self):
         # Seven pictures, four clips and five dialogues by three.
@@ -144,32 +215,46 @@ class Stage4(unittest.TestCase):
 
     def test_losses_and_gradients(self):
         for number in range(len(self.lines)):
-            dump, variants = self.dumps[number], self.lines[number]["variants"]
-            kinds = {kind: {key.split("/", 1)[1]: value for key, value in dump.items() if key.startswith(kind + "/")}
-                     for kind in ("before", "gradient", "output")}
-            twin = videochat2_twin.Twin("instruct", "mistral", kinds["before"], set(kinds["gradient"]), HABITS)
-            loss = sum(self.loss(twin, inputs) for inputs in self.micros(number))
-            theirs = loss.item()
-            self.assertLessEqual(abs(float(kinds["output"]["loss"]) - theirs), 1e-5 * abs(theirs), f"step {number} ({variants}), seed {steps.SEED}")
-            loss.backward()
-            norms = {path: 0.0 if leaf.grad is None else float(leaf.grad.norm()) for path, leaf in twin.trained.items()}
-            largest = max(norm for path, norm in norms.items() if path != "bridge.extra_query_tokens")
-            for path, gradient in kinds["gradient"].items():
-                wanted = twin.trained[path].grad
-                off = float((gradient.double() - (0 if wanted is None else wanted)).norm())
-                self.assertLessEqual(off, 1e-4 * norms[path] + 1e-7 * largest, f"gradient of {path} in step {number} ({variants}), seed {steps.SEED}")
-            if variants[0] == "text":
-                self.assertEqual({path for path, gradient in kinds["gradient"].items() if gradient.any()},
-                                 {path for path in kinds["gradient"] if path.startswith("adapter.")})
+            self.compare(number)
 
-    def loss(self, twin, inputs):
-        if "clip.pixels" not in inputs:
-            return twin._next_token({**inputs, "dialogue.at": torch.full_like(inputs["dialogue.ids"], -1)}, torch.zeros(1, 1, 40, dtype=torch.float64))
-        owner = inputs["batch.clip_rows"].long()
-        queries, text = twin.former().fuse_both(twin.memory(inputs["clip.pixels"]), inputs["question.ids"][owner], inputs["question.length"][owner],
-                                                HABITS["side"])
-        visual = videochat2_twin.twins.linear(queries, twin.leaves, "project")
-        return twin._next_token(inputs, visual) + 0.0 * text.sum()
+    def test_losses_of_all_steps(self):
+        self.follow(len(self.lines), 0)
+
+    def test_goes_on_from_what_stage_3_has_trained(self):
+        """The result of `videochat2_mistral.vcs`, copied under the name that the recipe asks for."""
+        scratch = programs.fresh_folder()
+        self.addCleanup(scratch.cleanup)
+        world = test_videochat2.World(scratch.name, "mistral")
+        world.run("all")
+        weights = self.folder / "after stage 3"
+        model = videochat2.MODELS["mistral"][0]
+        shutil.copytree(world.folder / "weights" / model, weights / model)
+        shutil.copy(world.out / "instruct" / "weights.safetensors", weights / "videochat2_mistral_stage3.safetensors")
+        said = self.run_stage(weights, self.folder / "out after stage 3", 1)
+        trained = world.weights("instruct")
+        for part in ("vision", "bridge", "project", "adapter"):
+            count = sum(path.startswith(part + ".") for path in trained)
+            self.assertIn(f"{part}: {count} weights from {weights}/videochat2_mistral_stage3.safetensors", said)
+        before = steps.Step(self.folder / "out after stage 3" / "hd" / "dump" / "step-000000.safetensors").before
+        self.assertEqual({path for path in before if not path.startswith("lm.")}, set(trained))
+        for path, (shape, content) in trained.items():
+            self.assertEqual((tuple(before[path].shape), before[path].numpy().tobytes()), (shape, content), path)
+
+
+class AsUpstream(Dumped, unittest.TestCase):
+    """Upstream's habits, and a warm-up, which the recipe does without."""
+
+    options, habits = ("reproduce=upstream", "epochs_4=2"), test_stages.UPSTREAM
+    changes, count = (("schedule cosine { epochs: epochs_4,", "schedule cosine { epochs: epochs_4, warmup: 3 steps,"),), 10
+
+    def test_losses_and_gradients(self):
+        kinds = [line["variants"][0].split(".")[0] for line in self.lines]
+        for kind in ("image", "video", "text"):
+            self.compare(kinds.index(kind))
+
+    def test_ten_steps(self):
+        self.assertEqual(len(self.lines), 10)
+        self.follow(14, 3)
 
 
 if __name__ == "__main__":
