@@ -66,25 +66,42 @@ class Joined(World):
         super().setUpClass()
         for name, (ranks, options) in WAYS.items():
             cls.train(name, ranks, options, tuple(videochat2.EPOCH)[name == "both":])
+        # Seeds by which a stage begins with either kind.
+        cls.seeds = {}
+        for stage in ("connect", "instruct"):
+            for seed in range(steps.SEED, steps.SEED + 60):
+                kind = cls.first_kind("joined", stage, seed)
+                if (stage, kind) not in cls.seeds:
+                    cls.seeds[stage, kind] = seed
+                    for name in ("ranks", "accumulated", "both"):
+                        assert cls.first_kind(name, stage, seed) == kind
+                if {(stage, "image"), (stage, "video")} <= set(cls.seeds):
+                    break
 
-    def first_steps(self, stage):
-        """Numbers of the first steps of pictures and of clips; in stage 1 the first two, before which no step has changed a weight."""
-        if stage == "align":
-            return [0, 1]
-        variants = [line["variants"][0] for line in programs.steps_of(self.folder / "joined", stage)]
-        self.assertEqual(set(variants), {"image", "video"})
-        return sorted(map(variants.index, ("image", "video")))
+    @classmethod
+    def first_kind(cls, name, stage, seed):
+        """Of which a run by this seed from the joined run's weights begins; one step of it is dumped."""
+        out = cls.folder / f"{name} {stage} {seed}"
+        if not out.exists():
+            for before in ("align", "connect")[:1 + (stage == "instruct")]:
+                (out / before).mkdir(parents=True)
+                shutil.copy(cls.folder / "joined" / before / "weights.safetensors", out / before)
+            command = [cls.folder / f"{name}.bin", "--stage", stage, "--data", cls.folder / "data", "--weights", cls.folder / "weights", "--out", out,
+                       "--seed", seed, "--threads", 1, "--max-steps", 1, "--dump", 0]
+            ranks, _ = WAYS[name]
+            programs.succeed(*(programs.ranks(ranks, *command) if ranks > 1 else command))
+        return programs.steps_of(out, stage)[0]["variants"][0]
 
     def test_losses_and_gradients_of_stages_2_and_3(self):
-        for stage in ("connect", "instruct"):
-            for step in self.first_steps(stage):
-                whole = self.dumped("joined", stage, step)
-                for name in ("ranks", "accumulated", "both"):
-                    part = self.dumped(name, stage, step)
-                    # After an update a weight whose gradient is nothing but rounding lies a rate away, to either side.
-                    limit = 1e-5 if step == 0 else 1e-3
-                    self.close({"loss": part.output["loss"]}, {"loss": whole.output["loss"]}, f"{name}, {stage}, step {step}", limit)
-                    self.close(part.gradient, whole.gradient, f"{name}, {stage}, step {step}", limit)
+        """Of a first step of pictures and of one of clips; after an update a weight whose gradient is nothing but rounding lies a rate away,
+        to either side."""
+        self.assertEqual(set(self.seeds), {(stage, kind) for stage in ("connect", "instruct") for kind in ("image", "video")})
+        for (stage, kind), seed in self.seeds.items():
+            whole = self.dumped(f"joined {stage} {seed}", stage, 0)
+            for name in ("ranks", "accumulated", "both"):
+                part, what = self.dumped(f"{name} {stage} {seed}", stage, 0), f"{name}, {stage}, {kind}"
+                self.close({"loss": part.output["loss"]}, {"loss": whole.output["loss"]}, what)
+                self.close(part.gradient, whole.gradient, what)
 
     def test_all_ranks_hold_the_same_gradients(self):
         for stage in videochat2.EPOCH:
@@ -102,7 +119,7 @@ class Joined(World):
 
     def test_samples_and_captions_of_stage_1(self):
         """Contrast goes over the captions of all ranks, and captions do not care."""
-        for step in self.first_steps("align"):
+        for step in (0, 1):
             whole, ranks, accumulated = (self.dumped(name, "align", step) for name in ("joined", "ranks", "accumulated"))
             for term in ("vtc", "cap"):
                 self.close({term: ranks.output[f"loss.{term}"]}, {term: whole.output[f"loss.{term}"]}, f"ranks, align, step {step}")
@@ -113,13 +130,13 @@ class Joined(World):
 
     def test_contrast_does_not_grow_by_accumulation(self):
         """Among two there is less to tell apart than among four."""
-        for step in self.first_steps("align"):
+        for step in (0, 1):
             whole, accumulated = (float(self.dumped(name, "align", step).output["loss.vtc"]) for name in ("joined", "accumulated"))
             self.assertGreater(whole, accumulated)
 
     def test_negatives_of_matching_are_the_ranks_own(self):
         """Two rows on each of two ranks ask what two micro-batches of two rows ask, with the same draws."""
-        for step in self.first_steps("align"):
+        for step in (0, 1):
             ranks, accumulated = (self.dumped(name, "align", step).output["loss.vtm"] for name in ("ranks", "accumulated"))
             self.close({"vtm": ranks}, {"vtm": accumulated}, f"align, step {step}")
 
@@ -129,7 +146,9 @@ class Alignment(World):
 
     @classmethod
     def train_align(cls, name, ranks, *options, matching=1.0):
-        recipes = videochat2.rewritten(cls.folder / f"recipes of {name}", "vicuna", ("optimize adamw { lr: 1e-4", "optimize adamw { lr: 0.0"),
+        text = (videochat2.FOLDER / "videochat2_vicuna.vcs").read_text()
+        others = text[text.index("\n///", text.index("\nstage 1 ")):]
+        recipes = videochat2.rewritten(cls.folder / f"recipes of {name}", "vicuna", (others, "\n"), ("optimize adamw { lr: 1e-4", "optimize adamw { lr: 0.0"),
                                        ("vtm: 1.0 *", f"vtm: {matching} *"))
         cls.train(name, ranks, (*options, "epochs_1=1"), ("align",), recipes=recipes)
 
