@@ -75,6 +75,7 @@ static Json toJson(const StageReport &stage, const ReportOptions &options) {
                {"steps", Json::array()},
                {"memory", {{"f32", toJson(stage.f32)}, {"bf16", toJson(stage.bf16)}}},
                {"packed", stage.packed},
+               {"sequences", stage.sequences},
                {"fits", stage.memory().sum() <= options.device.memory}};
   for (const ComponentReport &component : stage.components)
     made["components"].push_back({{"name", component.name},

@@ -84,6 +84,8 @@ public:
     if (stage.epochs)
       out << ", " << llvm::format("%g", *stage.epochs) << " epochs";
     out << "\n";
+    for (const auto &[field, count] : stage.sequences)
+      out << "  attention over rows of `" << field << "` is counted as over " << count << " samples of one length that fill them\n";
     for (const StepReport &step : stage.steps)
       work(stage, step);
     memory(stage);

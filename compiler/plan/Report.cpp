@@ -4,8 +4,11 @@
 #include "compiler/plan/Report.h"
 
 #include "compiler/schedule/ArenaPacking.h"
+#include "compiler/schedule/Passes.h"
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/StringMap.h"
+
+#include <cmath>
 
 using namespace mlir;
 using namespace vcc;
@@ -146,6 +149,10 @@ private:
 
   void readLaunch(exec::LaunchOpInterface launch, FunctionReport &made) {
     auto flops = static_cast<int64_t>(launch.getFlops()), bytes = static_cast<int64_t>(launch.getBytes());
+    if (auto attention = dyn_cast<exec::AttentionOp>(launch.getOperation()))
+      flops = flopsOf(attention, made);
+    if (auto attention = dyn_cast<exec::AttentionGradOp>(launch.getOperation()))
+      flops = flopsOf(attention, made);
     bool update = launch.getPhase() == exec::Phase::Update;
     StringRef component = componentOf(launch.getLabel(), report.components);
     Work &work = made.work.at(!component.empty() ? component : update ? "optimizer" : "loss");
@@ -160,6 +167,29 @@ private:
     addLaunch(made.seconds.f32, flops, bytes, product ? device.f32 : device.f32);
     addLaunch(made.seconds.tf32, flops, bytes, product ? device.tf32 : device.f32);
     addLaunch(made.seconds.bf16, flops, update ? bytes : bytes / 2, product ? device.bf16 : device.f32);
+  }
+
+  /// A launch says what rows of one sequence would take. Of a row of several samples it is known how many they are on average, so that
+  /// it counts as so many of one length that fill it: each query sees half of its own sample's keys.
+  template <typename Op>
+  int64_t flopsOf(Op attention, const FunctionReport &made) {
+    auto whole = static_cast<int64_t>(attention.getFlops());
+    int64_t sequences = attention.getStarts() ? sequencesIn(*attention.getStarts(), made) : 1;
+    if (sequences == 1)
+      return whole;
+    auto positions = static_cast<double>(attention.getSizes()[1]), count = static_cast<double>(sequences);
+    return std::llround(static_cast<double>(whole) * (positions / count + 1) / (positions + 1));
+  }
+
+  int64_t sequencesIn(StringRef starts, const FunctionReport &made) {
+    for (const Json &field : manifest["batch"][made.variant]["fields"]) {
+      std::string name = field["name"];
+      if (!field.contains("pack") || starts != schedule::inputBufferName(made.name, name + ".starts"))
+        continue;
+      report.sequences[name] = field["pack"];
+      return field["pack"];
+    }
+    return 1;
   }
 
   template <typename Op>

@@ -8,6 +8,7 @@
 #include "dialects/exec/Exec.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace vcc::plan {
@@ -84,6 +85,7 @@ struct StageReport {
   std::vector<ComponentReport> components;
   std::vector<FunctionReport> functions;
   std::vector<StepReport> steps;
+  std::map<std::string, int64_t> sequences; ///< by packed field: how many samples of one length a row counts as in attention
   Memory f32, bf16;   ///< f32 is what the plan says, to the byte
   int64_t packed = 0; ///< bytes of frozen matrices that the CPU's library may hold a second time, beside the regions
 

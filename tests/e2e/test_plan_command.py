@@ -182,6 +182,19 @@ class Variants(unittest.TestCase):
         self.assertIn("a step of 9 micro-batches of image, text.12, video, 45 samples on a device", table)
 
 
+class Packed(unittest.TestCase):
+    def test_rows_of_several_samples_count_as_each_in_its_own(self):
+        recipe = plans.RECIPES / "packed.vcs"
+        apart, packed = (report(recipe, "-D", f"pack={pack}")["stages"] for pack in (1, 3))
+        for one, several in zip(apart, packed, strict=True):
+            products = [next(f["products"] for f in stage["functions"] if f["role"] == "micro") for stage in (one, several)]
+            self.assertAlmostEqual(products[1] / products[0], 1, delta=1e-6)
+            self.assertEqual(one["sequences"], {})
+            self.assertEqual(list(several["sequences"].values()), [3])
+        self.assertIn("attention over rows of `text` is counted as over 3 samples of one length that fill them",
+                      plans.run(plans.VCC, "plan", recipe, "-D", "pack=3"))
+
+
 class FullSize(unittest.TestCase):
     def test_connect(self):
         began = time.monotonic()
