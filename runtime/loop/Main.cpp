@@ -88,16 +88,22 @@ static Exit trainStages(const RunContext &context) {
                   "`--profile` without a file writes one into each stage's folder");
   for (const Stage *stage : chosen)
     checkRanks(*stage, context.world, /*trains=*/true);
+  bool trained = false;
   for (const Stage *stage : chosen) {
     StageEnd end = StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).train();
+    trained |= end != StageEnd::AlreadyDone;
     if (context.world.isFirst()) {
       if (end == StageEnd::AlreadyDone)
-        std::printf("stage %s: done before\n", stage->name.c_str());
+        std::printf("stage %s: done before%s\n", stage->name.c_str(), context.options.profile ? ", so that there is nothing to profile" : "");
       writeReport(context.manifest, context.options.out);
     }
     if (end == StageEnd::Preempted)
       return Exit::Preempted;
   }
+  if (context.options.profile && !trained)
+    throw Failure(Exit::Usage, chosen.size() == 1 ? fmt::format("stage `{}` has no step left to profile", chosen.front()->name)
+                                                  : fmt::format("none of the {} stages has a step left to profile", chosen.size()),
+                  "another --out, or `--resume never`, trains from step 0");
   return Exit::Done;
 }
 

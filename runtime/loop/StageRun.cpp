@@ -236,11 +236,8 @@ StageEnd StageRun::train() {
     ProfilePath = Context.options.profileFile.empty() ? Folder.root + "/profile.json" : Context.options.profileFile;
     checkProfilePath(ProfilePath);
   }
-  if (isComplete()) {
-    if (Spans)
-      ProfileWindow::of(1, 1, 1, Stage.name);
+  if (isComplete())
     return StageEnd::AlreadyDone;
-  }
   begin();
   openData();
   listenForSignals();

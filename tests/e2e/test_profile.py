@@ -177,6 +177,14 @@ class Faults(unittest.TestCase):
         train(out)
         ended = train(out, "--profile", code=1)
         self.assertIn("stage `pretrain` has no step left to profile", ended.err)
+        # Among others it is passed over.
+        ended = train(out, "--profile", stage="pretrain,tune")
+        self.assertIn("stage pretrain: done before, so that there is nothing to profile", ended.out)
+        self.assertIn("profile of stage tune", ended.out)
+        self.assertTrue((out / "tune" / "profile.json").exists())
+        self.assertFalse((out / "pretrain" / "profile.json").exists())
+        ended = train(out, "--profile", code=1, stage="pretrain,tune")
+        self.assertIn("none of the 2 stages has a step left to profile", ended.err)
 
 
 if __name__ == "__main__":
