@@ -138,26 +138,30 @@ static llvm::DenseSet<llvm::StringRef> reachedStates(mlir::Value loss) {
 }
 
 LogicalResult Stage::checkReach(llvm::ArrayRef<mlir::Value> losses) {
-  llvm::DenseSet<llvm::StringRef> reached;
-  for (mlir::Value loss : losses) {
-    auto here = reachedStates(loss);
-    reached.insert(here.begin(), here.end());
-  }
-  bool same = llvm::all_of(losses, [&](mlir::Value loss) { return reachedStates(loss).size() == reached.size(); });
-  // A variant that leaves a weight alone must not keep the gradient of the step before.
-  addsGradients = batch->accumulate > 1 || !same || (batch->across == "every_modality" && batch->branches.size() > 1);
+  std::vector<llvm::DenseSet<llvm::StringRef>> reachedBy;
+  for (mlir::Value loss : losses)
+    reachedBy.push_back(reachedStates(loss));
   std::vector<Weight *> lost, busy;
   for (Weight *weight : used) {
-    bool isReached = reached.contains(weight->key);
+    std::vector<bool> by;
+    for (const auto &states : reachedBy)
+      by.push_back(states.contains(weight->key));
+    bool isReached = llvm::is_contained(by, true);
     if (idle.contains(weight) && isReached)
       busy.push_back(weight);
     if (!trained.contains(weight) || idle.contains(weight))
       continue;
-    if (isReached)
-      trainable.insert(weight);
-    else
+    if (!isReached) {
       lost.push_back(weight);
+      continue;
+    }
+    trainable.insert(weight);
+    if (llvm::is_contained(by, false))
+      partlyReached.insert({weight, std::move(by)});
   }
+  // A variant that leaves a weight alone must not keep the gradient of the step before.
+  addsGradients = batch->accumulate > 1 || !partlyReached.empty() ||
+                  (batch->across == "every_modality" && batch->branches.size() > 1);
   for (auto clause : op.getBody()->getOps<vcs::TrainOp>()) {
     auto weights =
         resolveWeights(clause.getSelector(), model.tree, clause.getLoc(), evaluator.faults());

@@ -162,13 +162,7 @@ LogicalResult Stage::forward(BatchSpec &variant, mlir::Value &loss) {
   }
   for (const auto &output : function->outputs)
     forwardOutputs.insert({output.getKey(), output.getValue()});
-  for (const TextSpec &text : variant.texts)
-    if (good && text.source && text.source->pack > 1 && text.source->idsAt && !text.source->startsRead)
-      good = succeeded(LogicalResult(
-          fault(FaultKind::BadValue, *text.source->idsAt,
-                "`" + text.name + "` has several samples in a row, but nothing that reads its tokens asks where they start")
-              .note(text.loc, "it is packed here")
-              .help("hand its `starts` to `attention`, as the standard library's language models do, or leave `pack` out")));
+  good = good && succeeded(checkPacked(variant, *function));
   good = good && succeeded(checkRecompute(*function));
   variant.variant = variant.name();
   function->function.setSymName("forward_" + variant.variant);

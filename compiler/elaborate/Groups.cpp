@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Optimizer groups: trained weights of one learning rate and one decay lie side by side in one flat
-// tensor, as do their gradients and moments.
+// tensor, as do their gradients and moments. Weights that only some step variants reach are grouped by these: such a group
+// has a flag, set by each variant that reaches it, and counts its own steps.
 #include "compiler/elaborate/Stage.h"
 
 namespace vcc::elaborate {
@@ -107,10 +108,12 @@ LogicalResult Stage::formGroups(vcs::OptimizeOp optimize, const Options &options
       return failure();
     if (!(*lr >= 0) || !std::isfinite(*lr))
       return fault(FaultKind::BadValue, options.loc("lr"), "`lr` must be a number from 0 up");
-    auto group = llvm::find_if(
-        groups, [&](const Group &g) { return !g.bounds && g.lr == *lr && g.decay == *shrinks; });
+    std::vector<bool> reachedBy = partlyReached.lookup(weight);
+    auto group = llvm::find_if(groups, [&](const Group &g) {
+      return !g.bounds && g.lr == *lr && g.decay == *shrinks && g.reachedBy == reachedBy;
+    });
     if (weight->bounds || group == groups.end()) {
-      groups.push_back({*lr, *shrinks, weight->bounds, {}, 0});
+      groups.push_back({*lr, *shrinks, weight->bounds, std::move(reachedBy), {}, 0});
       group = std::prev(groups.end());
     }
     int64_t offset = llvm::alignTo(group->size, kAlignment);
@@ -121,6 +124,21 @@ LogicalResult Stage::formGroups(vcs::OptimizeOp optimize, const Options &options
     if (!group.bounds)
       group.size = llvm::alignTo(group.size, kAlignment);
   return success();
+}
+
+void Stage::markReached() {
+  for (const auto &[i, group] : llvm::enumerate(groups)) {
+    for (size_t v = 0; v < group.reachedBy.size(); ++v) {
+      if (!group.reachedBy[v])
+        continue;
+      auto forward = module->lookupSymbol<mlir::func::FuncOp>("forward_" + batch->variants[v].variant);
+      mlir::OpBuilder builder(forward.getBody().front().getTerminator());
+      auto type = mlir::RankedTensorType::get({1}, builder.getF32Type());
+      mlir::Value one = builder.create<tg::ConstantOp>(op.getLoc(), mlir::DenseElementsAttr::get(type, 1.0f));
+      builder.create<tg::WriteOp>(op.getLoc(), mlir::FlatSymbolRefAttr::get(builder.getContext(), groupState(i, "reached")), one,
+                                  mlir::UnitAttr());
+    }
+  }
 }
 
 void Stage::declareStates() {
@@ -143,6 +161,11 @@ void Stage::declareStates() {
     state(op.getLoc(), groupState(i, "gradient"), tg::StateKind::Gradient, {group.size}, false);
     for (const std::string &moment : moments)
       state(op.getLoc(), groupState(i, moment), tg::StateKind::Moment, {group.size}, false);
+    if (!group.reachedBy.empty()) {
+      // Lies among the gradients: added up over ranks, zero between two steps.
+      state(op.getLoc(), groupState(i, "reached"), tg::StateKind::Gradient, {1}, false);
+      state(op.getLoc(), groupState(i, "steps"), tg::StateKind::Counter, {1}, false);
+    }
     for (auto &[weight, offset] : group.members)
       places[weight] = {i, offset};
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `@init`: first values of every weight that may start from `init`, and zero moments. A draw
+// `@init`: first values of every weight that may start from `init`, and zero moments and counters. A draw
 // depends on the seed and the weight's path only.
 #include "compiler/elaborate/Stage.h"
 
@@ -183,6 +183,9 @@ LogicalResult Stage::initials() {
       write(groupState(i, moment), zero);
     if (addsGradients)
       write(groupState(i, "gradient"), zero);
+    if (!group.reachedBy.empty())
+      for (const char *what : {"reached", "steps"})
+        write(groupState(i, what), g.splat(0, g.ops.getF32Type(), {1}).value);
   }
   f.finish();
   evaluator.function = nullptr;

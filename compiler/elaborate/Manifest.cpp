@@ -94,7 +94,7 @@ void Writer::dataset(vcs::DatasetOp op) {
     return;
   auto value = evaluator.evaluate(op.getSource());
   auto options =
-      Options::read(evaluator, op.getOptions(), "the dataset `" + name + "`", {"on_error"});
+      Options::read(evaluator, op.getOptions(), "the dataset `" + name + "`", {"on_error", "frames", "rate"});
   if (failed(value) || failed(options)) {
     good = false;
     return;
@@ -125,6 +125,23 @@ void Writer::dataset(vcs::DatasetOp op) {
     }
     made["on_error"] = {{"skip", share}};
   }
+  auto frames = options->choice("frames", "file", {"file", "folder"});
+  auto rate = options->find("rate") ? options->number("rate", 0) : FailureOr<double>(0.0);
+  if (failed(frames) || failed(rate)) {
+    good = false;
+    return;
+  }
+  if (const Value *said = options->find("rate"); said && (*frames != "folder" || !(*rate > 0) || !std::isfinite(*rate))) {
+    good = false;
+    (void)LogicalResult(evaluator
+                            .fault(FaultKind::BadValue, options->loc("rate"),
+                                   *frames == "folder" ? "`rate` must be above zero" : "`rate` is of folders of frames; a file says its own")
+                            .help(*frames == "folder" ? "" : "write `frames: folder` beside it, or leave it out"));
+  }
+  if (*frames == "folder")
+    made["frames"] = "folder";
+  if (*rate > 0)
+    made["rate"] = *rate;
   datasets[name] = std::move(made);
 }
 
@@ -337,6 +354,9 @@ Json Writer::states(Stage &stage) {
                       {"shape", {group.size}},
                       {"dtype", "f32"},
                       {"group", i}});
+    if (!group.reachedBy.empty())
+      for (auto [what, kind] : {std::pair("reached", "gradient"), std::pair("steps", "counter")})
+        list.push_back({{"path", groupState(i, what)}, {"kind", kind}, {"shape", {1}}, {"dtype", "f32"}, {"group", i}});
     for (auto &[weight, offset] : group.members)
       groupOf[weight] = i;
   }

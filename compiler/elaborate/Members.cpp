@@ -168,9 +168,6 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
   source.visual = field.visualRows();
   if (!source.readAt)
     source.readAt = loc;
-  if (name == "ids" && !source.idsAt)
-    source.idsAt = loc;
-  source.startsRead |= name == "starts";
   if (name == "at" && !field.visual)
     return fault(FaultKind::UnknownField, loc, "`at` is known only after `splice`");
   // Where all text is supervised and nothing is spliced there is nothing to choose.

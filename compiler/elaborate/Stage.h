@@ -31,6 +31,8 @@ struct Group {
   bool decay = false;
   /// A bounded weight has a group of its own, so that the clamp after the update is elementwise.
   std::optional<std::pair<double, double>> bounds;
+  /// By each variant, whether it reaches these weights; empty: all do. Those of a group are reached together.
+  std::vector<bool> reachedBy;
   std::vector<std::pair<Weight *, int64_t>> members; // and its offset in elements
   int64_t size = 0;
 };
@@ -55,6 +57,8 @@ public:
   // What the stage says, for the manifest.
   WeightSet used, trained, frozen, idle;
   WeightSet trainable; // trained and reached by the loss
+  /// Of those that some variants leave alone: by each variant, whether it reaches them.
+  llvm::DenseMap<Weight *, std::vector<bool>> partlyReached;
   llvm::MapVector<Weight *, std::vector<StartSource>> starts;
   std::vector<FileKeys> fileKeys;
   std::vector<Group> groups;
@@ -117,8 +121,13 @@ private:
   LogicalResult evaluation(vcs::EvaluateOp op);
   std::unique_ptr<FunctionBuilder> begin(StringRef name, mlir::Location loc, bool training);
 
+  // Packing.cpp
+  /// That samples in a row of a packed field do not see each other.
+  LogicalResult checkPacked(const BatchSpec &variant, FunctionBuilder &function);
+
   // Groups.cpp
   LogicalResult formGroups(vcs::OptimizeOp optimize, const Options &options);
+  void markReached();
   void declareStates();
 
   // Updates.cpp

@@ -24,9 +24,6 @@ struct TextFieldSource {
   /// Visual rows per sample, once something has read the field: 0 without splice.
   std::optional<int64_t> visual;
   std::optional<mlir::Location> readAt;
-  /// Where the ids of a packed field are read first, and whether anything asks where in a row a sample starts.
-  std::optional<mlir::Location> idsAt;
-  bool startsRead = false;
 
   int64_t rows() const { return samples / pack; }
 

@@ -193,6 +193,23 @@ static FailureOr<std::vector<Tensor>> hookedGradients(Evaluator &evaluator, Part
   return tensors;
 }
 
+/// Of the states of a group and what becomes of them: each is itself where no micro-batch of the step reached the group.
+static LogicalResult keepUnreached(FunctionBuilder &f, size_t index, std::vector<std::pair<std::string, mlir::Value>> &after) {
+  GraphBuilder &g = f.graph;
+  mlir::Value flag = readState(f, groupState(index, "reached"), 1).value;
+  auto type = mlir::RankedTensorType::get({1}, g.ops.getI1Type());
+  mlir::Value none = g.splat(0, g.ops.getF32Type(), {1}).value;
+  Tensor reached = g.wrap(g.ops.create<tg::CompareOp>(g.loc, type, flag, none, tg::Predicate::Gt));
+  for (auto &[path, value] : after) {
+    Tensor updated = g.wrap(value);
+    auto kept = g.select(reached, updated, readState(f, path, updated.dim(0)));
+    if (failed(kept))
+      return failure();
+    value = kept->value;
+  }
+  return success();
+}
+
 LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index,
                                  const Tensor &gradient, const Tensor &factor) {
   Group &group = groups[index];
@@ -204,9 +221,13 @@ LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index,
   vcs::FnOp method = requireMethod(evaluator, rule, "update", loc);
   if (!method)
     return failure();
+  bool partly = !group.reachedBy.empty();
   Tensor one = g.splat(1, g.ops.getF32Type(), {});
-  Tensor step =
-      g.wrap(g.ops.create<tg::AddOp>(g.loc, scalarInput(f, "step.index").value, one.value));
+  // What not every step reaches counts the steps that did: a bias is corrected by what the moments have seen.
+  FailureOr<Tensor> counted = partly ? g.reshape(readState(f, groupState(index, "steps"), 1), {}) : scalarInput(f, "step.index");
+  if (failed(counted))
+    return failure();
+  Tensor step = g.wrap(g.ops.create<tg::AddOp>(g.loc, counted->value, one.value));
   Tensor rate = g.wrap(g.ops.create<tg::MulOp>(
       g.loc, g.splat(group.lr, g.ops.getF32Type(), {}).value, factor.value));
   CallArguments arguments;
@@ -241,6 +262,7 @@ LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index,
                      " values but the weights and " + std::to_string(moments.size()) +
                      " states are needed");
   g.loc = here;
+  std::vector<std::pair<std::string, mlir::Value>> after;
   for (auto [i, value] : llvm::enumerate(values)) {
     auto tensor = evaluator.toTensor(value, method.getLoc());
     if (failed(tensor))
@@ -256,8 +278,19 @@ LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index,
       stored = g.ops.create<tg::MinOp>(
           g.loc, g.ops.create<tg::MaxOp>(g.loc, stored, low).getResult(), high);
     }
-    writeState(f, groupState(index, i == 0 ? "weight" : moments[i - 1]), stored);
+    after.push_back({groupState(index, i == 0 ? "weight" : moments[i - 1]), stored});
   }
+  if (partly) {
+    auto flat = g.reshape(step, {1});
+    if (failed(flat))
+      return failure();
+    after.push_back({groupState(index, "steps"), flat->value});
+    if (failed(keepUnreached(f, index, after)))
+      return failure();
+    after.push_back({groupState(index, "reached"), g.splat(0, g.ops.getF32Type(), {1}).value});
+  }
+  for (const auto &[path, value] : after)
+    writeState(f, path, value);
   if (addsGradients)
     writeState(f, groupState(index, "gradient"),
                g.splat(0, g.ops.getF32Type(), {group.size}).value);
@@ -277,6 +310,7 @@ LogicalResult Stage::update() {
   if (failed(rule) || failed(formGroups(clause, *options)))
     return failure();
   optimizerRule = *rule;
+  markReached();
   auto function = begin("update", clause.getLoc(), true);
   FunctionBuilder &f = *function;
   f.outputs = forwardOutputs;

@@ -37,7 +37,7 @@ const std::vector<Key> &keysOf(BlockKind Block) {
   static const std::vector<Key> Optimize = {{"lr", KeyKind::Value, {}, true},
                                             {"decay", KeyKind::Word, {"matrices", "all", "none"}, true}};
   static const std::vector<Key> Schedule = {value("steps"), value("epochs")};
-  static const std::vector<Key> Dataset = {amount("on_error", Unit::Percent)};
+  static const std::vector<Key> Dataset = {amount("on_error", Unit::Percent), word("frames", {"file", "folder"}), value("rate")};
   static const std::vector<Key> Lora = {value("by"), value("when")};
   switch (Block) {
   case BlockKind::Rows: return Rows;

@@ -23,8 +23,8 @@ void Dump::weightsBefore() {
   for (const State &state : Program.stage().states) {
     if (state.kind == State::Kind::Weight && !state.isGroup())
       keep("before/" + state.path, state.dtype, state.shape, Program.at(state));
-    else if (state.kind == State::Kind::Moment)
-      keep("moment/" + state.path, state.dtype, state.shape, Program.at(state));
+    else if (state.kind == State::Kind::Moment || state.kind == State::Kind::Counter)
+      keep((state.kind == State::Kind::Moment ? "moment/" : "counter/") + state.path, state.dtype, state.shape, Program.at(state));
   }
 }
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batches with branches: order, accumulation over modalities, lengths of texts, epochs, resuming, in a program."""
+import array
 import collections
 import json
+import math
 import pathlib
 import shutil
 import unittest
@@ -91,6 +93,51 @@ class Branches(unittest.TestCase):
         tensors, _ = programs.read_tensors(self.folder / "dumped" / "mixed" / "dump" / f"step-{text:06}.safetensors")
         self.assertFalse(any(tensors["gradient/net.see.weight"][2]))
         self.assertTrue(any(tensors["gradient/net.read.weight"][2]))
+
+    def test_what_a_step_does_not_reach_stays(self):
+        """AdamW by hand from the dumped gradients: a weight that no micro-batch of a step reached keeps value, moments and count of steps."""
+        reaches = {"net.see.weight": {"image", "video"}, "net.see.bias": {"image", "video"}, "net.read.weight": {"text"}}
+        for micros in (1, 2):
+            steps = self.train("skips", f"skips{micros}", "--dump", ",".join(str(step) for step in range(12)), "--max-steps", "12",
+                               defines=[f"micros={micros}"])
+            state, skipped = {}, 0
+            for number, step in enumerate(steps):
+                branches = {name.split(".")[0] for name in step["variants"]}
+                tensors, _ = programs.read_tensors(self.folder / f"skips{micros}" / "skips" / "dump" / f"step-{number:06}.safetensors")
+                gradients = {name[len("gradient/"):]: array.array("f", tensor[2]) for name, tensor in tensors.items() if name.startswith("gradient/")}
+                norm = math.sqrt(math.fsum(g * g for gradient in gradients.values() for g in gradient))
+                self.assertAlmostEqual(step["grad_norm"], norm, delta=1e-5 * norm)
+                for path, gradient in gradients.items():
+                    before, after = tensors[f"before/{path}"], tensors[f"after/{path}"]
+                    if not reaches.get(path, branches) & branches:
+                        skipped += 1
+                        self.assertFalse(any(gradient), path)
+                        self.assertEqual(before[2], after[2], path)
+                        continue
+                    count, first, second = state.get(path, (0, [0.0] * len(gradient), [0.0] * len(gradient)))
+                    scaled = [g * min(1.0, 0.5 / (norm + 1e-6)) for g in gradient]
+                    first = [0.9 * m + 0.1 * g for m, g in zip(first, scaled)]
+                    second = [0.999 * v + 0.001 * g * g for v, g in zip(second, scaled)]
+                    state[path] = count, first, second = count + 1, first, second
+                    kept = 1 - step["lr"] * 0.1 if len(before[1]) >= 2 else 1
+                    for w, m, v, found in zip(array.array("f", before[2]), first, second, array.array("f", after[2])):
+                        move = step["lr"] * m / (1 - 0.9 ** count) / (math.sqrt(v / (1 - 0.999 ** count)) + 1e-8)
+                        self.assertAlmostEqual(found, w * kept - move, delta=1e-6 * abs(w) + 1e-4 * step["lr"], msg=(number, path))
+            if micros == 1:
+                self.assertGreaterEqual(skipped, 12)
+
+    def test_counts_of_steps_are_resumed_and_ranks_agree(self):
+        whole = self.train("skips", "counted", "--max-steps", "14")
+        for stop in (5, 14):
+            self.train("skips", "counted_again", "--max-steps", str(stop))
+        again = programs.steps_of(self.folder / "counted_again", "skips")
+        self.assertEqual([programs.numbers_of(step) for step in again], [programs.numbers_of(step) for step in whole])
+        program = programs.compiled("branches", "-D", "rows=1")
+        programs.succeed(*programs.ranks(2, program, "--stage", "skips", "--data", self.folder / "data", "--out", self.folder / "ranks",
+                                         "--threads", "1", "--max-steps", "14"))
+        for ours, theirs in zip(programs.steps_of(self.folder / "ranks", "skips"), whole, strict=True):
+            self.assertEqual(ours["variants"], theirs["variants"])
+            self.assertAlmostEqual(ours["loss"], theirs["loss"], delta=1e-4 * abs(theirs["loss"]))
 
     def test_resumes_in_an_epoch_with_what_is_carried(self):
         whole = self.train("runs", "runs")

@@ -116,7 +116,7 @@ void runFunction(interpret::Interpreter &run, llvm::StringRef function, const Na
 
 Result runStep(ModuleOp module, const Step &step) {
   interpret::Interpreter run(module);
-  for (const char *kind : {"before", "moment"})
+  for (const char *kind : {"before", "moment", "counter"})
     if (auto found = step.kinds.find(kind); found != step.kinds.end())
       for (const auto &[path, numbers] : found->second)
         if (failed(run.setState(path, numbers)))
