@@ -324,7 +324,7 @@ static FailureOr<Value> crossEntropy(OperationCall &call) {
 static bool belongsToLog(StringRef name) {
   static const llvm::StringRef own[] = {"event",     "at",       "step",       "lr",
                                         "samples",   "variants",  "tokens",   "supervised", "seconds",
-                                        "data_wait", "replaced", "loss"};
+                                        "data_wait", "replaced", "empty_clips", "loss"};
   return llvm::is_contained(own, name) || name.starts_with("loss.");
 }
 

@@ -38,7 +38,8 @@ struct Replacement {
 struct BatchReport {
   int64_t samples = 0;    // rows of this micro-batch
   int64_t tokens = 0;     // text tokens that are not padding
-  int64_t supervised = 0; // supervised targets after the shift, all template fields of this micro-batch
+  int64_t supervised = 0; // supervised targets after the shift, of all fields of this micro-batch whose labels are read
+  int64_t emptyClips = 0; // of clips in tiles: those that no row has
   int64_t bytes = 0;      // read from files
   std::vector<Replacement> replaced;
 };

@@ -87,13 +87,15 @@ static std::string takeText(const std::string &text, size_t &at) {
 void joinReports(World &world, report::StepReport &report) {
   if (world.size() == 1)
     return;
-  std::vector<double> numbers = {double(report.samples), double(report.tokens), double(report.supervised)};
+  std::vector<double> numbers = {double(report.samples), double(report.tokens), double(report.supervised), double(report.emptyClips.value_or(0))};
   for (const auto &[name, value] : report.values)
     numbers.push_back(isLoss(name) ? value : value / double(world.size()));
   world.sum(numbers.data(), int64_t(numbers.size()));
   report.samples = int64_t(numbers[0]), report.tokens = int64_t(numbers[1]), report.supervised = int64_t(numbers[2]);
+  if (report.emptyClips)
+    report.emptyClips = int64_t(numbers[3]);
   for (size_t i = 0; i < report.values.size(); ++i)
-    report.values[i].second = numbers[i + 3];
+    report.values[i].second = numbers[i + 4];
   std::vector<double> waits(static_cast<size_t>(world.size()));
   world.gather(&report.dataWait, waits.data(), sizeof report.dataWait);
   report.dataWait = *std::max_element(waits.begin(), waits.end());

@@ -84,6 +84,8 @@ void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::
       dump->inputs(int(number), slot.tensors);
     report.samples += slot.report.samples, report.tokens += slot.report.tokens;
     report.supervised += slot.report.supervised;
+    if (report.emptyClips)
+      *report.emptyClips += slot.report.emptyClips;
     for (const Replacement &replacement : slot.report.replaced)
       report.replaced.emplace_back(replacement.sample, replacement.reason);
     prefetch->release();
@@ -123,6 +125,9 @@ void StageRun::step(int64_t index, Prefetch *prefetch) {
   }
   report::StepReport report;
   report.step = index;
+  for (const auto &[variant, batch] : Stage.batch)
+    if (batch.media && batch.media->tiles)
+      report.emptyClips = 0;
   int64_t micros = Data ? Data->micros(index) : Stage.accumulate;
   Times.clear();
   for (int64_t number = 0; number < micros; ++number)

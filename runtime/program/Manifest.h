@@ -40,6 +40,8 @@ struct Dataset {
   std::string media; // folder relative to --data
   Record record;
   double skip = 0; // the share of samples that may be replaced
+  std::string frames = "file"; // what a record's media is: a file, or a folder of pictures, its frames
+  double rate = 0;             // of a folder: frames a second; 0: not said
 };
 
 struct Segment {

@@ -5,7 +5,22 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <initializer_list>
+
 namespace vcc::runtime::manifest {
+
+/// The word under `key`, `otherwise` where none stands there: one of `known`.
+static std::string wordOr(const JsonNode &node, std::string_view key, const std::string &otherwise,
+                          std::initializer_list<std::string_view> known) {
+  std::string word = node.stringOr(key, otherwise);
+  if (word == otherwise || std::find(known.begin(), known.end(), word) != known.end())
+    return word;
+  std::string list;
+  for (auto each = known.begin(); each != known.end(); ++each)
+    list += fmt::format("{}`{}`", each == known.begin() ? "" : each + 1 == known.end() ? " or " : ", ", *each);
+  node.at(key).fail(fmt::format("is `{}`, but {} is needed", word, list));
+}
 
 When parseWhen(const JsonNode &node) {
   if (node.isString()) {
@@ -67,14 +82,21 @@ static Dataset parseDataset(const std::string &name, const JsonNode &node) {
     dataset.skip = onError->numberOr("skip", 0);
   if (dataset.skip < 0 || dataset.skip > 1)
     node.fail("`on_error.skip` must be a share between 0 and 1");
+  dataset.frames = wordOr(node, "frames", dataset.frames, {"file", "folder"});
+  dataset.rate = node.numberOr("rate", 0);
+  if (dataset.rate < 0 || (dataset.rate > 0 && dataset.frames != "folder"))
+    node.fail("`rate` is above zero, and of folders of frames");
   return dataset;
 }
 
 static Template parseTemplate(const std::string &name, const JsonNode &node) {
   Template result;
   result.name = name;
-  for (const JsonNode &segment : node.at("segments").items())
-    result.segments.push_back({segment.at("role").string(), segment.at("text").string()});
+  for (const JsonNode &segment : node.at("segments").items()) {
+    segment.at("role").string(); // must be said
+    std::string role = wordOr(segment, "role", "user", {"system", "media", "image", "video", "first", "user", "assistant", "end"});
+    result.segments.push_back({std::move(role), segment.at("text").string()});
+  }
   if (auto prompts = node.find("prompts"))
     for (const JsonNode &prompt : prompts->items())
       result.prompts.push_back(prompt.string());
@@ -102,21 +124,15 @@ static Media parseMedia(const JsonNode &node) {
   media.frames = node.at("frames").integerAtLeast(1);
   media.height = node.at("height").integerAtLeast(1);
   media.width = node.at("width").integerAtLeast(1);
-  media.sample = node.stringOr("sample", media.sample);
+  media.sample = wordOr(node, "sample", media.sample, {"middle", "random", "random_exclusive", "still"});
   media.flip = node.booleanOr("flip", false);
-  media.crop = node.stringOr("crop", "");
+  media.crop = wordOr(node, "crop", "", {"none", "center", "random"});
   if (media.crop == "none")
     media.crop.clear();
   media.cacheBytes = node.integerOr("cache_bytes", 0);
-  media.resize = node.stringOr("resize", media.resize);
-  if (media.resize != "exact" && media.resize != "short_side")
-    node.at("resize").fail(fmt::format("is `{}`, but `exact` or `short_side` is needed", media.resize));
-  media.kind = node.stringOr("kind", media.kind);
-  if (media.kind != "any" && media.kind != "image" && media.kind != "video")
-    node.at("kind").fail(fmt::format("is `{}`, but `any`, `image` or `video` is needed", media.kind));
-  media.fallback = node.stringOr("fallback", media.fallback);
-  if (media.fallback != "sample" && media.fallback != "media")
-    node.at("fallback").fail(fmt::format("is `{}`, but `sample` or `media` is needed", media.fallback));
+  media.resize = wordOr(node, "resize", media.resize, {"exact", "short_side"});
+  media.kind = wordOr(node, "kind", media.kind, {"any", "image", "video"});
+  media.fallback = wordOr(node, "fallback", media.fallback, {"sample", "media"});
   media.antialias = node.booleanOr("antialias", true);
   auto ends = [&](const char *name, double &least, double &most) {
     auto pair = node.find(name);
@@ -180,12 +196,12 @@ static Field parseField(const JsonNode &node, const Manifest &manifest) {
   field.packedTokens = node.integerOr("row_tokens", field.maxTokens * field.pack);
   if (field.pack < 1 || field.packedTokens < 1)
     node.fail("needs at least one sample in a row, and one token");
-  field.supervise = node.stringOr("supervise", field.supervise);
+  field.supervise = wordOr(node, "supervise", field.supervise, {"assistant", "answer", "roles", "all", "none"});
   field.bos = node.booleanOr("bos", field.kind == Field::Kind::Template);
-  field.side = node.stringOr("side", field.side);
-  field.cut = node.stringOr("cut", field.cut);
-  field.spaces = node.stringOr("spaces", field.spaces);
-  field.prompt = node.stringOr("prompt", field.prompt);
+  field.side = wordOr(node, "side", field.side, {"right", "left"});
+  field.cut = wordOr(node, "cut", field.cut, {"right", "left"});
+  field.spaces = wordOr(node, "spaces", field.spaces, {"trimmed", "kept"});
+  field.prompt = wordOr(node, "prompt", field.prompt, {"sample", "batch"});
   field.answerTokens = node.integerOr("answer_tokens", 0);
   return field;
 }
@@ -201,9 +217,7 @@ static Batch parseBatch(const JsonNode &node, const std::string &variant,
       batch.datasets.push_back(item.string());
       checkDeclared(item, manifest.datasets, batch.datasets.back(), "dataset");
     }
-  batch.turn = node.stringOr("turn", batch.turn);
-  if (batch.turn != "all" && batch.turn != "random" && batch.turn != "shuffle")
-    node.at("turn").fail(fmt::format("is `{}`, but `all`, `random` or `shuffle` is needed", batch.turn));
+  batch.turn = wordOr(node, "turn", batch.turn, {"all", "random", "shuffle"});
   if (auto weights = node.find("weights"))
     for (const JsonNode &weight : weights->items()) {
       batch.weights.push_back(weight.number());
@@ -244,7 +258,7 @@ static Evaluation parseEvaluation(const JsonNode &node, const Manifest &manifest
   evaluation.choices = node.stringOr("choices", "");
   evaluation.answer = node.stringOr("answer", "");
   evaluation.group = node.stringOr("group", "");
-  evaluation.media = node.stringOr("media", "normal");
+  evaluation.media = wordOr(node, "media", evaluation.media, {"normal", "shuffled", "still"});
   evaluation.batch = parseBatch(node.at("batch"), "evaluate", manifest);
   if (evaluation.batch.datasets.empty())
     evaluation.batch.datasets = {evaluation.dataset};

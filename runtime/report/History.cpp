@@ -32,7 +32,7 @@ double History::last(const std::string &name) const {
 }
 
 static bool isCounter(const std::string &key) {
-  return key == "step" || key == "samples" || key == "tokens" || key == "supervised" ||
+  return key == "step" || key == "samples" || key == "tokens" || key == "supervised" || key == "empty_clips" ||
          key == "seconds" || key == "data_wait" || key == "replaced" || key == "variants";
 }
 

@@ -29,6 +29,8 @@ std::string jsonOf(const StepReport &report) {
   }
   writer.member("samples", report.samples).member("tokens", report.tokens);
   writer.member("supervised", report.supervised);
+  if (report.emptyClips)
+    writer.member("empty_clips", *report.emptyClips);
   writer.member("seconds", std::round(report.seconds * 1e6) / 1e6);
   writer.member("data_wait", std::round(report.dataWait * 1e6) / 1e6);
   if (!report.replaced.empty()) {

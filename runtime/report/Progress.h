@@ -7,6 +7,7 @@
 #include "runtime/report/Log.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,7 @@ struct StepReport {
   double seconds = 0, dataWait = 0;
   std::vector<std::string> variants; // of the micro-batches in order, where the stage has several
   int64_t samples = 0, tokens = 0, supervised = 0;
+  std::optional<int64_t> emptyClips; // where the stage has clips in tiles
   std::vector<std::pair<std::string, std::string>> replaced; // sample, reason
 };
 

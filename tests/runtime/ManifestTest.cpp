@@ -55,8 +55,7 @@ TEST(Manifest, FindsGradientsInTheirGroup) {
   EXPECT_EQ(manifest.stages[0].states[1].gradient->offset, 192);
 }
 
-TEST(Manifest, ReadsData) {
-  Manifest manifest = parseManifest(R"({"format":1,"recipe":"r",
+const char *const Data = R"({"format":1,"recipe":"r",
     "tokenizers":{"t":{"kind":"wordpiece","file":"v.txt","vocab":96,"lowercase":true}},
     "datasets":{"d":{"file":"a.json","media":"clips/","record":{"media":{"keys":["video","image"]},
       "turns":{"key":"QA","fields":{"q":"question"}},"fields":{"kind":"kind"},"caption":"text"},"on_error":{"skip":0.01}}},
@@ -64,11 +63,42 @@ TEST(Manifest, ReadsData) {
     "stages":[{"name":"s","steps":1,"regions":{"weights":0,"state":0,"arena":0,"io":0},"states":[],
       "functions":[{"role":"micro"}],
       "batch":{"main":{"rows":2,"datasets":["d"],"media":{"name":"clip","frames":8,"height":64,"width":64,"crop":null},
-        "fields":[{"name":"f","kind":"template","template":"x","tokenizer":"t","max_tokens":48,"visual":8}]}}}]})");
+        "fields":[{"name":"f","kind":"template","template":"x","tokenizer":"t","max_tokens":48,"visual":8}]}}}]})";
+
+TEST(Manifest, ReadsData) {
+  Manifest manifest = parseManifest(Data);
   EXPECT_EQ(manifest.datasets["d"].record.fields["caption"], "text");
   EXPECT_EQ(manifest.datasets["d"].record.turnFields["q"], "question");
   EXPECT_EQ(manifest.stages[0].batch["main"].fields[0].length, 56);
   EXPECT_TRUE(manifest.tokenizers["t"].lowercase);
+}
+
+/// A word that is none of those meant is told by its place and with all that would do, never taken for a default.
+TEST(Manifest, KnowsEveryWord) {
+  auto with = [](const std::string &before, const std::string &member) {
+    std::string text = Data;
+    size_t at = text.find(before);
+    EXPECT_NE(at, std::string::npos) << before;
+    return text.insert(at, member + ",");
+  };
+  for (auto [before, key, meant] : {std::tuple("\"name\":\"clip\"", "sample", "`middle`, `random`, `random_exclusive` or `still`"),
+                                    std::tuple("\"name\":\"clip\"", "kind", "`any`, `image` or `video`"),
+                                    std::tuple("\"name\":\"clip\"", "resize", "`exact` or `short_side`"),
+                                    std::tuple("\"name\":\"clip\"", "fallback", "`sample` or `media`"),
+                                    std::tuple("\"name\":\"f\"", "supervise", "`assistant`, `answer`, `roles`, `all` or `none`"),
+                                    std::tuple("\"name\":\"f\"", "side", "`right` or `left`"),
+                                    std::tuple("\"name\":\"f\"", "cut", "`right` or `left`"),
+                                    std::tuple("\"name\":\"f\"", "spaces", "`trimmed` or `kept`"),
+                                    std::tuple("\"name\":\"f\"", "prompt", "`sample` or `batch`"),
+                                    std::tuple("\"rows\":2", "turn", "`all`, `random` or `shuffle`")}) {
+    std::string error = errorOf(with(before, "\"" + std::string(key) + "\":\"sideways\""));
+    EXPECT_THAT(error, HasSubstr(std::string(key) + "`: is `sideways`, but " + meant + " is needed"));
+  }
+  std::string crop = Data, role = Data;
+  crop.replace(crop.find("\"crop\":null"), 11, "\"crop\":\"corner\"");
+  EXPECT_THAT(errorOf(crop), HasSubstr("crop`: is `corner`, but `none`, `center` or `random` is needed"));
+  role.replace(role.find("\"role\":\"user\""), 13, "\"role\":\"loser\"");
+  EXPECT_THAT(errorOf(role), HasSubstr("templates.x.segments[0].role`: is `loser`, but `system`, `media`"));
 }
 
 TEST(Manifest, SaysWhereItIsWrong) {

@@ -155,6 +155,19 @@ TEST_F(Batches, whatIsWritten) {
   EXPECT_GT(filled.Report.bytes, 0);
 }
 
+/// What a step reads no labels of it does not supervise.
+TEST_F(Batches, supervisedIsOfLabelsThatAreRead) {
+  Tensors tensors(Stage.batch["main"]);
+  HostTensors unread = tensors.all();
+  unread.erase("dialogue.labels");
+  BatchReport with, without;
+  open()->fill(0, 0, tensors.all(), with);
+  open()->fill(0, 0, unread, without);
+  EXPECT_GT(with.supervised, 0);
+  EXPECT_EQ(without.supervised, 0);
+  EXPECT_EQ(with.tokens, without.tokens);
+}
+
 TEST_F(Batches, everyEpochIsAnotherOrderOfAll) {
   auto all = order(6);
   std::vector<int32_t> first(all.begin(), all.begin() + Clips),

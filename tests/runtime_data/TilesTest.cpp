@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Grids as upstream chooses them, and the cut along them. tests/parity/test_tiles.py compares pixels with PyTorch's.
+#include "runtime/data/batches/SampleMaker.h"
 #include "runtime/data/media/ClipReader.h"
 #include "runtime/data/media/Resize.h"
 #include "runtime/data/media/Tiles.h"
@@ -10,6 +11,7 @@
 
 #include <cstring>
 
+using namespace vcc::runtime;
 using namespace vcc::runtime::data;
 using namespace vcc::runtime::test;
 
@@ -95,6 +97,30 @@ TEST(Tiles, ofAFile) {
         EXPECT_TRUE(std::equal(frame.begin(), frame.end(), squares.begin() + static_cast<ptrdiff_t>(clip * frame.size())));
       }
   }
+}
+
+/// A micro-batch that is compiled for more clips than its rows have: what is left is black, stands in the first row, and is counted.
+TEST(Tiles, clipsOfNoRowAreCounted) {
+  manifest::Batch batch;
+  batch.rows = 2;
+  batch.media = manifest::Media{"clip", 1, 2, 2};
+  batch.media->tiles = {3, true, 8};
+  std::vector<float> pixels(8 * 12, 7);
+  std::vector<int32_t> rows(8, 9);
+  HostTensors tensors = {{"clip.pixels", {DType::F32, {8, 1, 3, 2, 2}, pixels.data()}}, {"batch.clip_rows", {DType::I32, {8}, rows.data()}}};
+  std::vector<float> red(4 * 12, 1);
+  auto bytes = reinterpret_cast<const uint8_t *>(red.data());
+  BatchWriter writer(batch, tensors);
+  writer.row(0, {}, bytes, 2);
+  writer.row(1, {}, bytes, 4);
+  EXPECT_EQ(writer.emptyClips(), 2);
+  EXPECT_EQ(rows, (std::vector<int32_t>{0, 0, 1, 1, 1, 1, 0, 0}));
+  for (size_t i = 0; i < pixels.size(); ++i)
+    EXPECT_EQ(pixels[i], i < 6 * 12 ? 1 : 0);
+  BatchWriter full(batch, tensors);
+  full.row(0, {}, bytes, 4);
+  full.row(1, {}, bytes, 4);
+  EXPECT_EQ(full.emptyClips(), 0);
 }
 
 } // namespace

@@ -136,15 +136,17 @@ void BatchWriter::row(int64_t row, const RowTexts &texts, const uint8_t *pixels,
   }
 }
 
-void BatchWriter::emptyClips() {
+int64_t BatchWriter::emptyClips() {
   if (!Tiled)
-    return;
+    return 0;
+  int64_t empty = Clips - NextClip;
   if (Pixels)
     std::memset(Pixels + NextClip * ClipBytes, 0, static_cast<size_t>((Clips - NextClip) * ClipBytes));
   for (int32_t *list : {ClipRows, ClipPlaces})
     if (list)
       std::fill(list + NextClip, list + Clips, 0);
   NextClip = Clips;
+  return empty;
 }
 
 void BatchWriter::packedTexts(const std::vector<const RowTexts *> &samples) {

@@ -66,14 +66,14 @@ void Datasets::read(uint64_t index, Record &into) const {
   from.File->read(index - from.Begin, into);
 }
 
-std::string Datasets::media(uint64_t index, const Record &record) const {
+ClipSource Datasets::media(uint64_t index, const Record &record) const {
   const Part &from = part(index);
   std::optional<std::string> name = record.media();
   if (!name)
     throw SampleError(
         fmt::format("{}: the format of dataset `{}` has no media, but the batch has a clip",
                     from.File->path(), from.Declared->name));
-  return (std::filesystem::path(from.Folder) / *name).lexically_normal().string();
+  return {(std::filesystem::path(from.Folder) / *name).lexically_normal().string(), from.Declared->frames == "folder", from.Declared->rate};
 }
 
 std::string Datasets::name(uint64_t index) const {

@@ -6,6 +6,7 @@
 #define VCC_RUNTIME_DATA_BATCHES_DATASETS_H
 
 #include "runtime/data/annotations/Records.h"
+#include "runtime/data/media/FrameStream.h"
 #include "runtime/program/Manifest.h"
 
 #include <map>
@@ -30,8 +31,8 @@ public:
     return {Parts.at(dataset).Begin, Parts.at(dataset).File->size()};
   }
   void read(uint64_t index, Record &into) const;
-  /// The path of a record's media file; throws SampleError where the record has none.
-  std::string media(uint64_t index, const Record &record) const;
+  /// Where a record's clip lies; throws SampleError where the record has none.
+  ClipSource media(uint64_t index, const Record &record) const;
   /// A dataset of the batch: how many records, and its first in the joined numbering.
   uint64_t sizeOf(const std::string &dataset) const { return named(dataset).File->size(); }
   uint64_t beginOf(const std::string &dataset) const { return named(dataset).Begin; }

@@ -89,7 +89,7 @@ private:
       EvaluationRecord entry;
       entry.name = Data.name(index);
       if (Maker.clips())
-        entry.name = Data.media(index, record);
+        entry.name = Data.media(index, record).Path;
       if (!Evaluation.group.empty())
         entry.group = conversation.value(Evaluation.group, conversation.lastTurn());
       entry.candidates = 1;
@@ -161,11 +161,11 @@ private:
     thread_local Record record;
     uint64_t clip = clipOf(index);
     Data.read(clip, record);
-    std::string path = Data.media(clip, record);
+    ClipSource source = Data.media(clip, record);
     out.Pixels.resize(Maker.clips()->bytes());
-    Maker.clips()->read(path, key, out.Pixels.data(), spanOf(record));
-    out.Clips = Maker.clips()->clips(path);
-    return Maker.namesTimes() ? Maker.clips()->times(path, key, spanOf(record)) : std::vector<double>();
+    Maker.clips()->read(source, key, out.Pixels.data(), spanOf(record));
+    out.Clips = Maker.clips()->clips(source);
+    return Maker.namesTimes() ? Maker.clips()->times(source, key, spanOf(record)) : std::vector<double>();
   }
 
   const manifest::Evaluation &Evaluation;

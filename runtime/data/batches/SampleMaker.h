@@ -74,8 +74,8 @@ public:
   void row(int64_t row, const RowTexts &texts, const uint8_t *pixels, uint32_t clips = 1);
   /// A row that nobody reads: zeros, padding that is not supervised.
   void emptyRow(int64_t row, const RowTexts &like);
-  /// After the last row: clips that no row has are black, and the first row's.
-  void emptyClips();
+  /// After the last row: clips that no row has are black, and the first row's. How many there are.
+  int64_t emptyClips();
   /// The totals of the whole step: supervised targets by text field, and samples.
   void totals(const std::map<std::string, int64_t> &supervised, int64_t samples);
 

@@ -2,7 +2,8 @@
 //
 // The training side of BatchSource. A step is the micro-batches that StepOrder gives it; its places are
 // numbered micro-batch, rank, row. What a sample draws is keyed by (seed, step, place). A sample that
-// cannot be used is replaced, text and media together, by one that is drawn by the same numbers.
+// cannot be used is replaced by one that is drawn by the same numbers: text and media together, or, with `fallback: media` where it is
+// the clip that cannot, the clip alone.
 #include "runtime/data/batches/AheadQueue.h"
 #include "runtime/data/batches/StepOrder.h"
 #include "runtime/data/batches/TrainingBranch.h"
@@ -94,9 +95,9 @@ public:
     for (int64_t r = 0; r < rows; ++r) {
       const Sample &sample = *group[static_cast<size_t>(first + r)];
       writer.row(r, sample.Texts, sample.Pixels.data(), sample.Clips);
-      add(sample, branch.batch(), report);
+      add(sample, branch.batch(), destination, report);
     }
-    writer.emptyClips();
+    report.emptyClips += writer.emptyClips();
     report.samples += rows;
     writer.totals(supervised(*plan, group), plan->places);
   }
@@ -142,14 +143,15 @@ private:
     return Queue.take(step);
   }
 
-  void add(const Sample &sample, const manifest::Batch &batch, BatchReport &report) const {
+  /// Supervised is what the step is told so of: of a text whose labels it does not read nothing is.
+  void add(const Sample &sample, const manifest::Batch &batch, const HostTensors &destination, BatchReport &report) const {
     size_t text = 0;
     for (const manifest::Field &field : batch.fields) {
       if (!field.isText())
         continue;
       const TextRow &row = sample.Texts.Texts[text++];
       report.tokens += row.Tokens;
-      if (field.kind == manifest::Field::Kind::Template)
+      if (destination.count(field.name + ".labels"))
         report.supervised += row.Supervised;
     }
     report.bytes += sample.BytesRead;

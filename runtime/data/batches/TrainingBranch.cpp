@@ -141,17 +141,17 @@ void TrainingBranch::use(uint64_t record, uint64_t shown, const DrawKey &key, ui
 void TrainingBranch::readClip(uint64_t record, const Record &read, const DrawKey &key, bool mine,
                               Sample &sample) {
   report::Timed timed(Options.spans, "data", "decode");
-  std::string path = Data.media(record, read);
+  ClipSource source = Data.media(record, read);
   // Whether another rank replaces this sample decides its text, so its file must be known to be good
   // here too.
   const ClipReader &clips = *Maker.clips();
   if (mine) {
     sample.Pixels.resize(clips.bytes());
-    sample.BytesRead = static_cast<int64_t>(clips.read(path, key, sample.Pixels.data(), spanOf(read)));
+    sample.BytesRead = static_cast<int64_t>(clips.read(source, key, sample.Pixels.data(), spanOf(read)));
   } else {
-    clips.check(path, spanOf(read));
+    clips.check(source, spanOf(read));
   }
-  sample.Clips = clips.clips(path);
+  sample.Clips = clips.clips(source);
   if (mine)
     sample.Pixels.resize(sample.Clips * clips.clipBytes());
 }

@@ -11,7 +11,6 @@
 #include <cmath>
 #include <cstring>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 namespace vcc::runtime::data {
 namespace {
@@ -73,9 +72,12 @@ void toPlanes(const uint8_t *rgb, int width, int height, bool mirrored, uint8_t 
     }
 }
 
-uint64_t fileBytes(const std::string &path) {
-  struct stat status;
-  return ::stat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
+/// What is known of a clip; how fast the pictures of a folder follow is said by each dataset for itself.
+std::optional<FileFacts> factsOf(const ClipSource &from) {
+  std::optional<FileFacts> facts = frameCache().facts(from.Path);
+  if (facts && from.IsFolder)
+    facts->Rate = from.Rate;
+  return facts;
 }
 
 } // namespace
@@ -101,52 +103,53 @@ ClipReader::ClipReader(ClipSpec spec) : Spec(spec) {
 ClipReader::~ClipReader() { frameCache().detach(Kept); }
 
 /// The first frame of a span and how many it has, by whole frames before its ends.
-static std::pair<uint32_t, uint32_t> framesOf(const std::string &path, const FileFacts &facts, const TimeSpan &span) {
+static std::pair<uint32_t, uint32_t> framesOf(const ClipSource &from, const FileFacts &facts, const TimeSpan &span) {
   if (facts.Rate <= 0)
     throw SampleError(fmt::format("{}: does not say how many frames a second it has, but its record means {:g} to {:g} seconds",
-                                  path, span.Start, span.End));
+                                  from.Path, span.Start, span.End));
   double first = std::floor(span.Start * facts.Rate), count = std::max(1.0, std::floor((span.End - span.Start) * facts.Rate));
   if (!(span.Start >= 0) || !(span.End > span.Start) || first >= double(facts.Frames))
-    throw SampleError(fmt::format("{}: has {:g} seconds, but its record means {:g} to {:g}", path, facts.Frames / facts.Rate,
+    throw SampleError(fmt::format("{}: has {:g} seconds, but its record means {:g} to {:g}", from.Path, facts.Frames / facts.Rate,
                                   span.Start, span.End));
   return {static_cast<uint32_t>(first), static_cast<uint32_t>(std::min(count, double(facts.Frames) - first))};
 }
 
-std::vector<uint32_t> ClipReader::choose(const std::string &path, const FileFacts &facts, const DrawKey &key,
+std::vector<uint32_t> ClipReader::choose(const ClipSource &from, const FileFacts &facts, const DrawKey &key,
                                          const std::optional<TimeSpan> &span) const {
-  auto [first, count] = span ? framesOf(path, facts, *span) : std::pair<uint32_t, uint32_t>(0, facts.Frames);
+  auto [first, count] = span ? framesOf(from, facts, *span) : std::pair<uint32_t, uint32_t>(0, facts.Frames);
   std::vector<uint32_t> frames = chooseFrames(count, Spec.Frames, Spec.Mode, key.draws(Purpose::Frames));
   for (uint32_t &frame : frames)
     frame += first;
   return frames;
 }
 
-std::vector<double> ClipReader::times(const std::string &path, const DrawKey &key,
+std::vector<double> ClipReader::times(const ClipSource &from, const DrawKey &key,
                                       const std::optional<TimeSpan> &span) const {
-  FileFacts facts = frameCache().facts(path).value();
+  FileFacts facts = factsOf(from).value();
   if (!(facts.Rate > 0))
     throw SampleError(fmt::format("{}: does not say how many frames a second has, which the text of the sample "
                                   "needs",
-                                  path));
+                                  from.Path));
   std::vector<double> seconds;
-  for (uint32_t frame : choose(path, facts, key, span))
+  for (uint32_t frame : choose(from, facts, key, span))
     seconds.push_back(frame / facts.Rate);
   return seconds;
 }
 
 /// A film is no picture and a picture no film; known once the file has been decoded.
-void ClipReader::checkKind(const std::string &path) const {
-  auto facts = frameCache().facts(path);
+void ClipReader::checkKind(const ClipSource &from) const {
+  auto facts = factsOf(from);
   if (!facts || Spec.Kind == MediaKind::Any || facts->Image == (Spec.Kind == MediaKind::Image))
     return;
-  throw SampleError(fmt::format("{}: is {}, but the batch takes {} here", path, facts->Image ? "an image" : "a video",
+  throw SampleError(fmt::format("{}: is {}, but the batch takes {} here", from.Path, facts->Image ? "an image" : "a video",
                                 facts->Image ? "videos" : "images"));
 }
 
 /// All frames, or null where they do not fit into the cache; the frame count is known afterwards
 /// either way.
-std::shared_ptr<DecodedClip> ClipReader::decodeWhole(const std::string &path) const {
-  MediaFile file(path);
+std::shared_ptr<DecodedClip> ClipReader::decodeWhole(const ClipSource &from, uint64_t &read) const {
+  std::unique_ptr<FrameStream> opened = openFrames(from);
+  FrameStream &file = *opened;
   uint64_t room = frameCache().room();
   auto clip = std::make_shared<DecodedClip>();
   uint32_t count = 0;
@@ -157,7 +160,7 @@ std::shared_ptr<DecodedClip> ClipReader::decodeWhole(const std::string &path) co
       clip->Width = Kept.Width ? Kept.Width : file.width();
       clip->Height = Kept.Height ? Kept.Height : file.height();
       // No frame takes less than some bytes of its file; a header that claims more is not believed.
-      uint64_t frames = std::min<uint64_t>(file.declaredFrames(), fileBytes(path) / 8);
+      uint64_t frames = std::min<uint64_t>(file.declaredFrames(), file.bytes() / 8);
       if (clip->frameBytes() * frames <= room)
         clip->Rgb.reserve(clip->frameBytes() * frames);
     }
@@ -169,44 +172,51 @@ std::shared_ptr<DecodedClip> ClipReader::decodeWhole(const std::string &path) co
     clip->Rgb.resize(clip->frameBytes() * count);
     file.convert(clip->Width, clip->Height, clip->Rgb.data() + clip->frameBytes() * (count - 1));
   }
+  read += file.bytes();
   if (count == 0)
-    throw SampleError(fmt::format("{}: has no frame that can be decoded", path));
-  frameCache().setFacts(path, {count, file.rate(), file.isImage(), own.Width, own.Height});
+    throw SampleError(fmt::format("{}: has no frame that can be decoded", from.Path));
+  frameCache().setFacts(from.Path, {count, file.rate(), file.isImage(), own.Width, own.Height});
   if (!clip)
     return nullptr;
   clip->Rgb.shrink_to_fit();
   clip->Frames = count;
-  frameCache().admit(path, Kept, clip);
+  frameCache().admit(from.Path, Kept, clip);
   return clip;
 }
 
 /// Only the frames that the sample sees, in their order. The container's word for the number of
 /// frames saves a pass where it is right; what counts is how many the decoder gives.
-DecodedClip ClipReader::decodeChosen(const std::string &path, const DrawKey &key,
+DecodedClip ClipReader::decodeChosen(const ClipSource &from, const DrawKey &key,
                                      const std::optional<TimeSpan> &span,
-                                     std::vector<uint32_t> &chosen) const {
-  std::optional<FileFacts> facts = frameCache().facts(path);
+                                     std::vector<uint32_t> &chosen, uint64_t &read) const {
+  std::optional<FileFacts> facts = factsOf(from);
   std::optional<uint32_t> known = facts ? std::optional<uint32_t>(facts->Frames) : std::nullopt;
   uint32_t assumed = known.value_or(0);
   for (;;) {
-    MediaFile file(path);
+    std::unique_ptr<FrameStream> opened = openFrames(from);
+    FrameStream &file = *opened;
     if (assumed == 0)
       assumed = std::max(file.declaredFrames(), 1u);
     // The container may say fewer frames than it has; a span is cut by what the decoder gives.
     bool guess = !known && span;
-    chosen = guess ? std::vector<uint32_t>() : choose(path, {assumed, file.rate(), file.isImage()}, key, span);
+    chosen = guess ? std::vector<uint32_t>() : choose(from, {assumed, file.rate(), file.isImage()}, key, span);
     DecodedClip clip;
     FrameFormat own;
     uint32_t count = 0;
     size_t next = 0;
-    for (; (!known || next < chosen.size()) && file.next(); ++count) {
-      if (count == 0) {
+    for (; !known || next < chosen.size(); ++count) {
+      bool wanted = next < chosen.size() && chosen[next] == count;
+      // What is met for the first time is decoded to its end, so that all ranks judge it alike.
+      if (!(wanted || !known ? file.next() : file.skip()))
+        break;
+      if (count == 0 && !known)
         own = {file.width(), file.height()};
+      if (!wanted)
+        continue;
+      if (clip.Frames == 0) {
         clip.Width = Kept.Width ? Kept.Width : file.width();
         clip.Height = Kept.Height ? Kept.Height : file.height();
       }
-      if (next == chosen.size() || chosen[next] != count)
-        continue;
       clip.Rgb.resize(clip.frameBytes() * (clip.Frames + 1));
       file.convert(clip.Width, clip.Height, clip.Rgb.data() + clip.frameBytes() * clip.Frames);
       for (; next < chosen.size() && chosen[next] == count; ++next)
@@ -214,21 +224,23 @@ DecodedClip ClipReader::decodeChosen(const std::string &path, const DrawKey &key
       ++clip.Frames;
     }
     if (count == 0)
-      throw SampleError(fmt::format("{}: has no frame that can be decoded", path));
+      throw SampleError(fmt::format("{}: has no frame that can be decoded", from.Path));
     if (known && next < chosen.size())
-      throw SampleError(fmt::format("{}: has fewer frames than before", path));
+      throw SampleError(fmt::format("{}: has fewer frames than before", from.Path));
     if (!known)
-      frameCache().setFacts(path, {count, file.rate(), file.isImage(), own.Width, own.Height});
-    if (known || (count == assumed && !guess))
+      frameCache().setFacts(from.Path, {count, file.rate(), file.isImage(), own.Width, own.Height});
+    if (known || (count == assumed && !guess)) {
+      read += file.bytes();
       return clip;
+    }
     known = assumed = count;
   }
 }
 
-uint32_t ClipReader::clips(const std::string &path) const {
+uint32_t ClipReader::clips(const ClipSource &from) const {
   if (!Spec.Tiles)
     return 1;
-  FileFacts facts = frameCache().facts(path).value();
+  FileFacts facts = factsOf(from).value();
   return static_cast<uint32_t>(chooseGrid(facts.Width, facts.Height, Spec.Height, static_cast<int>(Spec.Tiles)).tiles()) + Spec.Global;
 }
 
@@ -278,50 +290,50 @@ void ClipReader::place(const DecodedClip &clip, const std::vector<uint32_t> &fra
   }
 }
 
-bool ClipReader::mayFit(const std::string &path) const {
+bool ClipReader::mayFit(const ClipSource &from) const {
   uint64_t room = frameCache().room();
-  std::optional<FileFacts> facts = frameCache().facts(path);
+  std::optional<FileFacts> facts = factsOf(from);
   return room > 0 && (!facts || uint64_t(Kept.Width) * Kept.Height * 3 * facts->Frames <= room);
 }
 
-uint64_t ClipReader::read(const std::string &path, const DrawKey &key, uint8_t *pixels,
+uint64_t ClipReader::read(const ClipSource &from, const DrawKey &key, uint8_t *pixels,
                           const std::optional<TimeSpan> &span) const {
-  checkKind(path);
+  checkKind(from);
   FrameCache &cache = frameCache();
-  std::shared_ptr<const DecodedClip> clip = cache.find(path, Kept);
+  std::shared_ptr<const DecodedClip> clip = cache.find(from.Path, Kept);
   uint64_t read = 0;
-  if (!clip && mayFit(path)) {
-    read += fileBytes(path);
-    clip = decodeWhole(path);
-  }
+  if (!clip && mayFit(from))
+    clip = decodeWhole(from, read);
   if (clip) {
-    checkKind(path);
-    place(*clip, choose(path, *cache.facts(path), key, span), key, pixels);
+    checkKind(from);
+    place(*clip, choose(from, *factsOf(from), key, span), key, pixels);
     return read;
   }
   std::vector<uint32_t> chosen;
-  DecodedClip some = decodeChosen(path, key, span, chosen);
-  checkKind(path);
+  DecodedClip some = decodeChosen(from, key, span, chosen, read);
+  checkKind(from);
   place(some, chosen, key, pixels);
-  return read + fileBytes(path);
+  return read;
 }
 
-void ClipReader::check(const std::string &path, const std::optional<TimeSpan> &span) const {
-  if (!frameCache().facts(path))
-    decodeWhole(path);
-  checkKind(path);
+void ClipReader::check(const ClipSource &from, const std::optional<TimeSpan> &span) const {
+  uint64_t read = 0;
+  if (!factsOf(from))
+    decodeWhole(from, read);
+  checkKind(from);
   if (span)
-    framesOf(path, *frameCache().facts(path), *span);
+    framesOf(from, *factsOf(from), *span);
   // What is known may have been learnt at another size, or without any frame made RGB because the cache is full.
-  if (frameCache().converts(path, Kept))
+  if (frameCache().converts(from.Path, Kept))
     return;
-  MediaFile file(path);
+  std::unique_ptr<FrameStream> opened = openFrames(from);
+  FrameStream &file = *opened;
   if (!file.next())
-    throw SampleError(fmt::format("{}: has no frame that can be decoded", path));
+    throw SampleError(fmt::format("{}: has no frame that can be decoded", from.Path));
   int width = Kept.Width ? Kept.Width : file.width(), height = Kept.Height ? Kept.Height : file.height();
   std::vector<uint8_t> rgb(size_t(3) * width * height);
   file.convert(width, height, rgb.data());
-  frameCache().setConverts(path, Kept);
+  frameCache().setConverts(from.Path, Kept);
 }
 
 } // namespace vcc::runtime::data

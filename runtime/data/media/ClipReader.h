@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a media file to the pixels of one sample: frames chosen, cut, resized, flipped, as planar
+// From a media file, or a folder of frames, to the pixels of one sample: frames chosen, cut, resized, flipped, as planar
 // RGB [T, 3, H, W]. Goes through the frame cache; a clip that does not fit there is decoded again,
 // frame by frame, without holding it whole.
 #ifndef VCC_RUNTIME_DATA_MEDIA_CLIPREADER_H
@@ -8,6 +8,7 @@
 
 #include "runtime/data/media/FrameCache.h"
 #include "runtime/data/media/FrameChoice.h"
+#include "runtime/data/media/FrameStream.h"
 
 namespace vcc::runtime::data {
 
@@ -62,31 +63,31 @@ public:
   /// Of a sample, at most.
   size_t bytes() const { return clipBytes() * (Spec.Tiles ? Spec.Tiles + Spec.Global : 1); }
   /// How many clips a file becomes; after read() or check().
-  uint32_t clips(const std::string &path) const;
+  uint32_t clips(const ClipSource &from) const;
   /// Writes the pixels of the sample's clips, each [T, 3, H, W]; returns the bytes read from files. Throws SampleError. Safe from
   /// several threads.
   /// `span`: only frames of these seconds.
-  uint64_t read(const std::string &path, const DrawKey &key, uint8_t *pixels,
+  uint64_t read(const ClipSource &from, const DrawKey &key, uint8_t *pixels,
                 const std::optional<TimeSpan> &span = std::nullopt) const;
   /// Decodes the file to its end and makes a frame RGB if that has not been done yet; throws
   /// SampleError where read() would.
-  void check(const std::string &path, const std::optional<TimeSpan> &span = std::nullopt) const;
+  void check(const ClipSource &from, const std::optional<TimeSpan> &span = std::nullopt) const;
   /// When the frames that read() takes stand in the file, in seconds; after read() or check(). Throws
   /// SampleError where the file does not say how fast its frames follow.
-  std::vector<double> times(const std::string &path, const DrawKey &key,
+  std::vector<double> times(const ClipSource &from, const DrawKey &key,
                             const std::optional<TimeSpan> &span = std::nullopt) const;
 
 private:
-  bool mayFit(const std::string &path) const;
-  std::shared_ptr<DecodedClip> decodeWhole(const std::string &path) const;
-  DecodedClip decodeChosen(const std::string &path, const DrawKey &key,
-                           const std::optional<TimeSpan> &span, std::vector<uint32_t> &chosen) const;
+  bool mayFit(const ClipSource &from) const;
+  std::shared_ptr<DecodedClip> decodeWhole(const ClipSource &from, uint64_t &read) const;
+  DecodedClip decodeChosen(const ClipSource &from, const DrawKey &key,
+                           const std::optional<TimeSpan> &span, std::vector<uint32_t> &chosen, uint64_t &read) const;
   void placeTiles(const DecodedClip &clip, const std::vector<uint32_t> &frames, uint8_t *pixels) const;
   void place(const DecodedClip &clip, const std::vector<uint32_t> &frames, const DrawKey &key,
              uint8_t *pixels) const;
-  std::vector<uint32_t> choose(const std::string &path, const FileFacts &facts, const DrawKey &key,
+  std::vector<uint32_t> choose(const ClipSource &from, const FileFacts &facts, const DrawKey &key,
                                const std::optional<TimeSpan> &span) const;
-  void checkKind(const std::string &path) const;
+  void checkKind(const ClipSource &from) const;
 
   ClipSpec Spec;
   FrameFormat Kept;

@@ -77,8 +77,12 @@ void MediaFile::openInput() {
     fail(errno == ENOENT ? std::string("does not exist")
                          : fmt::format("cannot be opened: {}", std::strerror(errno)));
   struct stat status;
-  if (::fstat(File, &status) != 0 || !S_ISREG(status.st_mode))
+  bool known = ::fstat(File, &status) == 0;
+  if (known && S_ISDIR(status.st_mode))
+    fail("is not a regular file but a folder; where a dataset says `frames: folder`, the pictures in it are read as a video");
+  if (!known || !S_ISREG(status.st_mode))
     fail("is not a regular file");
+  Size = static_cast<uint64_t>(status.st_size);
   if (status.st_size == 0)
     fail("is empty");
 

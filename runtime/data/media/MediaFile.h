@@ -6,6 +6,7 @@
 #ifndef VCC_RUNTIME_DATA_MEDIA_MEDIAFILE_H
 #define VCC_RUNTIME_DATA_MEDIA_MEDIAFILE_H
 
+#include "runtime/data/media/FrameStream.h"
 #include "runtime/data/media/LibAv.h"
 
 #include <cstdint>
@@ -14,26 +15,23 @@
 
 namespace vcc::runtime::data {
 
-class MediaFile {
+class MediaFile : public FrameStream {
 public:
   /// Opens the file and its decoder; throws SampleError naming the file and the reason.
   explicit MediaFile(std::string path);
-  ~MediaFile();
+  ~MediaFile() override;
   MediaFile(const MediaFile &) = delete;
   MediaFile &operator=(const MediaFile &) = delete;
 
-  /// The number of frames by the container's word; 0 where it has none. A hint only.
-  uint32_t declaredFrames() const;
-  /// Frames a second by the container's word; 0 where it has none.
-  double rate() const;
-  /// Whether the file is a picture: one that a demuxer of pictures reads.
-  bool isImage() const;
-  /// Decodes the next frame; false at the end. Throws SampleError where the stream is broken.
-  bool next();
-  int width() const { return Frame->width; }
-  int height() const { return Frame->height; }
-  /// The current frame as packed RGB of exactly width x height, bicubic where the size differs.
-  void convert(int width, int height, uint8_t *rgb);
+  uint32_t declaredFrames() const override;
+  double rate() const override;
+  /// A picture is what a demuxer of pictures reads.
+  bool isImage() const override;
+  bool next() override;
+  int width() const override { return Frame->width; }
+  int height() const override { return Frame->height; }
+  void convert(int width, int height, uint8_t *rgb) override;
+  uint64_t bytes() const override { return Size; }
 
 private:
   [[noreturn]] void fail(const std::string &why) const;
@@ -53,6 +51,7 @@ private:
   SwsContext *Scaler = nullptr;
   int Stream = -1;
   bool Draining = false;
+  uint64_t Size = 0;
   std::vector<uint8_t> Padded;
 };
 
