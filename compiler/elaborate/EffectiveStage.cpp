@@ -297,7 +297,7 @@ private:
   void rules() {
     for (auto clause : body.getOps<vcs::OptimizeOp>()) {
       Json &section = open("optimize", EffectiveValues::nameOf(stage.optimizerRule->layer), clause.getLoc());
-      add(section, settingsOf(clause, {"lr", "decay"}));
+      add(section, settingsOf(clause, {"lr", "decay", "unreached"}));
       for (auto rule : clause.getOptions().front().getOps<vcs::PerWeightOp>()) {
         auto value = evaluator.evaluate(rule.getValue());
         if (failed(value))

@@ -97,6 +97,11 @@ LogicalResult Stage::formGroups(vcs::OptimizeOp optimize, const Options &options
     return failure();
   baseRate = *rate;
   options.assume("decay", Value(std::string("all")));
+  // Only there is anything to choose.
+  bool chosen = options.find("unreached") || !partlyReached.empty();
+  auto unreached = chosen ? options.choice("unreached", "skip", {"skip", "zeros"}) : FailureOr<std::string>(std::string("skip"));
+  if (failed(unreached))
+    return failure();
   for (Weight *weight : trainable) {
     const Value *mine = rates->find(weight);
     auto lr =
@@ -108,7 +113,7 @@ LogicalResult Stage::formGroups(vcs::OptimizeOp optimize, const Options &options
       return failure();
     if (!(*lr >= 0) || !std::isfinite(*lr))
       return fault(FaultKind::BadValue, options.loc("lr"), "`lr` must be a number from 0 up");
-    std::vector<bool> reachedBy = partlyReached.lookup(weight);
+    std::vector<bool> reachedBy = *unreached == "skip" ? partlyReached.lookup(weight) : std::vector<bool>();
     auto group = llvm::find_if(groups, [&](const Group &g) {
       return !g.bounds && g.lr == *lr && g.decay == *shrinks && g.reachedBy == reachedBy;
     });

@@ -71,7 +71,7 @@ FailureOr<Part *> Stage::optimizer(vcs::OptimizeOp optimize, Options &options) {
     return fault(FaultKind::TypeMismatch, optimize.getLoc(),
                  "an optimizer is needed here but this is " + callee->describe());
   auto rule =
-      makeRule(evaluator, callable->declaration, options, {"lr", "decay"}, optimize.getLoc());
+      makeRule(evaluator, callable->declaration, options, {"lr", "decay", "unreached"}, optimize.getLoc());
   if (failed(rule))
     return failure();
   for (auto state : callable->declaration->getRegion(0).front().getOps<vcs::StateOp>())

@@ -35,7 +35,8 @@ const std::vector<Key> &keysOf(BlockKind Block) {
   static const std::vector<Key> Save = {value("keep")};
   static const std::vector<Key> Start = {{"except", KeyKind::Paths}, {"rename", KeyKind::Renames}, value("inside")};
   static const std::vector<Key> Optimize = {{"lr", KeyKind::Value, {}, true},
-                                            {"decay", KeyKind::Word, {"matrices", "all", "none"}, true}};
+                                            {"decay", KeyKind::Word, {"matrices", "all", "none"}, true},
+                                            word("unreached", {"skip", "zeros"})};
   static const std::vector<Key> Schedule = {value("steps"), value("epochs")};
   static const std::vector<Key> Dataset = {amount("on_error", Unit::Percent), word("frames", {"file", "folder"}), value("rate")};
   static const std::vector<Key> Lora = {value("by"), value("when")};

@@ -220,6 +220,7 @@ class Switches(unittest.TestCase):
                 ("text question", "side", "question: told", 1): ("right", "left"), ("text dialogue", "spaces", "dialogue: conversation"): ("trimmed", "kept"),
                 ("call losses.next_token", "first", "lm: 1.0 *"): (None, 1.0),
                 ("optimize", "decay of bridge.query_tokens, bridge.extra_query_tokens", "decay { bridge"): (False, True),
+                ("optimize", "unreached", "optimize adamw"): ("skip", "zeros"),
                 ("schedule", "floor_in_warmup", "schedule cosine"): (False, True)}
 
     def test_values_and_origins(self):
