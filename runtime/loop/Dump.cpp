@@ -20,6 +20,7 @@ void Dump::keep(const std::string &name, DType dtype, const Shape &shape, const 
 }
 
 void Dump::weightsBefore() {
+  Program.fetchWeights();
   for (const State &state : Program.stage().states) {
     if (state.kind == State::Kind::Weight && !state.isGroup())
       keep("before/" + state.path, state.dtype, state.shape, Program.at(state));
@@ -40,6 +41,7 @@ void Dump::systemInputs(int micro, const manifest::Function &function) {
 }
 
 void Dump::gradients() {
+  Program.fetchGradients();
   for (const State &state : Program.stage().states)
     if (state.kind == State::Kind::Weight && !state.isGroup() && state.gradient)
       keep("gradient/" + state.path, state.dtype, state.shape, Program.gradientOf(state));
@@ -53,6 +55,7 @@ void Dump::outputs(const std::vector<Scalar> &values) {
 }
 
 void Dump::weightsAfter() {
+  Program.fetch(VCC_REGION_STATE);
   for (const State &state : Program.stage().states)
     if (state.kind == State::Kind::Weight && !state.isGroup() && state.trainable)
       keep("after/" + state.path, state.dtype, state.shape, Program.at(state));

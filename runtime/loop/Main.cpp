@@ -129,7 +129,8 @@ static Exit evaluateStages(const RunContext &context) {
   return Exit::Done;
 }
 
-static Exit act(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources, World &world) {
+static Exit act(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources, World &world,
+                const MakeDevice &makeDevice) {
   checkProgram(program);
   std::string_view json(program.manifest, program.manifest_bytes);
   Options options = parseOptions(arguments);
@@ -145,10 +146,12 @@ static Exit act(const std::vector<std::string> &arguments, const VccProgram &pro
   manifest::Manifest manifest = manifest::parseManifest(json);
   if (options.action == Options::Action::Overview)
     return say(overviewOf(manifest, options));
+  if (!options.cudaLibraries.empty() && manifest.target != "cuda")
+    throw Failure(Exit::Usage, "--cuda-libs is of programs for a GPU, but this one was compiled for the CPU", "compile it by `vcc compile --target=cuda`");
   checkFeatures(manifest.features, manifest.cpu);
   if (options.threads == 0)
     options.threads = usableThreads(world);
-  RunContext context{manifest, program, options, sources, world, fingerprintOf(json)};
+  RunContext context{manifest, program, options, sources, world, makeDevice, fingerprintOf(json)};
   return options.action == Options::Action::Evaluate ? evaluateStages(context) : trainStages(context);
 }
 
@@ -174,12 +177,12 @@ static int fail(const World *world, Exit code, const std::string &message, const
 }
 
 int runProgram(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources,
-               const MakeWorld &makeWorld) {
+               const MakeWorld &makeWorld, const MakeDevice &makeDevice) {
   std::unique_ptr<World> world;
   int code = 0;
   try {
     world = makeWorld();
-    code = int(act(arguments, program, sources, *world));
+    code = int(act(arguments, program, sources, *world, makeDevice));
     std::fflush(stdout);
     return code;
   } catch (const Failure &failure) {

@@ -100,6 +100,9 @@ const std::vector<Option> &table() {
          o.profile = true;
          o.profileSteps = numberOf<int64_t>("--profile-steps", v, 1);
        }},
+      {"--cuda-libs", "DIR", "programs for a GPU: the folder of libcublasLt (default: CUDA_HOME, the loader's places,\n"
+                             "                         a Python environment)",
+       [](Options &o, const std::string &v) { o.cudaLibraries = v; }},
       {"--manifest", nullptr, "print what the recipe was compiled to, as JSON",
        [](Options &o, const std::string &) { o.action = Options::Action::Manifest; }},
       {"--help", nullptr, "print this", [](Options &o, const std::string &) { o.action = Options::Action::Help; }},
@@ -154,7 +157,7 @@ std::string helpText(const std::string &program) {
     text += fmt::format("  {:<22} {}\n", option.left(), option.help);
   }
   return text + "\nexit codes: 0 done, 1 usage, 2 recipe, 3 data or weights, 4 memory, 5 a value is not finite,\n"
-                "6 the machine lacks something, 70 internal error, 75 interrupted after saving (run again to go on)\n";
+                "6 the machine lacks or loses something, 70 internal error, 75 interrupted after saving (run again to go on)\n";
 }
 
 } // namespace vcc::runtime

@@ -27,6 +27,7 @@ struct Options {
   bool profile = false;
   std::string profileFile; // empty: profile.json in the stage's folder
   int64_t profileSteps = 10;
+  std::string cudaLibraries; // folder; empty: found
 };
 
 /// Throws Failure(Exit::Usage) with the option that was probably meant.

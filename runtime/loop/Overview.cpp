@@ -114,8 +114,8 @@ static std::string describe(const manifest::Manifest &manifest, const Stage &sta
 }
 
 std::string overviewOf(const manifest::Manifest &manifest, const Options &options) {
-  std::string text = fmt::format("{}, compiled by vcc {} for {} ({})\n", manifest.recipe, manifest.vcc,
-                                 manifest.target, manifest.cpu);
+  std::string text = fmt::format("{}, compiled by vcc {} for {}{}\n", manifest.recipe, manifest.vcc, manifest.target,
+                                 manifest.cpu.empty() ? "" : fmt::format(" ({})", manifest.cpu));
   for (const Stage &stage : manifest.stages)
     text += "\n" + describe(manifest, stage, options);
   return text + "\nrun with --stage N, a name, or all; --help lists the options\n";

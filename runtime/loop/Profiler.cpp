@@ -51,8 +51,9 @@ void checkProfilePath(const std::string &path) {
     unlink(path.c_str());
 }
 
-Profiler::Profiler(const VccProgram &program, const VccStage &table, report::Timeline &timeline, int threads, ProfileWindow window)
-    : Table(table), Spans(timeline), Threads(threads), Window(window), Rates(measureRates(threads)) {
+Profiler::Profiler(const VccProgram &program, const VccStage &table, report::Timeline &timeline, StageDevice &device, int threads,
+                   ProfileWindow window)
+    : Table(table), Spans(timeline), Threads(threads), Window(window), Rates(device.rates()) {
   for (uint64_t i = 0; i < program.kernel_count; ++i)
     KernelNames[program.kernels[i].kernel] = program.kernels[i].name;
 }

@@ -5,7 +5,7 @@
 #ifndef VCC_RUNTIME_LOOP_PROFILER_H
 #define VCC_RUNTIME_LOOP_PROFILER_H
 
-#include "runtime/device/cpu/Rates.h"
+#include "runtime/device/Rates.h"
 #include "runtime/loop/StageProgram.h"
 #include "runtime/report/Profile.h"
 #include "runtime/report/Timeline.h"
@@ -28,7 +28,7 @@ struct ProfileWindow {
 class Profiler final : public FunctionObserver {
 public:
   /// Measures the machine's rates. All given must outlive it.
-  Profiler(const VccProgram &program, const VccStage &table, report::Timeline &timeline, int threads, ProfileWindow window);
+  Profiler(const VccProgram &program, const VccStage &table, report::Timeline &timeline, StageDevice &device, int threads, ProfileWindow window);
 
   void stepBegins(int64_t step);
   /// Whether the last step to be measured has ended now.

@@ -31,8 +31,9 @@ static void checkPort(const manifest::Stage &stage, const Function &function, co
                             nameOf(port.dtype), textOf(port.shape)));
 }
 
-StageProgram::StageProgram(const VccStage &table, const manifest::Stage &stage, int threads, World *world)
-    : Stage(stage), Device(table, threads, world) {
+StageProgram::StageProgram(const StagePlace &place, const MakeDevice &make) : Stage(place.stage), Device(make(place)) {
+  const VccStage &table = place.table;
+  const manifest::Stage &stage = place.stage;
   if (table.weights_bytes != uint64_t(stage.weightsBytes) ||
       table.state_bytes != uint64_t(stage.stateBytes) ||
       table.arena_bytes != uint64_t(stage.arenaBytes) || table.io_bytes != uint64_t(stage.ioBytes))
@@ -80,14 +81,26 @@ void StageProgram::write(const Port &port, const StepInputs &inputs) {
   std::memcpy(at(port), &value, sizeof value);
 }
 
-void StageProgram::run(const Function &function, const StepInputs &inputs) {
+void StageProgram::begin(const Function &function, const StepInputs &inputs) {
   for (const Port &port : function.inputs)
     write(port, inputs);
   LaunchTime *times = Observer ? Observer->begins(function) : nullptr;
   if (!times)
-    return Device.run(function.index);
-  Device.run(function.index, times);
+    return Device->run(function.index);
+  Device->run(function.index, times);
   Observer->ended(function);
+}
+
+void StageProgram::fetchGradients() {
+  for (const manifest::State &state : Stage.states)
+    if (state.gradient)
+      Device->fetch(state.gradient->region, uint64_t(state.gradient->offset), uint64_t(state.bytes));
+}
+
+void StageProgram::publishWeights() {
+  for (VccRegion region : {VCC_REGION_WEIGHTS, VCC_REGION_STATE})
+    Device->publish(region, 0, memory().size(region));
+  Device->weightsChanged();
 }
 
 HostTensors StageProgram::dataInputs(const Function &function) const {

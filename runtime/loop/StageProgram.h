@@ -5,7 +5,7 @@
 #ifndef VCC_RUNTIME_LOOP_STAGEPROGRAM_H
 #define VCC_RUNTIME_LOOP_STAGEPROGRAM_H
 
-#include "runtime/device/cpu/Executor.h"
+#include "runtime/device/StageDevice.h"
 #include "runtime/loop/BatchSource.h"
 #include "runtime/program/Manifest.h"
 
@@ -44,13 +44,17 @@ public:
 class StageProgram {
 public:
   /// Throws Failure(Exit::Internal) where manifest and table disagree.
-  StageProgram(const VccStage &table, const manifest::Stage &stage, int threads, World *world = nullptr);
+  StageProgram(const StagePlace &place, const MakeDevice &make);
 
   const manifest::Stage &stage() const { return Stage; }
-  Executor &executor() { return Device; }
-  const StageMemory &memory() const { return Device.memory(); }
+  StageDevice &device() { return *Device; }
+  const StageMemory &memory() const { return Device->memory(); }
 
-  void run(const manifest::Function &function, const StepInputs &inputs);
+  /// Runs a function while none is underway; returns when its outputs lie in the io region.
+  void run(const manifest::Function &function, const StepInputs &inputs) { begin(function, inputs), finish(); }
+  /// Begins a run; each finish() waits for the oldest that was begun, and its outputs lie in the io region until the next one.
+  void begin(const manifest::Function &function, const StepInputs &inputs);
+  void finish() { Device->finish(); }
   void observe(FunctionObserver *observer) { Observer = observer; }
 
   /// Whether the runtime itself writes an input of this name.
@@ -70,10 +74,18 @@ public:
   /// The gradient of a weight, null where it has none.
   std::byte *gradientOf(const manifest::State &state) const;
 
+  /// Brings what the device has of a region to the host's memory.
+  void fetch(VccRegion region) { Device->fetch(region, 0, memory().size(region)); }
+  void fetchWeights() { fetch(VCC_REGION_WEIGHTS), fetch(VCC_REGION_STATE); }
+  /// The gradients of all weights that have one.
+  void fetchGradients();
+  /// To be called after weights or moments were written in the host's memory.
+  void publishWeights();
+
 private:
   void write(const manifest::Port &port, const StepInputs &inputs);
   const manifest::Stage &Stage;
-  Executor Device;
+  std::unique_ptr<StageDevice> Device;
   FunctionObserver *Observer = nullptr;
 };
 

@@ -140,7 +140,7 @@ std::optional<Progress> StageRun::agreed(std::optional<Progress> found) const {
 
 /// Brings weights and moments to where training goes on from: init, then sources, then the newest checkpoint.
 void StageRun::begin() {
-  Program = std::make_unique<StageProgram>(Table, Stage, Context.options.threads, &Context.world);
+  Program = std::make_unique<StageProgram>(StagePlace{Table, Stage, Context.options.threads, &Context.world, Context.options.cudaLibraries}, Context.makeDevice);
   auto address = [this](const manifest::State &state) { return Program->at(state); };
   Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
   std::optional<Progress> found;
@@ -148,21 +148,25 @@ void StageRun::begin() {
     found = agreed(Saved->newest(Log));
   if (const Function *init = Stage.find(Function::Role::Init))
     Program->run(*init, {Seed, 0, 0, 1, 1});
+  Program->fetchWeights();
   Origin = startWeights(Context.manifest, Stage,
                         {Context.options.out, Context.options.weights, !found.has_value()}, address);
-  Program->executor().weightsChanged();
   Now.seed = Seed, Now.ranks = Context.world.size(), Now.program = Context.fingerprint;
   Now.frozen = fingerprintOfFrozen(Stage, address);
   Now.stages = Origin.stages;
-  if (!found)
-    return;
-  if (found->ranks != Now.ranks)
+  if (found)
+    goOnFrom(*found);
+  Program->publishWeights();
+}
+
+void StageRun::goOnFrom(const Progress &found) {
+  if (found.ranks != Now.ranks)
     throw Failure(Exit::Usage,
-                  fmt::format("checkpoint `{}` was made by {} rank{}, but {} {} started", Saved->pathOf(found->step), found->ranks,
-                              found->ranks == 1 ? "" : "s", Now.ranks, Now.ranks == 1 ? "was" : "were"),
+                  fmt::format("checkpoint `{}` was made by {} rank{}, but {} {} started", Saved->pathOf(found.step), found.ranks,
+                              found.ranks == 1 ? "" : "s", Now.ranks, Now.ranks == 1 ? "was" : "were"),
                   fmt::format("go on {}, or train anew with `--resume never`",
-                              found->ranks == 1 ? std::string("with one") : fmt::format("by `mpirun -n {}`", found->ranks)));
-  restore(*found);
+                              found.ranks == 1 ? std::string("with one") : fmt::format("by `mpirun -n {}`", found.ranks)));
+  restore(found);
 }
 
 /// What the stage left before, and the run now replaces. Called when all that the run needs has been found.
@@ -247,7 +251,9 @@ StageEnd StageRun::train() {
   discardOld();
   Log.write(jsonOfStart(Now, Target, Context.options.threads, Now.step > 0));
   Log.note(fmt::format("stage {}: {} of {} steps to do, {:.1f} MB, frozen weights {}", Stage.name,
-                       Target - Now.step, Total, double(Program->memory().total()) / 1e6, Now.frozen));
+                       Target - Now.step, Total, double(Program->device().bytes()) / 1e6, Now.frozen));
+  for (const std::string &line : Program->device().account())
+    Log.note(line);
   if (std::string account = Data ? Data->account() : ""; !account.empty())
     Log.note(fmt::format("stage {}: {}", Stage.name, account));
   tellSources();
@@ -269,8 +275,11 @@ void StageRun::checkRange() const {
 }
 
 void StageRun::startProfile() {
+  if (!Program->device().isHost())
+    throw Failure(Exit::Usage, "--profile times the launches of programs for the CPU only",
+                  "`nsys profile` shows those of a GPU, under the names that `vcc compile --emit=resources` lists");
   ProfileWindow window = ProfileWindow::of(Now.step, Target, Context.options.profileSteps, Stage.name);
-  Profile = std::make_unique<Profiler>(Context.program, Table, *Spans, Context.options.threads, window);
+  Profile = std::make_unique<Profiler>(Context.program, Table, *Spans, Program->device(), Context.options.threads, window);
   Program->observe(Profile.get());
 }
 
@@ -315,6 +324,7 @@ bool StageRun::loop() {
       return false;
     }
   }
+  finishSteps();
   Bar.reset();
   return true;
 }
@@ -330,10 +340,12 @@ int StageRun::stopSignal() {
 }
 
 void StageRun::save() {
+  finishSteps();
   report::Timed timed(Spans.get(), "loop", "save");
   Now.logBytes = Log.sync();
   if (Data)
     Now.unusable = Data->unusable();
+  Program->fetch(VCC_REGION_STATE);
   if (Context.world.isFirst())
     Saved->save(Now);
   LastSaved = Now.step;
@@ -350,6 +362,7 @@ void StageRun::evaluateDue(bool atEnd) {
     bool due = atEnd || (isDue(evaluation.when) && Now.step < Target);
     if (!due)
       continue;
+    finishSteps();
     EvaluationResult result = evaluateOne(evaluation);
     Log.note(textOf(result));
     Log.write(jsonOf(result));
@@ -361,6 +374,7 @@ void StageRun::finish() {
   if (LastSaved != Now.step)
     save();
   evaluateDue(true);
+  Program->fetchWeights();
   std::string frozen = fingerprintOfFrozen(Stage, address);
   if (frozen != Now.frozen)
     throw Failure(Exit::Internal, fmt::format("frozen weights changed from {} to {}", Now.frozen, frozen));
@@ -383,7 +397,7 @@ void StageRun::writeResults(const std::string &frozen, const Address &address) {
   summary.stages = Now.stages;
   summary.frozenBefore = Now.frozen, summary.frozenAfter = frozen;
   summary.threads = Context.options.threads, summary.ranks = Context.world.size();
-  summary.memoryBytes = Program->memory().total(), summary.packedBytes = Program->executor().packedBytes();
+  summary.memoryBytes = Program->device().bytes(), summary.packedBytes = Program->device().packedBytes();
   summary.checkpoint = Saved->pathOf(Now.step), summary.weights = weights, summary.log = Folder.log;
   writeSummary(Folder.summary, Context.manifest.recipe, Stage, summary, report::readHistory(Folder.log));
   std::string outcome = Now.step < Total ? fmt::format("stopped after {} of {} steps", Now.step, Total) : "done";
@@ -392,7 +406,7 @@ void StageRun::writeResults(const std::string &frozen, const Address &address) {
 
 void StageRun::evaluateOnly(const std::string &name) {
   lock();
-  Program = std::make_unique<StageProgram>(Table, Stage, Context.options.threads, &Context.world);
+  Program = std::make_unique<StageProgram>(StagePlace{Table, Stage, Context.options.threads, &Context.world, Context.options.cudaLibraries}, Context.makeDevice);
   auto address = [this](const manifest::State &state) { return Program->at(state); };
   Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
   auto found = agreed(Saved->newest(Log));
@@ -402,10 +416,11 @@ void StageRun::evaluateOnly(const std::string &name) {
   Seed = found->seed;
   if (const Function *init = Stage.find(Function::Role::Init))
     Program->run(*init, {Seed, 0, 0, 1, 1});
+  Program->fetchWeights();
   Origin = startWeights(Context.manifest, Stage, {Context.options.out, Context.options.weights, false}, address);
   Now.frozen = fingerprintOfFrozen(Stage, address);
   restore(*found);
-  Program->executor().weightsChanged();
+  Program->publishWeights();
   for (const manifest::Evaluation &evaluation : Stage.evaluations) {
     if (name != "all" && name != evaluation.name)
       continue;

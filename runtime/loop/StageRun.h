@@ -16,6 +16,8 @@
 #include "runtime/report/Timeline.h"
 #include "runtime/weights/Checkpoint.h"
 
+#include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -44,6 +46,7 @@ struct RunContext {
   const Options &options;
   const Sources &sources;
   World &world;
+  const MakeDevice &makeDevice;
   std::string fingerprint; // of the program
 };
 
@@ -65,6 +68,15 @@ public:
   void evaluateOnly(const std::string &name);
 
 private:
+  /// A step that was begun: what is known of it, and what it ran.
+  struct Underway {
+    report::StepReport report;
+    std::chrono::steady_clock::time_point start;
+    std::shared_ptr<Dump> dump; // of the steps that are written
+    std::vector<const manifest::Function *> micros;
+    const manifest::Function *update = nullptr;
+    std::map<std::string, int64_t> times; // micro-batches that put out a number
+  };
   bool isComplete() const;
   bool lies() const;
   int stopSignal();
@@ -72,6 +84,7 @@ private:
   void checkStages(const std::map<std::string, std::string> &recorded) const;
   void begin();
   std::optional<Progress> agreed(std::optional<Progress> found) const;
+  void goOnFrom(const Progress &found);
   void restore(const Progress &progress);
   void openData();
   void checkRange() const;
@@ -82,7 +95,12 @@ private:
   void startProfile();
   void tellProfile();
   void step(int64_t index, Prefetch *prefetch);
-  void micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report, Dump *dump);
+  void micro(Underway &step, int64_t number, Prefetch *prefetch);
+  void finishMicro(Underway &step, int64_t number);
+  void finishMicros(Underway &step);
+  void finishUpdate(Underway &step);
+  void finishStep(Underway &step);
+  void finishSteps(size_t left = 0);
   const Slot &taken(Prefetch &prefetch);
   void trace(const manifest::Function &function, bool wanted);
   void checkFinite(int64_t index, const report::StepReport &report);
@@ -118,7 +136,8 @@ private:
   Progress Now;
   NotFinite Cause; // where a number that is not finite arose, on this rank
   const manifest::Function *LastMicro = nullptr;
-  std::map<std::string, int64_t> Times; // micro-batches of the step that put out a number
+  std::deque<Underway> Steps; // begun on a device of its own, and not finished
+  std::chrono::steady_clock::time_point Finished; // the last one
   int64_t Target = 0, Total = 0, LastSaved = -1;
   double StepsPerEpoch = 1;
 };

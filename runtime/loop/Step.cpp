@@ -17,6 +17,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace vcc::runtime {
 
@@ -64,12 +65,12 @@ const Slot &StageRun::taken(Prefetch &prefetch) {
   return prefetch.take();
 }
 
-void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::StepReport &report,
-                     Dump *dump) {
+void StageRun::micro(Underway &step, int64_t number, Prefetch *prefetch) {
   const Function *taking = Stage.find(Function::Role::Micro);
-  int64_t firstSample = number * Context.world.size() + Context.world.rank();
+  int64_t index = step.report.step, firstSample = number * Context.world.size() + Context.world.rank();
   if (prefetch) {
     const Slot &slot = taken(*prefetch);
+    report::StepReport &report = step.report;
     taking = &functionOf(slot.place.variant);
     firstSample = slot.place.first + Context.world.rank() * slot.place.rows;
     if (Stage.batch.size() > 1)
@@ -80,8 +81,8 @@ void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::
     HostTensors inputs = Program->dataInputs(*taking);
     for (const auto &[name, tensor] : slot.tensors)
       std::memcpy(inputs.at(name).data, tensor.data, size_t(elementsOf(tensor.shape) * bytesOf(tensor.dtype)));
-    if (dump)
-      dump->inputs(int(number), slot.tensors);
+    if (step.dump)
+      step.dump->inputs(int(number), slot.tensors);
     report.samples += slot.report.samples, report.tokens += slot.report.tokens;
     report.supervised += slot.report.supervised;
     if (report.emptyClips)
@@ -90,15 +91,20 @@ void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::
       report.replaced.emplace_back(replacement.sample, replacement.reason);
     prefetch->release();
   }
-  const Function &function = *taking;
   LastMicro = taking;
-  Program->run(function, inputsOf(index, firstSample));
-  if (dump)
-    dump->systemInputs(int(number), function);
+  step.micros.push_back(taking);
+  Program->begin(*taking, inputsOf(index, firstSample));
+}
+
+void StageRun::finishMicro(Underway &step, int64_t number) {
+  const Function &function = *step.micros[size_t(number)];
+  Program->finish();
+  if (step.dump)
+    step.dump->systemInputs(int(number), function);
   std::vector<Scalar> scalars = Program->scalars(function);
-  addOutputs(report, scalars);
+  addOutputs(step.report, scalars);
   for (const Scalar &scalar : scalars)
-    ++Times[scalar.name];
+    ++step.times[scalar.name];
   // Here, while the micro-batch that made it still lies in the io region; the step ends the run.
   trace(function, !std::all_of(scalars.begin(), scalars.end(), [](const Scalar &s) { return std::isfinite(s.value); }));
 }
@@ -107,66 +113,107 @@ void StageRun::micro(int64_t index, int64_t number, Prefetch *prefetch, report::
 /// other by those who want it.
 void StageRun::trace(const Function &function, bool wanted) {
   wanted = wanted && Cause.clause.empty();
-  if (Program->executor().joinsRanks(function.index))
+  if (Program->device().joinsRanks(function.index))
     wanted = Context.world.sum(wanted ? 1.0 : 0.0) > 0;
-  if (!wanted)
+  if (!wanted || !Program->device().isHost())
     return;
   NotFinite found = whereNotFinite(*Program, function);
   if (Cause.clause.empty())
     Cause = std::move(found);
 }
 
-void StageRun::step(int64_t index, Prefetch *prefetch) {
-  auto start = std::chrono::steady_clock::now();
-  std::unique_ptr<Dump> dump;
-  if (Context.options.dump.count(index)) {
-    dump = std::make_unique<Dump>(*Program);
-    dump->weightsBefore();
-  }
-  report::StepReport report;
-  report.step = index;
-  for (const auto &[variant, batch] : Stage.batch)
-    if (batch.media && batch.media->tiles)
-      report.emptyClips = 0;
-  int64_t micros = Data ? Data->micros(index) : Stage.accumulate;
-  Times.clear();
-  for (int64_t number = 0; number < micros; ++number)
-    micro(index, number, prefetch, report, dump.get());
-  average(report, Times);
+/// What is wrong is known before the update where the device is the host, else a step later, before anything is saved.
+void StageRun::finishMicros(Underway &step) {
+  average(step.report, step.times);
   {
     report::Timed timed(Spans.get(), "loop", "ranks");
     sumGradients(Context.world, *Program);
-    report.dataWait = prefetch ? prefetch->takeWait() : 0;
-    joinReports(Context.world, report);
+    joinReports(Context.world, step.report);
   }
   {
     report::Timed timed(Spans.get(), "loop", "checks");
-    checkFinite(index, report);
-    checkGradients(index, report);
+    checkFinite(step.report.step, step.report);
+    checkGradients(step.report.step, step.report);
   }
-  if (dump)
-    dump->gradients();
-  if (const Function *update = Stage.find(Function::Role::Update)) {
-    Program->run(*update, inputsOf(index, 0));
-    if (dump)
-      dump->systemInputs(int(micros), *update);
-    addOutputs(report, Program->scalars(*update));
-    checkFinite(index, report);
-  }
-  if (dump) {
+  if (step.dump)
+    step.dump->gradients();
+}
+
+void StageRun::finishUpdate(Underway &step) {
+  Program->finish();
+  if (step.dump)
+    step.dump->systemInputs(int(step.micros.size()), *step.update);
+  addOutputs(step.report, Program->scalars(*step.update));
+  checkFinite(step.report.step, step.report);
+}
+
+void StageRun::finishStep(Underway &step) {
+  report::StepReport &report = step.report;
+  if (step.dump) {
     std::vector<Scalar> values;
     for (const auto &[name, value] : report.values)
       values.push_back({name, value});
-    dump->outputs(values);
-    dump->weightsAfter();
-    Log.note(fmt::format("step {} written to {}", index, dump->write(Folder.dump, index, Context.world.rank())));
+    step.dump->outputs(values);
+    step.dump->weightsAfter();
+    Log.note(fmt::format("step {} written to {}", report.step, step.dump->write(Folder.dump, report.step, Context.world.rank())));
   }
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  auto now = std::chrono::steady_clock::now();
+  report.seconds = std::chrono::duration<double>(now - std::max(step.start, std::exchange(Finished, now))).count();
   report::Timed timed(Spans.get(), "loop", "report");
   Log.write(report::jsonOf(report));
-  ++Now.step; // for whoever asks what is due after this step
+  int64_t begun = std::exchange(Now.step, report.step + 1); // for whoever asks what is due after this step
   Bar->show(report, isDue(Stage.log));
-  --Now.step;
+  Now.step = begun;
+}
+
+/// Waits for steps that were begun, all but the newest ones.
+void StageRun::finishSteps(size_t left) {
+  while (Steps.size() > left) {
+    Underway step = std::move(Steps.front());
+    Steps.pop_front();
+    for (size_t number = 0; number < step.micros.size(); ++number)
+      finishMicro(step, int64_t(number));
+    finishMicros(step);
+    if (step.update)
+      finishUpdate(step);
+    finishStep(step);
+  }
+}
+
+/// A device of its own is given a step while it still has the one before, whose losses are read then. Where all of a step is to
+/// be written, and on the host, each part is looked at before the next begins.
+void StageRun::step(int64_t index, Prefetch *prefetch) {
+  Underway step;
+  step.start = std::chrono::steady_clock::now();
+  step.report.step = index;
+  for (const auto &[variant, batch] : Stage.batch)
+    if (batch.media && batch.media->tiles)
+      step.report.emptyClips = 0;
+  if (Context.options.dump.count(index)) {
+    finishSteps();
+    step.dump = std::make_shared<Dump>(*Program);
+    step.dump->weightsBefore();
+  }
+  bool atOnce = Program->device().isHost() || step.dump;
+  int64_t micros = Data ? Data->micros(index) : Stage.accumulate;
+  for (int64_t number = 0; number < micros; ++number) {
+    micro(step, number, prefetch);
+    if (atOnce)
+      finishMicro(step, number);
+  }
+  step.report.dataWait = prefetch ? prefetch->takeWait() : 0;
+  if (atOnce)
+    finishMicros(step);
+  step.update = Stage.find(Function::Role::Update);
+  if (step.update)
+    Program->begin(*step.update, inputsOf(index, 0));
+  if (!atOnce) {
+    Steps.push_back(std::move(step));
+    return finishSteps(1);
+  }
+  if (step.update)
+    finishUpdate(step);
+  finishStep(step);
 }
 
 /// Index of the first element that is not finite, -1 where all are.
@@ -189,7 +236,10 @@ static int64_t firstNonFinite(const float *values, int64_t count) {
   return -1;
 }
 
+/// A device of its own keeps its gradients: what is wrong with them shows in the update's reports or the next loss.
 void StageRun::checkGradients(int64_t index, const report::StepReport &report) {
+  if (!Program->device().isHost())
+    return;
   const auto &states = Stage.states;
   std::atomic<int64_t> first{int64_t(states.size())};
   onThreads(Context.options.threads, [&](int thread, int threads) {
@@ -227,6 +277,7 @@ void StageRun::checkFinite(int64_t index, const report::StepReport &report) {
 void StageRun::stop(int64_t index, const std::string &what, const report::StepReport &report) {
   // All ranks see the same sums, so all are here. What a launch made on one rank, a later one may have brought to the others.
   std::string cause = earliestOf(Context.world, Cause);
+  Program->fetchWeights();
   for (const State &state : Stage.states) {
     if (state.kind != State::Kind::Weight || state.isGroup() || state.dtype != DType::F32)
       continue;

@@ -43,9 +43,9 @@ NotFinite whereNotFinite(StageProgram &program, const manifest::Function &functi
     std::memset(memory.base(VCC_REGION_ARENA), 0, arena);
   for (const manifest::Port &port : function.outputs)
     std::memset(program.at(port), 0, size_t(port.bytes()));
-  bool together = program.executor().joinsRanks(function.index);
+  bool together = program.device().joinsRanks(function.index);
   NotFinite found;
-  program.executor().walk(function.index, [&](const VccLaunch &launch, uint64_t number, uint64_t count) {
+  program.device().walk(function.index, [&](const VccLaunch &launch, uint64_t number, uint64_t count) {
     if (!found.clause.empty())
       return true; // the other ranks wait for this one further on
     float value = arena ? firstIn(memory.base(VCC_REGION_ARENA), arena) : 0;

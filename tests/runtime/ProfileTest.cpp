@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The parts of a profile: paths that are merged, tracks of threads, the steps that are measured, the table, the rates.
-#include "runtime/device/cpu/Rates.h"
+#include "runtime/device/Rates.h"
 #include "runtime/loop/Profiler.h"
 #include "runtime/program/Failure.h"
 #include "runtime/program/Json.h"

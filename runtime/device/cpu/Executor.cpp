@@ -82,11 +82,17 @@ void Executor::walk(int64_t index, const std::function<bool(const VccLaunch &, u
   }
 }
 
+MachineRates Executor::rates() { return measureRates(Threads); }
+
 bool Executor::joinsRanks(int64_t index) const {
   const VccFunction &function = Stage.functions[index];
   return std::any_of(function.launches, function.launches + function.launch_count, [](const VccLaunch &launch) {
     return launch.kind == VCC_LAUNCH_GATHER || launch.kind == VCC_LAUNCH_REDUCE_SCATTER;
   });
+}
+
+std::unique_ptr<StageDevice> makeCpuDevice(const StagePlace &place) {
+  return std::make_unique<Executor>(place.table, place.threads, place.world);
 }
 
 } // namespace vcc::runtime

@@ -4,6 +4,7 @@
 #ifndef VCC_RUNTIME_DEVICE_CPU_EXECUTOR_H
 #define VCC_RUNTIME_DEVICE_CPU_EXECUTOR_H
 
+#include "runtime/device/StageDevice.h"
 #include "runtime/device/cpu/Gemm.h"
 #include "runtime/device/cpu/Launch.h"
 #include "runtime/device/cpu/Memory.h"
@@ -14,28 +15,20 @@
 
 namespace vcc::runtime {
 
-/// When a launch began and ended, in nanoseconds of the steady clock.
-struct LaunchTime {
-  int64_t begin, end;
-};
-
-class Executor {
+class Executor final : public StageDevice {
 public:
   /// `world` is needed where launches join ranks.
   Executor(const VccStage &stage, int threads, World *world = nullptr);
 
-  const StageMemory &memory() const { return Memory; }
-  /// Walks the launches of a function, given by its index in the stage.
-  void run(int64_t function);
-  /// The same, with the times of its launches; there must be room for all of them.
-  void run(int64_t function, LaunchTime *times);
-  /// The same, asking after each launch whether to go on: the launch, its number and how many there are.
-  void walk(int64_t function, const std::function<bool(const VccLaunch &, uint64_t, uint64_t)> &goesOn);
-  /// Whether it has launches between ranks, so that all ranks must walk it together and to its end.
-  bool joinsRanks(int64_t function) const;
-  /// To be called after frozen weights were written.
-  void weightsChanged() { Products.weightsChanged(); }
-  uint64_t packedBytes() const { return Products.packedBytes(); }
+  const StageMemory &memory() const override { return Memory; }
+  void run(int64_t function) override;
+  bool isHost() const override { return true; }
+  void run(int64_t function, LaunchTime *times) override;
+  void walk(int64_t function, const std::function<bool(const VccLaunch &, uint64_t, uint64_t)> &goesOn) override;
+  MachineRates rates() override;
+  bool joinsRanks(int64_t function) const override;
+  void weightsChanged() override { Products.weightsChanged(); }
+  uint64_t packedBytes() const override { return Products.packedBytes(); }
 
 private:
   std::vector<std::unique_ptr<Launch>> &ready(int64_t function);

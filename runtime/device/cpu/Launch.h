@@ -4,6 +4,7 @@
 #ifndef VCC_RUNTIME_DEVICE_CPU_LAUNCH_H
 #define VCC_RUNTIME_DEVICE_CPU_LAUNCH_H
 
+#include "runtime/device/LaunchFaults.h"
 #include "runtime/device/cpu/Memory.h"
 #include "runtime/program/Abi.h"
 
@@ -29,11 +30,6 @@ std::unique_ptr<Launch> makeAttentionGrad(const VccLaunch &launch, const StageMe
 std::unique_ptr<Launch> makeMove(const VccLaunch &launch, const StageMemory &memory, int threads);
 /// `world` is null where the caller runs alone.
 std::unique_ptr<Launch> makeBetweenRanks(const VccLaunch &launch, const StageMemory &memory, World *world);
-
-/// Throws Failure(Exit::Internal) that names the launch and what is wrong with it.
-[[noreturn]] void failLaunch(const VccLaunch &launch, const std::string &what);
-/// Fails unless the launch has at least these many operands and integers.
-void checkCounts(const VccLaunch &launch, uint64_t buffers, uint64_t ints);
 
 } // namespace vcc::runtime
 #endif

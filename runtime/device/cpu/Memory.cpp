@@ -39,7 +39,7 @@ uint64_t availableMemory() {
   return available;
 }
 
-static std::string textOfBytes(uint64_t bytes) {
+std::string textOfBytes(uint64_t bytes) {
   return bytes >= 1000000000 ? fmt::format("{:.2f} GB", double(bytes) / 1e9)
                              : fmt::format("{:.1f} MB", double(bytes) / 1e6);
 }
@@ -56,16 +56,17 @@ static std::string textOfBytes(uint64_t bytes) {
                 "fewer rows per batch with more accumulation needs fewer activations");
 }
 
-StageMemory::StageMemory(const VccStage &stage) {
+StageMemory::StageMemory(const VccStage &stage, Use use) {
   Size[VCC_REGION_WEIGHTS] = stage.weights_bytes;
   Size[VCC_REGION_STATE] = stage.state_bytes;
   Size[VCC_REGION_ARENA] = stage.arena_bytes;
   Size[VCC_REGION_IO] = stage.io_bytes;
-  if (uint64_t available = availableMemory(); total() > available)
+  if (uint64_t available = availableMemory(); use == Use::Whole && total() > available)
     failMemory(stage, fmt::format("but this machine has {} left", textOfBytes(available)));
   for (int region : {VCC_REGION_WEIGHTS, VCC_REGION_STATE, VCC_REGION_ARENA, VCC_REGION_IO}) {
     size_t bytes = std::max<size_t>(Size[region], 64);
-    void *base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | (use == Use::Image ? MAP_NORESERVE : 0);
+    void *base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (base == MAP_FAILED)
       failMemory(stage, "which the system refused to give");
     madvise(base, bytes, MADV_HUGEPAGE);

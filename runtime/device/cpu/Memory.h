@@ -8,13 +8,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace vcc::runtime {
 
 class StageMemory {
 public:
-  /// Throws Failure(Exit::Memory) that lists the regions where they exceed what the machine can give.
-  explicit StageMemory(const VccStage &stage);
+  enum class Use { Whole, Image };
+  /// Throws Failure(Exit::Memory) that lists the regions where they exceed what the machine can give. An `Image` is the host's
+  /// side of what lies on a device: its pages are taken when they are touched, and of the arena hardly any are.
+  explicit StageMemory(const VccStage &stage, Use use = Use::Whole);
   ~StageMemory();
   StageMemory(const StageMemory &) = delete;
   StageMemory &operator=(const StageMemory &) = delete;
@@ -31,6 +34,9 @@ private:
   std::byte *Base[Regions] = {};
   uint64_t Size[Regions] = {};
 };
+
+/// "1.25 GB", "3.5 MB".
+std::string textOfBytes(uint64_t bytes);
 
 /// Bytes that this process may still take: physical memory that is free or can be freed, within its control group.
 uint64_t availableMemory();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Three short loops.
-#include "runtime/device/cpu/Rates.h"
+#include "runtime/device/Rates.h"
 
 #include "runtime/device/cpu/Gemm.h"
 #include "runtime/device/cpu/Threads.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What this machine can do at a number of threads, measured in well under a second: what a floor is computed from.
-#ifndef VCC_RUNTIME_DEVICE_CPU_RATES_H
-#define VCC_RUNTIME_DEVICE_CPU_RATES_H
+#ifndef VCC_RUNTIME_DEVICE_RATES_H
+#define VCC_RUNTIME_DEVICE_RATES_H
 
 #include <cstdint>
 
