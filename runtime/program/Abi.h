@@ -184,6 +184,8 @@ extern const VccDeviceCode vcc_device_code;
 int vcc_main(int argc, char **argv, const VccProgram *program);
 /* The same for a recipe that says `parallel`; in a library of its own. */
 int vcc_main_mpi(int argc, char **argv, const VccProgram *program);
+/* The same for a recipe compiled for a GPU, which defines vcc_device_code too. */
+int vcc_main_cuda(int argc, char **argv, const VccProgram *program);
 
 #ifdef __cplusplus
 }

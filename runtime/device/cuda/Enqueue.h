@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A launch of the program's table, made ready once (kernel loaded, addresses resolved, library algorithm chosen) and put into a
+// stream every time its function runs, or once while the function is captured.
+#ifndef VCC_RUNTIME_DEVICE_CUDA_ENQUEUE_H
+#define VCC_RUNTIME_DEVICE_CUDA_ENQUEUE_H
+
+#include "runtime/device/cuda/Gpu.h"
+#include "runtime/device/cuda/Kernels.h"
+#include "runtime/device/cuda/Regions.h"
+#include "runtime/program/Abi.h"
+
+#include <memory>
+
+namespace vcc::runtime::cuda {
+
+class Enqueued {
+public:
+  virtual ~Enqueued() = default;
+  virtual void enqueue(Stream stream) = 0;
+};
+
+std::unique_ptr<Enqueued> makeGrid(const VccLaunch &launch, const Gpu &gpu, const Regions &regions, Kernels &kernels);
+/// Fills and copies; what joins ranks is a copy where there is one.
+std::unique_ptr<Enqueued> makeMove(const VccLaunch &launch, const Gpu &gpu, const Regions &regions);
+
+} // namespace vcc::runtime::cuda
+#endif

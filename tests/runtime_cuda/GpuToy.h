@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The toy program of tests/runtime as it would be compiled for a GPU: the same launches as grids, its kernels in two modules.
+#ifndef VCC_TESTS_RUNTIME_CUDA_GPUTOY_H
+#define VCC_TESTS_RUNTIME_CUDA_GPUTOY_H
+
+#include "tests/runtime/ToyProgram.h"
+#include "tests/runtime_cuda/FakeGpu.h"
+
+namespace vcc::runtime::test {
+
+struct GpuToy {
+  const VccProgram &program;
+  const VccDeviceCode &code;
+};
+
+/// Valid as long as the process lives.
+GpuToy gpuToy();
+
+/// Gives a fake GPU the toy's kernels.
+void teach(cuda::FakeGpu &gpu);
+
+} // namespace vcc::runtime::test
+#endif

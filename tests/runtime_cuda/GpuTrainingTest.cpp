@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The whole toy program trained on a GPU that records: what comes out is what the CPU gives, whatever streams are late; what is asked
+// of the driver in the steady state; every call made to fail once.
+#include "runtime/device/cuda/StageOnGpu.h"
+#include "runtime/loop/Main.h"
+#include "runtime/program/Json.h"
+#include "runtime/weights/Safetensors.h"
+#include "tests/runtime/Scratch.h"
+#include "tests/runtime_cuda/GpuToy.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <set>
+#include <sstream>
+
+namespace vcc::runtime {
+namespace {
+
+using cuda::FakeGpu;
+using test::readFile;
+using test::Scratch;
+using testing::AnyOf;
+using testing::HasSubstr;
+
+struct Outcome {
+  int code = -1;
+  std::string text, errors;
+};
+
+Outcome train(const std::vector<std::string> &arguments, const VccProgram &program, const MakeDevice &device) {
+  Outcome outcome;
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  outcome.code = runProgram(arguments, program, test::toySources(), makeSingleWorld, device);
+  outcome.text = testing::internal::GetCapturedStdout();
+  outcome.errors = testing::internal::GetCapturedStderr();
+  return outcome;
+}
+
+Outcome trainOn(FakeGpu &gpu, const std::vector<std::string> &arguments) {
+  test::teach(gpu);
+  auto [program, code] = test::gpuToy();
+  return train(arguments, program,
+               cuda::onGpu(code, {[&]() -> const cuda::DriverApi & { return gpu.driver(); },
+                                  [&](const std::string &) -> const cuda::ProductApi & { return gpu.products(); }}));
+}
+
+std::vector<std::string> stages(const Scratch &out, const std::string &which, std::vector<std::string> more = {}) {
+  std::vector<std::string> words = {"--stage", which, "--out", out.root(), "--weights", out.root(), "--threads", "1", "--seed", "17"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+std::vector<double> numbersOf(const std::string &log, const std::string &key) {
+  std::vector<double> numbers;
+  std::istringstream lines(readFile(log));
+  for (std::string line; std::getline(lines, line);)
+    if (size_t at = line.find("\"" + key + "\":"); at != std::string::npos)
+      numbers.push_back(std::atof(line.c_str() + at + key.size() + 3));
+  return numbers;
+}
+
+void expectClose(const std::vector<double> &left, const std::vector<double> &right) {
+  ASSERT_EQ(left.size(), right.size());
+  ASSERT_FALSE(left.empty());
+  for (size_t i = 0; i < left.size(); ++i)
+    EXPECT_NEAR(left[i], right[i], 1e-5 * std::max(1.0, std::abs(right[i]))) << "step " << i;
+}
+
+/// Streams late or early: of computations, of copies.
+class Order : public testing::TestWithParam<std::pair<bool, bool>> {};
+
+TEST_P(Order, GivesWhatTheCpuGives) {
+  Scratch onCpu, onGpu;
+  Outcome expected = train(stages(onCpu, "all"), test::toyProgram(), makeCpuDevice);
+  ASSERT_EQ(expected.code, 0) << expected.errors;
+  FakeGpu gpu;
+  gpu.eager[0] = GetParam().first, gpu.eager[1] = GetParam().second;
+  Outcome found = trainOn(gpu, stages(onGpu, "all"));
+  ASSERT_EQ(found.code, 0) << found.errors;
+  for (const char *stage : {"fit", "tune"}) {
+    expectClose(numbersOf(onGpu.path(stage + std::string("/log.jsonl")), "loss"), numbersOf(onCpu.path(stage + std::string("/log.jsonl")), "loss"));
+    expectClose(numbersOf(onGpu.path(stage + std::string("/log.jsonl")), "grad_norm"),
+                numbersOf(onCpu.path(stage + std::string("/log.jsonl")), "grad_norm"));
+  }
+  EXPECT_EQ(numbersOf(onGpu.path("tune/log.jsonl"), "accuracy"), numbersOf(onCpu.path("tune/log.jsonl"), "accuracy"));
+  EXPECT_THAT(found.text, HasSubstr("GPU: Fake GPU (sm_90), driver of CUDA 13.0"));
+  EXPECT_EQ(gpu.left(), 0) << "something was not given back";
+  EXPECT_EQ(gpu.bytes(), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Streams, Order, testing::Values(std::pair(true, true), std::pair(false, false), std::pair(true, false), std::pair(false, true)));
+
+TEST(GpuTraining, GoesOnWhereItWasCutOff) {
+  Scratch whole, cut;
+  FakeGpu first;
+  ASSERT_EQ(trainOn(first, stages(whole, "fit")).code, 0);
+  FakeGpu second;
+  ASSERT_EQ(trainOn(second, stages(cut, "fit", {"--max-steps", "23"})).code, 0);
+  FakeGpu third;
+  ASSERT_EQ(trainOn(third, stages(cut, "fit")).code, 0);
+  EXPECT_EQ(numbersOf(cut.path("fit/log.jsonl"), "loss"), numbersOf(whole.path("fit/log.jsonl"), "loss"));
+  EXPECT_EQ(readFile(cut.path("fit/weights.safetensors")), readFile(whole.path("fit/weights.safetensors")));
+}
+
+TEST(GpuTraining, AllocatesCompilesAndWaitsForNothingInTheSteadyState) {
+  auto callsOf = [](int steps) {
+    Scratch out;
+    FakeGpu gpu;
+    EXPECT_EQ(trainOn(gpu, stages(out, "fit", {"--max-steps", std::to_string(steps)})).code, 0);
+    std::map<std::string, int64_t> counts;
+    for (const std::string &call : gpu.calls)
+      ++counts[call];
+    counts["idle"] = std::count(gpu.idle.begin(), gpu.idle.end(), true);
+    return counts;
+  };
+  // No checkpoint lies between the fourth step and the sixth; the second step captures. Waiting is for what lies behind: the number
+  // of waits that leave the GPU without work does not depend on the number of steps.
+  auto few = callsOf(4), many = callsOf(6);
+  std::set<std::string> more;
+  for (const auto &[call, count] : many)
+    if (count != few[call])
+      more.insert(call);
+  EXPECT_EQ(more, (std::set<std::string>{"copyOnDevice", "copyToDevice", "copyToHost", "launchGraph", "recordEvent", "synchronizeEvent", "waitEvent"}));
+  // Two micro-batches and an update make a step.
+  EXPECT_EQ(many["launchGraph"] - few["launchGraph"], 2 * 3);
+}
+
+TEST(GpuTraining, SaysOnceWhatFailsAndGivesEverythingBack) {
+  int64_t calls = 0;
+  std::vector<std::string> arguments;
+  {
+    Scratch out;
+    FakeGpu gpu;
+    ASSERT_EQ(trainOn(gpu, stages(out, "fit", {"--max-steps", "3"})).code, 0);
+    calls = int64_t(gpu.calls.size());
+  }
+  ASSERT_GT(calls, 200);
+  for (bool stays : {false, true})
+    for (int64_t at = 0; at < calls; ++at) {
+      Scratch out;
+      FakeGpu gpu;
+      gpu.failAt = at, gpu.failWith = cuda::EccUncorrectable, gpu.stays = stays;
+      Outcome outcome = trainOn(gpu, stages(out, "fit", {"--max-steps", "3"}));
+      EXPECT_EQ(gpu.left(), 0) << gpu.failed << " was call " << at;
+      bool givesBack = outcome.code == 0; // nothing is told of a fault when all is done
+      if (givesBack) {
+        EXPECT_THAT(gpu.failed, AnyOf(HasSubstr("destroy"), HasSubstr("free"), HasSubstr("release"), HasSubstr("unload"), HasSubstr("synchronizeStream")));
+        continue;
+      }
+      if (gpu.failed.rfind("product_", 0) == 0 && gpu.failed.find("destroy") == std::string::npos)
+        EXPECT_THAT(outcome.errors, HasSubstr("cuBLASLt")) << gpu.failed;
+      else {
+        EXPECT_EQ(outcome.code, 6) << gpu.failed << ": " << outcome.errors;
+        EXPECT_THAT(outcome.errors, HasSubstr("error that ECC cannot correct: could not ")) << gpu.failed;
+        EXPECT_THAT(outcome.errors, HasSubstr("help: ")) << gpu.failed;
+      }
+    }
+}
+
+TEST(GpuTraining, SaysWhatDoesNotFitBeforeItTrains) {
+  Scratch out;
+  FakeGpu gpu;
+  gpu.memory = 1 << 20;
+  Outcome outcome = trainOn(gpu, stages(out, "fit"));
+  EXPECT_EQ(outcome.code, 4);
+  EXPECT_THAT(outcome.errors, HasSubstr("stage `fit` needs 33.6 MB on the GPU (workspace of libraries 33.6 MB"));
+  EXPECT_THAT(outcome.errors, HasSubstr("but the Fake GPU has 1.0 MB left of 1.0 MB"));
+  EXPECT_EQ(gpu.countOf("launch"), 0);
+}
+
+TEST(GpuTraining, RefusesAProfile) {
+  Scratch out;
+  FakeGpu gpu;
+  Outcome outcome = trainOn(gpu, stages(out, "fit", {"--profile"}));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("--profile times the launches of programs for the CPU only"));
+}
+
+TEST(GpuTraining, StopsOnANumberThatIsNotFinite) {
+  Scratch out;
+  setenv("TOY_NAN_AT", "5", 1);
+  FakeGpu gpu;
+  Outcome outcome = trainOn(gpu, stages(out, "fit"));
+  unsetenv("TOY_NAN_AT");
+  EXPECT_EQ(outcome.code, 5);
+  EXPECT_THAT(outcome.errors, HasSubstr("step 5"));
+  EXPECT_EQ(gpu.left(), 0);
+}
+
+} // namespace
+} // namespace vcc::runtime
