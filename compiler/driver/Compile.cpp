@@ -53,10 +53,7 @@ std::optional<LevelOptions> levelOptions(const RecipeArguments &arguments, const
 
 /// Says why where a target has no such level.
 static bool acceptsLevel(bool cuda, llvm::StringRef level) {
-  if (cuda && level.empty())
-    llvm::errs() << "error: programs that run on CUDA cannot be linked yet: the runtime has no CUDA device\n"
-                    "help: --emit=object writes their tables and device code, --emit=resources what the kernels need\n";
-  else if (cuda && level == "llvm")
+  if (cuda && level == "llvm")
     llvm::errs() << "error: --target=cuda has no level `llvm`\nhelp: --emit=kernels and --emit=asm (PTX) are beside it\n";
   else if (!cuda && (level == "resources" || level == "object"))
     llvm::errs() << "error: level `" << level << "` is of --target=cuda alone\n";

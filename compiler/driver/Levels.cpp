@@ -93,6 +93,7 @@ private:
   int generateCuda();
   llvm::SmallVector<mlir::ModuleOp> stageModules();
   int finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target);
+  int linkObjects(llvm::ArrayRef<std::string> objects, bool ranks);
   LogicalResult place(StageRun &stage);
   int internal(llvm::StringRef what);
   int write(llvm::StringRef text);
@@ -271,7 +272,9 @@ int Run::lowerStages() {
     if (options.last == Level::Step)
       continue;
     if (failed(apply(stage, "fuse",
-                     [](mlir::OpPassManager &passes) { fuse::buildFusePipeline(passes); })))
+                     [this](mlir::OpPassManager &passes) {
+                       fuse::buildFusePipeline(passes, options.cuda ? fuse::FuseOptions::cuda() : fuse::FuseOptions());
+                     })))
       return internal("stage `" + stage.name + "` fails in fusion");
     dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
     if (failed(
@@ -353,7 +356,7 @@ llvm::SmallVector<mlir::ModuleOp> Run::stageModules() {
 
 int Run::generateCuda() {
   llvm::SmallVector<mlir::ModuleOp> modules = stageModules();
-  if (options.last != Level::Object) {
+  if (options.last != Level::Object && options.last != Level::Program) {
     auto text = emitCudaText(modules, options.last, costs);
     return text ? write(*text) : internal(llvm::toString(text.takeError()));
   }
@@ -361,8 +364,12 @@ int Run::generateCuda() {
     if (failed(place(stage)))
       return internal("the plan does not fit the manifest");
   recipe->manifest["target"] = "cuda";
-  auto object = emitCudaObject(modules, recipe->manifest.dump(1), costs);
-  return object ? write(*object) : internal(llvm::toString(object.takeError()));
+  std::string manifest = recipe->manifest.dump(1);
+  dump("manifest.json", manifest);
+  auto object = emitCudaObject(modules, manifest, costs);
+  if (!object)
+    return internal(llvm::toString(object.takeError()));
+  return options.last == Level::Object ? write(*object) : linkObjects({*object}, /*ranks=*/false);
 }
 
 int Run::generate() {
@@ -426,16 +433,17 @@ int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
   if (!object)
     return internal(llvm::toString(object.takeError()));
   objects->push_back(std::move(*object));
-  link::LinkOptions linking;
-  linking.Output = options.output.empty() ? "train.bin" : options.output;
-  linking.Executable = options.executable;
-  linking.Ranks = ranks;
-  if (llvm::Error error = link::linkProgram(*objects, linking)) {
-    err << "error: " << llvm::toString(std::move(error)) << "\n";
-    return kInternal;
-  }
+  return linkObjects(*objects, ranks);
+}
+
+int Run::linkObjects(llvm::ArrayRef<std::string> objects, bool ranks) {
+  llvm::Error error = link::linkProgram(objects, {/*Output=*/options.output.empty() ? "train.bin" : options.output, /*RuntimeLibrary=*/{},
+                                                  /*Linker=*/{}, options.executable, ranks, options.cuda});
   costs.endLevel("link");
-  return kDone;
+  if (!error)
+    return kDone;
+  err << "error: " << llvm::toString(std::move(error)) << "\n";
+  return kInternal;
 }
 
 int Run::lower() {

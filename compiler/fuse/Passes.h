@@ -14,10 +14,18 @@ namespace vcc::fuse {
 #define GEN_PASS_REGISTRATION
 #include "compiler/fuse/Passes.h.inc"
 
-/// All passes of fusion in order, with the simplifications between them.
-void buildFusePipeline(mlir::OpPassManager &manager);
+/// What the library calls of a target can do.
+struct FuseOptions {
+  bool attention = true;   ///< else every attention becomes products and rows
+  bool activations = true; ///< as epilogues of products
+  /// cuBLASLt's GELU is not the graph's; attention has no call yet.
+  static FuseOptions cuda() { return {/*attention=*/false, /*activations=*/false}; }
+};
 
-/// Registers the passes and the pipeline `tg-fuse` (for vcc-opt).
+/// All passes of fusion in order, with the simplifications between them.
+void buildFusePipeline(mlir::OpPassManager &manager, const FuseOptions &options = {});
+
+/// Registers the passes and the pipelines `tg-fuse` and `tg-fuse-cuda` (for vcc-opt).
 void registerFuse();
 
 } // namespace vcc::fuse

@@ -18,6 +18,8 @@ def SplitCompositesPass : Pass<"tg-split-composites", "::mlir::ModuleOp"> {
     Afterwards there is no softmax, log_softmax, cross_entropy(_grad), pad, stop_gradient or accumulating write, and
     each reduction is over the last axis, or (float sums) over the first of two, or over the only axis.
   }];
+  let options = [Option<"attention", "attention", "bool", /*default=*/"false",
+                        "split every attention, not only that with dropout on its probabilities">];
   let dependentDialects = ["::vcc::tg::TgDialect"];
 }
 

@@ -7,12 +7,13 @@
 
 using namespace mlir;
 
-void vcc::fuse::buildFusePipeline(OpPassManager &manager) {
-  manager.addPass(createSplitCompositesPass());
+void vcc::fuse::buildFusePipeline(OpPassManager &manager, const FuseOptions &options) {
+  manager.addPass(createSplitCompositesPass({/*attention=*/!options.attention}));
   manager.addPass(createFoldTransposesPass());
   manager.addPass(createCSEPass());
   manager.addPass(createConvertContractionsPass());
-  manager.addPass(createFoldActivationsPass());
+  if (options.activations)
+    manager.addPass(createFoldActivationsPass());
   manager.addPass(createMaterializeViewsPass());
   manager.addPass(createOutlineKernelsPass());
   manager.addPass(createJoinSumsPass());
@@ -20,5 +21,8 @@ void vcc::fuse::buildFusePipeline(OpPassManager &manager) {
 
 void vcc::fuse::registerFuse() {
   registerfusePasses();
-  PassPipelineRegistration<>("tg-fuse", "from the graph to kernels and library operations", buildFusePipeline);
+  PassPipelineRegistration<>("tg-fuse", "from the graph to kernels and library operations",
+                             [](OpPassManager &manager) { buildFusePipeline(manager); });
+  PassPipelineRegistration<>("tg-fuse-cuda", "tg-fuse for what the libraries of --target=cuda can do",
+                             [](OpPassManager &manager) { buildFusePipeline(manager, FuseOptions::cuda()); });
 }

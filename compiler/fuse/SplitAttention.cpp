@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Attention with dropout. Scores are [B, G, H/G, Sq, Sk]: query heads by the key head that they read.
+// Attention as products and rows. Scores are [B, G, H/G, Sq, Sk]: query heads by the key head that they read.
 #include "compiler/fuse/SplitAttention.h"
 #include "dialects/tg/Build.h"
 
@@ -22,7 +22,8 @@ public:
     b = queries[0], sq = queries[1], h = queries[2], d = queries[3], sk = keys[1], g = keys[2];
     type = RankedTensorType::get({b, g, h / g, sq, sk}, element);
     visible = buildVisible(op.getLengths(), op.getStarts());
-    kept = buildKept(op.getRng(), op.getSiteAttr());
+    if (rate != 0)
+      kept = buildKept(op.getRng(), op.getSiteAttr());
   }
 
   /// [B, Sq, H, D] as [B, G, H/G, Sq, D].
@@ -43,11 +44,11 @@ public:
   }
 
   Value scaled(Value products) { return make<tg::MulOp>(products, number(type, scale)); }
-  Value dropped(Value p) { return select(kept, make<tg::MulOp>(p, number(type, 1.0 / (1.0 - rate))), 0.0); }
+  Value dropped(Value p) { return kept ? select(kept, make<tg::MulOp>(p, number(type, 1.0 / (1.0 - rate))), 0.0) : p; }
   Value select(Value condition, Value x, double other) {
     return builder.create<tg::SelectOp>(loc, x.getType(), condition, x, number(tg::tensorType(x), other));
   }
-  Value seen(Value x, double other) { return select(visible, x, other); }
+  Value seen(Value x, double other) { return visible ? select(visible, x, other) : x; }
 
   Value reduce(Value x, tg::ReduceKind kind) {
     auto rows = RankedTensorType::get(type.getShape().drop_back(), element);
@@ -104,7 +105,7 @@ private:
       Value last = make<tg::AddOp>(query, number(whole, static_cast<double>(sk - sq)));
       also(compare(key, last, tg::Predicate::Le));
     }
-    return sees ? sees : compare(key, key, tg::Predicate::Eq);
+    return sees;
   }
 
   Value buildKept(Value rng, tg::SiteAttr site) {
@@ -120,13 +121,13 @@ private:
   double scale, rate;
   int64_t b, sq, h, d, sk, g;
   RankedTensorType type;
-  Value visible, kept;
+  Value visible, kept; // null: all
 };
 
-struct SplitDroppedAttention : OpRewritePattern<tg::AttentionOp> {
-  using OpRewritePattern::OpRewritePattern;
+struct SplitAttention : OpRewritePattern<tg::AttentionOp> {
+  SplitAttention(MLIRContext *context, bool all) : OpRewritePattern(context), all(all) {}
   LogicalResult matchAndRewrite(tg::AttentionOp op, PatternRewriter &rewriter) const override {
-    if (op.getDropout().isZero())
+    if (op.getDropout().isZero() && !all)
       return failure();
     Scores s(rewriter, op);
     Value scores = s.scaled(s.withKeys(s.byHeads(op.getQ()), op.getK()));
@@ -140,12 +141,13 @@ struct SplitDroppedAttention : OpRewritePattern<tg::AttentionOp> {
     rewriter.replaceOp(op, {out, lse});
     return success();
   }
+  bool all;
 };
 
-struct SplitDroppedAttentionGrad : OpRewritePattern<tg::AttentionGradOp> {
-  using OpRewritePattern::OpRewritePattern;
+struct SplitAttentionGrad : OpRewritePattern<tg::AttentionGradOp> {
+  SplitAttentionGrad(MLIRContext *context, bool all) : OpRewritePattern(context), all(all) {}
   LogicalResult matchAndRewrite(tg::AttentionGradOp op, PatternRewriter &rewriter) const override {
-    if (op.getDropout().isZero())
+    if (op.getDropout().isZero() && !all)
       return failure();
     Scores s(rewriter, op);
     Value q = s.byHeads(op.getQ()), dout = s.byHeads(op.getDout());
@@ -158,10 +160,11 @@ struct SplitDroppedAttentionGrad : OpRewritePattern<tg::AttentionGradOp> {
     rewriter.replaceOp(op, {dq, s.overQueries(ds, q), s.overQueries(s.dropped(p), dout)});
     return success();
   }
+  bool all;
 };
 
 } // namespace
 
-void vcc::fuse::addSplitAttentionPatterns(RewritePatternSet &patterns) {
-  patterns.add<SplitDroppedAttention, SplitDroppedAttentionGrad>(patterns.getContext());
+void vcc::fuse::addSplitAttentionPatterns(RewritePatternSet &patterns, bool all) {
+  patterns.add<SplitAttention, SplitAttentionGrad>(patterns.getContext(), all);
 }

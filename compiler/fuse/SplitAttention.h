@@ -8,9 +8,9 @@
 
 namespace vcc::fuse {
 
-/// Attention with dropout on its probabilities, and its gradient, become matrix products, a softmax and draws. Scores of
-/// all queries are then in memory.
-void addSplitAttentionPatterns(mlir::RewritePatternSet &patterns);
+/// Attention with dropout on its probabilities, or `all` of them, and their gradients, become matrix products, a softmax and
+/// draws. Scores of all queries are then in memory.
+void addSplitAttentionPatterns(mlir::RewritePatternSet &patterns, bool all);
 
 } // namespace vcc::fuse
 

@@ -264,13 +264,14 @@ struct DropStopGradient : OpRewritePattern<tg::StopGradientOp> {
 };
 
 struct SplitComposites : fuse::impl::SplitCompositesPassBase<SplitComposites> {
+  using Base::Base;
   void runOnOperation() override {
     RewritePatternSet joins(&getContext());
     joins.add<JoinPads>(&getContext());
     RewritePatternSet patterns(&getContext());
     patterns.add<SplitSoftmax, SplitLogSoftmax, SplitCrossEntropy, SplitCrossEntropyGrad, SplitPad, FlattenConcat,
                  SplitReduce, SplitAccumulation, DropStopGradient>(&getContext());
-    fuse::addSplitAttentionPatterns(patterns);
+    fuse::addSplitAttentionPatterns(patterns, /*all=*/attention);
     if (failed(applyPatternsAndFoldGreedily(getOperation(), std::move(joins))) ||
         failed(applyPatternsAndFoldGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

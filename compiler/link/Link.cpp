@@ -119,8 +119,8 @@ std::string besideRuntime(llvm::StringRef Runtime) {
   return Path.str().str();
 }
 
-std::vector<std::string> linkCommand(const std::string &Linker, llvm::ArrayRef<std::string> Objects,
-                                     const std::string &Runtime, bool Ranks, const std::string &Output) {
+std::vector<std::string> linkCommand(const std::string &Linker, llvm::ArrayRef<std::string> Objects, const std::string &Runtime,
+                                     const LinkOptions &Options, const std::string &Output) {
   std::vector<std::string> Words = {Linker};
   if (llvm::sys::path::filename(Linker).starts_with("clang"))
     Words.push_back("-fuse-ld=lld");
@@ -128,12 +128,14 @@ std::vector<std::string> linkCommand(const std::string &Linker, llvm::ArrayRef<s
     Words.push_back(Word);
   Words.push_back(Output);
   Words.insert(Words.end(), Objects.begin(), Objects.end());
-  if (Ranks)
+  if (Options.Ranks)
     Words.push_back(besideRuntime(Runtime));
   Words.push_back(Runtime);
-  if (Ranks)
+  if (Options.Ranks)
     Words.push_back("-lmpi");
-  for (const char *Word : {"-ldnnl", "-lfmt", "-lsimdjson", "-lsentencepiece", "-licuuc", "-licudata", "-lz", "-lgomp", "-ldl", "-lpthread"})
+  if (!Options.Cuda)
+    Words.push_back("-ldnnl");
+  for (const char *Word : {"-lfmt", "-lsimdjson", "-lsentencepiece", "-licuuc", "-licudata", "-lz", "-lgomp", "-ldl", "-lpthread"})
     Words.push_back(Word);
   return Words;
 }
@@ -168,7 +170,7 @@ llvm::Error linkProgram(llvm::ArrayRef<std::string> Objects, const LinkOptions &
   std::string Partial = Options.Output + ".partial-" + std::to_string(llvm::sys::Process::getProcessId());
   auto Remove = llvm::make_scope_exit([&] { llvm::sys::fs::remove(Partial); });
   std::string Errors = (llvm::Twine(Folder) + "/errors").str();
-  if (llvm::Error Error = run(*Linker, linkCommand(*Linker, Paths, Runtime, Options.Ranks, Partial), Errors))
+  if (llvm::Error Error = run(*Linker, linkCommand(*Linker, Paths, Runtime, Options, Partial), Errors))
     return Error;
   if (std::error_code Code = llvm::sys::fs::rename(Partial, Options.Output))
     return llvm::createStringError("cannot rename `" + Partial + "` to `" + Options.Output + "`: " + Code.message());

@@ -49,6 +49,7 @@ struct LinkOptions {
   std::string Linker;         // a C++ driver; empty: clang++-19, else c++
   std::string Executable;     // argv[0] of vcc, to find the runtime beside it
   bool Ranks = false;         // several may run it: with MPI
+  bool Cuda = false;          // runs on a GPU: without the CPU's library of products
 };
 
 /// libvcc_runtime.a (and for several ranks libvcc_runtime_mpi.a beside it): lib/ beside the folder of the running vcc, else where it was built.

@@ -273,7 +273,7 @@ std::vector<NamedPass> passesOnTg(bool segments, size_t &gradients) {
   addEach(passes, "second ", differentiate::buildSimplifyPipeline);
   if (segments)
     addEach(passes, "recompute ", recompute::buildRecomputePipeline);
-  addEach(passes, "", fuse::buildFusePipeline);
+  addEach(passes, "", [](OpPassManager &manager) { fuse::buildFusePipeline(manager); });
   return passes;
 }
 
