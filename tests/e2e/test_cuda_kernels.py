@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every kernel of the tiny and of the full-size recipe through NVIDIA's assembler, for each chip that gets a cubin; what an object for
 CUDA holds. No GPU is needed."""
+import ctypes
+import os
 import pathlib
 import re
-import shutil
 import tempfile
 import unittest
 
+import environment
 import programs
 
 EXAMPLES = programs.TOP / "examples"
@@ -14,13 +16,14 @@ TINY = [EXAMPLES / "tiny_videochat2" / "tiny_videochat2.vcs"]
 FULL = [EXAMPLES / "videochat2" / "videochat2_vicuna.vcs", "-D", "numerics=f32"]
 
 
-def assembler():
-    import os
-    places = [pathlib.Path(os.environ.get("CUDA_HOME", "/usr/local/cuda")) / "bin" / "ptxas", pathlib.Path("/usr/local/cuda/bin/ptxas")]
-    return next((place for place in places if place.exists()), None) or shutil.which("ptxas")
+def setUpModule():
+    # vcc looks for ptxas there first.
+    try:
+        os.environ["CUDA_HOME"] = environment.cuda_home()
+    except environment.Unavailable as why:
+        raise unittest.SkipTest(f"no ptxas: {why}")
 
 
-@unittest.skipUnless(assembler(), "no ptxas: neither a CUDA toolkit nor the PyPI package nvidia-cuda-nvcc is here")
 class Kernels(unittest.TestCase):
     def check(self, recipe, least, few=0):
         """`few`: kernels that may have 8 bytes in local memory."""
@@ -65,6 +68,52 @@ class Kernels(unittest.TestCase):
             self.assertGreaterEqual(content.count(b"\x7fELF"), 3)  # the object itself, cubins of two chips
 
 
+def driver_is_here():
+    try:
+        return bool(ctypes.CDLL("libcuda.so.1"))
+    except OSError:
+        return False
+
+
+class Program(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = programs.fresh_folder()
+        cls.folder = pathlib.Path(cls.scratch.name)
+        cls.program = cls.folder / "train.bin"
+        programs.succeed(programs.VCC, "compile", EXAMPLES / "tiny_lm" / "tiny_lm.vcs", "--target=cuda", "-o", cls.program, seconds=300)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    def test_starts_without_what_only_others_need(self):
+        needed = re.findall(r"NEEDED.*\[(\S+?)\]", programs.succeed("readelf", "-d", self.program))
+        self.assertTrue(needed)
+        self.assertEqual([name for name in needed if re.match(r"lib(dnnl|mpi|av|sw|cuda|cublas)", name)], [])
+        self.assertLess(self.program.stat().st_size, 20_000_000)
+        # What it trains can be asked for anywhere.
+        self.assertIn("stage", programs.succeed(self.program))
+        self.assertIn('"target": "cuda"', programs.succeed(self.program, "--manifest"))
+
+    @unittest.skipIf(driver_is_here(), "this machine has a driver")
+    def test_says_that_there_is_no_driver(self):
+        ended = programs.run(self.program, "--stage", "all", "--data", self.folder, "--out", self.folder / "out")
+        self.assertEqual(ended.code, 6, str(ended))
+        self.assertIn("error: this machine has no NVIDIA driver: libcuda.so.1", ended.err)
+        self.assertIn("help: install NVIDIA's driver", ended.err)
+
+    def test_runs_as_one_rank(self):
+        ended = programs.run(*programs.ranks(2, self.program, "--stage", "all", "--out", self.folder / "out"))
+        self.assertIn("2 ranks were started, but programs for a GPU run as one so far", ended.err)
+
+    def test_of_the_cpu_takes_no_libraries(self):
+        program = programs.compiled("words")
+        ended = programs.run(program, "--stage", "all", "--cuda-libs", "/opt/cuda")
+        self.assertEqual(ended.code, 1, str(ended))
+        self.assertIn("--cuda-libs is of programs for a GPU", ended.err)
+
+
 class Refusals(unittest.TestCase):
     def refuse(self, *arguments):
         ended = programs.run(programs.VCC, "compile", EXAMPLES / "tiny_lm" / "tiny_lm.vcs", *arguments)
@@ -72,7 +121,6 @@ class Refusals(unittest.TestCase):
         return ended.err
 
     def test_say_what_there_is(self):
-        self.assertIn("--emit=object", self.refuse("--target=cuda"))
         self.assertIn("has no level `llvm`", self.refuse("--target=cuda", "--emit=llvm"))
         self.assertIn("is of --target=cuda alone", self.refuse("--emit=object"))
 
