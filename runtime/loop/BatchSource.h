@@ -125,6 +125,9 @@ public:
 std::unique_ptr<BatchSource> openBatchSource(const manifest::Manifest &manifest,
                                              const manifest::Stage &stage,
                                              const DataOptions &options, report::Log &log);
+/// Batches of full rows made from the seed; reads no file.
+std::unique_ptr<BatchSource> openSyntheticSource(const manifest::Manifest &manifest, const manifest::Stage &stage,
+                                                 const DataOptions &options, report::Log &log);
 std::unique_ptr<EvaluationSource> openEvaluationSource(const manifest::Manifest &manifest,
                                                        const manifest::Stage &stage,
                                                        const manifest::Evaluation &evaluation,

@@ -88,6 +88,9 @@ const std::vector<Option> &table() {
       {"--workers", "N", "decoding threads (default 2)",
        [](Options &o, const std::string &v) { o.workers = numberOf<int>("--workers", v, 1); }},
       {"--dump", "0,1,17", "write inputs, weights, gradients and losses of these steps (from 0)", setDump},
+      {"--synthetic", nullptr, "draw weights and batches of full size from the seed instead of reading files: to\n"
+                               "                         measure a step; leaves <out>/<stage>.synthetic/ and no weights",
+       [](Options &o, const std::string &) { o.synthetic = true; }},
       {"--profile", "FILE", "time some steps launch by launch: a table here, a trace for Perfetto in FILE\n"
                             "                         (default <out>/<stage>/profile.json)",
        [](Options &o, const std::string &v) {
@@ -147,6 +150,8 @@ Options parseOptions(const std::vector<std::string> &arguments) {
   }
   if (options.profile && options.action != Options::Action::Train && options.action != Options::Action::Manifest)
     throw Failure(Exit::Usage, "--profile measures a stage while it trains, but none is named to be trained", "name it by --stage");
+  if (options.synthetic && options.action == Options::Action::Evaluate)
+    throw Failure(Exit::Usage, "--synthetic has nothing to evaluate: its weights are drawn", "it trains a stage, named by --stage");
   return options;
 }
 

@@ -24,6 +24,7 @@ struct Options {
   int threads = 0; // 0: as many as this process may use
   int workers = 2;
   std::set<int64_t> dump;
+  bool synthetic = false; // weights and batches are drawn, nothing is read
   bool profile = false;
   std::string profileFile; // empty: profile.json in the stage's folder
   int64_t profileSteps = 10;

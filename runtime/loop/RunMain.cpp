@@ -8,7 +8,7 @@ namespace vcc::runtime {
 
 int runMain(int argc, char **argv, const VccProgram &program, const MakeWorld &makeWorld, const MakeDevice &makeDevice) {
   settleSpinning(argv);
-  return runProgram(std::vector<std::string>(argv + 1, argv + argc), program, {openBatchSource, openEvaluationSource}, makeWorld,
+  return runProgram(std::vector<std::string>(argv + 1, argv + argc), program, {openBatchSource, openEvaluationSource, openSyntheticSource}, makeWorld,
                     makeDevice);
 }
 

@@ -13,6 +13,7 @@
 #include "runtime/program/Suggest.h"
 #include "runtime/report/History.h"
 #include "runtime/weights/Files.h"
+#include "runtime/weights/Synthetic.h"
 
 #include <fmt/format.h>
 
@@ -36,7 +37,8 @@ StageFolder::StageFolder(const std::string &out, const std::string &stage)
       summary(root + "/summary.json"), checkpoints(root + "/checkpoints"), dump(root + "/dump") {}
 
 StageRun::StageRun(const RunContext &context, const manifest::Stage &stage, const VccStage &table)
-    : Context(context), Stage(stage), Table(table), Folder(context.options.out, stage.name),
+    : Context(context), Stage(stage), Table(table),
+      Folder(context.options.out, stage.name + (context.options.synthetic ? ".synthetic" : "")),
       Seed(context.options.seed.value_or(stage.seed)) {}
 
 StageRun::~StageRun() {
@@ -78,7 +80,7 @@ bool StageRun::isComplete() const {
 
 /// Whether what is wanted lies there already.
 bool StageRun::lies() const {
-  if (!Context.options.resume || !Context.options.dump.empty())
+  if (!Context.options.resume || !Context.options.dump.empty() || Context.options.synthetic)
     return false;
   auto summary = readSummary(Folder.summary);
   if (!summary || summary->program != Context.fingerprint || summary->seed != Seed)
@@ -117,7 +119,8 @@ void StageRun::openData() {
     return function.role == Function::Role::Micro && !Program->dataInputs(function).empty();
   });
   if (reads) {
-    Data = Context.sources.batches(Context.manifest, Stage, dataOptions(), Log);
+    const auto &open = Context.options.synthetic ? Context.sources.synthetic : Context.sources.batches;
+    Data = open(Context.manifest, Stage, dataOptions(), Log);
     if (Data->samples() < 1)
       throw Failure(Exit::Data, fmt::format("stage `{}` has no samples", Stage.name));
     constexpr int64_t Many = 1 << 20; // under `carry` epochs differ by a step
@@ -144,13 +147,14 @@ void StageRun::begin() {
   auto address = [this](const manifest::State &state) { return Program->at(state); };
   Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
   std::optional<Progress> found;
-  if (Context.options.resume)
+  if (Context.options.resume && !Context.options.synthetic)
     found = agreed(Saved->newest(Log));
   if (const Function *init = Stage.find(Function::Role::Init))
     Program->run(*init, {Seed, 0, 0, 1, 1});
   Program->fetchWeights();
-  Origin = startWeights(Context.manifest, Stage,
-                        {Context.options.out, Context.options.weights, !found.has_value()}, address);
+  Origin = Context.options.synthetic
+               ? syntheticWeights(Stage, Seed, address)
+               : startWeights(Context.manifest, Stage, {Context.options.out, Context.options.weights, !found.has_value()}, address);
   Now.seed = Seed, Now.ranks = Context.world.size(), Now.program = Context.fingerprint;
   Now.frozen = fingerprintOfFrozen(Stage, address);
   Now.stages = Origin.stages;
@@ -174,11 +178,12 @@ void StageRun::discardOld() {
   Context.world.barrier(); // all have read what they need
   if (!Context.world.isFirst())
     return;
-  if (!Context.options.resume)
+  if (!Context.options.resume || Context.options.synthetic)
     Saved->removeAll(); // before the log, whose length a checkpoint relies on
   Log.open(Folder.log, Now.logBytes);
   removeFile(Folder.summary);
-  removeFile(weightsFileOf(Context.options.out, Stage.name));
+  if (!Context.options.synthetic)
+    removeFile(weightsFileOf(Context.options.out, Stage.name));
 }
 
 void StageRun::restore(const Progress &progress) {
@@ -319,8 +324,9 @@ bool StageRun::loop() {
       Bar.reset();
       if (Profile && Profile->stop())
         tellProfile();
-      Log.note(fmt::format("signal {}: saved `{}` after step {}; run again to go on", signal,
-                           Saved->pathOf(Now.step), Now.step));
+      Log.note(Context.options.synthetic
+                   ? fmt::format("signal {}: stopped after step {}", signal, Now.step)
+                   : fmt::format("signal {}: saved `{}` after step {}; run again to go on", signal, Saved->pathOf(Now.step), Now.step));
       return false;
     }
   }
@@ -341,6 +347,8 @@ int StageRun::stopSignal() {
 
 void StageRun::save() {
   finishSteps();
+  if (Context.options.synthetic)
+    return;
   report::Timed timed(Spans.get(), "loop", "save");
   Now.logBytes = Log.sync();
   if (Data)
@@ -358,6 +366,8 @@ EvaluationResult StageRun::evaluateOne(const manifest::Evaluation &evaluation) {
 }
 
 void StageRun::evaluateDue(bool atEnd) {
+  if (Context.options.synthetic)
+    return;
   for (const manifest::Evaluation &evaluation : Stage.evaluations) {
     bool due = atEnd || (isDue(evaluation.when) && Now.step < Target);
     if (!due)
@@ -390,7 +400,8 @@ void StageRun::writeResults(const std::string &frozen, const Address &address) {
   end.member("frozen", std::string_view(frozen)).endObject();
   Log.write(end.text());
   Log.sync();
-  std::string weights = saveWeights(Stage, Context.options.out, Origin, Now, address);
+  bool learned = !Context.options.synthetic;
+  std::string weights = learned ? saveWeights(Stage, Context.options.out, Origin, Now, address) : std::string();
   StageSummary summary;
   summary.program = Context.fingerprint, summary.seed = Seed;
   summary.steps = Now.step, summary.total = Total;
@@ -398,10 +409,11 @@ void StageRun::writeResults(const std::string &frozen, const Address &address) {
   summary.frozenBefore = Now.frozen, summary.frozenAfter = frozen;
   summary.threads = Context.options.threads, summary.ranks = Context.world.size();
   summary.memoryBytes = Program->device().bytes(), summary.packedBytes = Program->device().packedBytes();
-  summary.checkpoint = Saved->pathOf(Now.step), summary.weights = weights, summary.log = Folder.log;
+  summary.checkpoint = learned ? Saved->pathOf(Now.step) : std::string(), summary.weights = weights, summary.log = Folder.log;
   writeSummary(Folder.summary, Context.manifest.recipe, Stage, summary, report::readHistory(Folder.log));
   std::string outcome = Now.step < Total ? fmt::format("stopped after {} of {} steps", Now.step, Total) : "done";
-  Log.note(fmt::format("stage {}: {}, frozen weights {} as before, {}", Stage.name, outcome, frozen, weights));
+  Log.note(fmt::format("stage {}: {}, frozen weights {} as before, {}", Stage.name, outcome, frozen,
+                       learned ? weights : "synthetic: nothing is kept but " + Folder.summary));
 }
 
 void StageRun::evaluateOnly(const std::string &name) {

@@ -28,15 +28,16 @@ namespace vcc::runtime {
 class Dump;
 class Profiler;
 
-/// Where data comes from; the program uses openBatchSource and openEvaluationSource, tests their own.
+/// Where data comes from; the program uses openBatchSource, openEvaluationSource and openSyntheticSource, tests their own.
 struct Sources {
-  std::function<std::unique_ptr<BatchSource>(const manifest::Manifest &, const manifest::Stage &,
-                                             const DataOptions &, report::Log &)>
-      batches;
+  using Batches = std::function<std::unique_ptr<BatchSource>(const manifest::Manifest &, const manifest::Stage &,
+                                                             const DataOptions &, report::Log &)>;
+  Batches batches;
   std::function<std::unique_ptr<EvaluationSource>(const manifest::Manifest &, const manifest::Stage &,
                                                   const manifest::Evaluation &, const DataOptions &,
                                                   report::Log &)>
       evaluation;
+  Batches synthetic = {}; // for --synthetic
 };
 
 /// What all stages of a call share.
@@ -62,7 +63,7 @@ class StageRun {
 public:
   StageRun(const RunContext &context, const manifest::Stage &stage, const VccStage &table);
   ~StageRun();
-  /// Trains what is left, evaluates, writes the stage's files.
+  /// Trains what is left, evaluates, writes the stage's files. With --synthetic only the log and the summary: nothing was learned.
   StageEnd train();
   /// Evaluates with the newest checkpoint; writes <out>/<stage>/evaluation-<name>.json.
   void evaluateOnly(const std::string &name);

@@ -35,6 +35,8 @@ TEST(Options, AreRead) {
   EXPECT_EQ(options.dump, (std::set<int64_t>{0, 1, 17}));
   EXPECT_EQ(parseOptions({"--manifest"}).action, Options::Action::Manifest);
   EXPECT_EQ(parseOptions({"--stage", "1", "-h"}).action, Options::Action::Help);
+  EXPECT_TRUE(parseOptions({"--stage", "1", "--synthetic"}).synthetic);
+  EXPECT_THAT(errorOf({"--evaluate", "all", "--synthetic"}), HasSubstr("--synthetic has nothing to evaluate"));
   EXPECT_THAT(helpText("x"), HasSubstr("--max-steps N"));
   EXPECT_THAT(helpText("x"), HasSubstr("--profile[=FILE]"));
 }

@@ -25,7 +25,8 @@ enum class Purpose : uint64_t {
   Shuffle = 9,
   Branches = 10,
   Weighted = 11,
-  TurnOrder = 12
+  TurnOrder = 12,
+  Synthetic = 13
 };
 
 inline uint64_t mix(uint64_t z) {

@@ -5,7 +5,6 @@
 // cannot be used is replaced by one that is drawn by the same numbers: text and media together, or, with `fallback: media` where it is
 // the clip that cannot, the clip alone.
 #include "runtime/data/batches/AheadQueue.h"
-#include "runtime/data/batches/StepOrder.h"
 #include "runtime/data/batches/TrainingBranch.h"
 #include "runtime/program/Failure.h"
 
@@ -16,21 +15,6 @@ namespace vcc::runtime::data {
 namespace {
 
 constexpr int64_t BytesAhead = 256 << 20;
-
-StepRule ruleOf(const manifest::Stage &stage) {
-  Across across = stage.across == "one_modality"     ? Across::OneModality
-                  : stage.across == "every_modality" ? Across::EveryModality
-                                                     : Across::Mixed;
-  return {stage.accumulate, across, stage.rest == "carry"};
-}
-
-/// The variants of each branch, branches by name.
-std::map<std::string, std::vector<const manifest::Batch *>> branchesOf(const manifest::Stage &stage) {
-  std::map<std::string, std::vector<const manifest::Batch *>> branches;
-  for (const auto &[variant, batch] : stage.batch)
-    branches[batch.branch].push_back(&batch);
-  return branches;
-}
 
 class TrainingBatches : public BatchSource {
 public:
@@ -109,10 +93,8 @@ private:
                                                            const manifest::Stage &stage,
                                                            const DataOptions &options) {
     std::vector<std::unique_ptr<TrainingBranch>> branches;
-    for (auto &[name, variants] : branchesOf(stage))
-      branches.push_back(std::make_unique<TrainingBranch>(manifest, variants, options, branches.size()));
-    if (branches.empty())
-      throw Failure(Exit::Internal, fmt::format("stage `{}` has no batch", stage.name));
+    for (Variants &variants : branchesOf(stage))
+      branches.push_back(std::make_unique<TrainingBranch>(manifest, std::move(variants), options, branches.size()));
     return branches;
   }
 

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <tuple>
 
 namespace vcc::runtime::data {
 namespace {
@@ -21,26 +20,8 @@ class ClipError : public SampleError {
   using SampleError::SampleError;
 };
 
-int64_t lengthOf(const manifest::Batch &batch) {
-  int64_t length = 0;
-  for (const manifest::Field &field : batch.fields)
-    length += field.rowTokens();
-  return length;
-}
-
-/// Clips of a micro-batch whose number is not that of its rows, or 0.
-int64_t clipsOf(const manifest::Batch &batch) { return batch.media && batch.media->tiles ? batch.media->tiles->clips : 0; }
-
-/// By clips, of which each costs more than a text, then by texts.
-std::vector<const manifest::Batch *> shortestFirst(std::vector<const manifest::Batch *> variants) {
-  std::sort(variants.begin(), variants.end(), [](auto *a, auto *b) {
-    return std::tuple(clipsOf(*a), lengthOf(*a), a->variant) < std::tuple(clipsOf(*b), lengthOf(*b), b->variant);
-  });
-  return variants;
-}
-
 /// A variant may read less than another; what any of them reads is made.
-manifest::Batch joined(const std::vector<const manifest::Batch *> &variants) {
+manifest::Batch joined(const Variants &variants) {
   manifest::Batch all = *variants.back();
   for (const manifest::Batch *variant : variants) {
     if (!all.media)
@@ -60,9 +41,8 @@ manifest::Batch joined(const std::vector<const manifest::Batch *> &variants) {
 } // namespace
 
 TrainingBranch::TrainingBranch(const manifest::Manifest &manifest,
-                               std::vector<const manifest::Batch *> variants,
-                               const DataOptions &options, uint64_t number)
-    : Variants(shortestFirst(std::move(variants))), Whole(joined(Variants)), Options(options),
+                               Variants variants, const DataOptions &options, uint64_t number)
+    : Ordered(std::move(variants)), Whole(joined(Ordered)), Options(options),
       Maker(manifest, Whole, options.dir, /*evaluating=*/false),
       Data(manifest, Whole.datasets, options.dir), Stream(Data, Whole.weights, options.seed, number) {}
 
@@ -169,7 +149,7 @@ int64_t TrainingBranch::clipsOf(const std::unique_ptr<Sample> *samples) const {
 }
 
 const manifest::Batch &TrainingBranch::variantOf(const std::unique_ptr<Sample> *samples) const {
-  for (const manifest::Batch *variant : Variants) {
+  for (const manifest::Batch *variant : Ordered) {
     bool holds = !variant->media || !variant->media->tiles || clipsOf(samples) <= variant->media->tiles->clips;
     for (const manifest::Field &field : variant->fields) {
       if (!field.isText())
@@ -189,7 +169,7 @@ const manifest::Batch &TrainingBranch::variantOf(const std::unique_ptr<Sample> *
     if (holds)
       return *variant;
   }
-  return *Variants.back();
+  return *Ordered.back();
 }
 
 } // namespace vcc::runtime::data

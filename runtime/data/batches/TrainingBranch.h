@@ -8,7 +8,7 @@
 
 #include "runtime/data/batches/SampleMaker.h"
 #include "runtime/data/batches/SampleStream.h"
-#include "runtime/data/batches/StepOrder.h"
+#include "runtime/data/batches/StageBatches.h"
 #include "runtime/report/Timeline.h"
 
 #include <algorithm>
@@ -26,9 +26,8 @@ struct Sample {
 
 class TrainingBranch {
 public:
-  /// `variants`: of the branch, by name. `number`: which of the stage's branches it is.
-  TrainingBranch(const manifest::Manifest &manifest, std::vector<const manifest::Batch *> variants,
-                 const DataOptions &options, uint64_t number);
+  /// `variants`: of the branch, the cheapest first. `number`: which of the stage's branches it is.
+  TrainingBranch(const manifest::Manifest &manifest, Variants variants, const DataOptions &options, uint64_t number);
 
   const manifest::Batch &batch() const { return Whole; }
   const Datasets &data() const { return Data; }
@@ -42,7 +41,7 @@ public:
   std::unique_ptr<Sample> make(int64_t step, const MicroBatch &micro, int64_t within, bool mine, const Identities &identities);
   /// The variant for the rows of a micro-batch.
   const manifest::Batch &variantOf(const std::unique_ptr<Sample> *samples) const;
-  bool hasBuckets() const { return Variants.size() > 1; }
+  bool hasBuckets() const { return Ordered.size() > 1; }
 
 private:
   /// What record `record` says, with the clip of record `shown`.
@@ -50,8 +49,8 @@ private:
   int64_t clipsOf(const std::unique_ptr<Sample> *samples) const;
   void readClip(uint64_t record, const Record &read, const DrawKey &key, bool mine, Sample &sample);
 
-  const std::vector<const manifest::Batch *> Variants; // the smallest first
-  const manifest::Batch Whole;                         // with the longest of each text field
+  const Variants Ordered;      // the cheapest first
+  const manifest::Batch Whole; // with the longest of each text field
   const DataOptions Options;
   SampleMaker Maker;
   Datasets Data;

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/weights/Synthetic.h"
+
+#include "runtime/program/Failure.h"
+#include "runtime/weights/Hash.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace vcc::runtime {
+
+using manifest::Start;
+using manifest::State;
+
+/// The recipe's own initialiser writes it, at least where nothing else is found.
+static bool hasInit(const State &state) {
+  return state.start.empty() || std::any_of(state.start.begin(), state.start.end(), [](const Start &start) { return start.kind == Start::Kind::Init; });
+}
+
+static uint64_t mixed(uint64_t z) { // SplitMix64's output (Steele, Lea, Flood, 2014)
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+  return z ^ (z >> 31);
+}
+
+static void store(const State &state, std::byte *to, int64_t index, float value) {
+  if (state.dtype == DType::F32) {
+    std::memcpy(to + 4 * index, &value, 4);
+    return;
+  }
+  // The nearest, ties to even; what is drawn here is finite.
+  uint32_t bits = std::bit_cast<uint32_t>(value);
+  auto half = uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  std::memcpy(to + 2 * index, &half, 2);
+}
+
+static void draw(const State &state, uint64_t seed, std::byte *to) {
+  if (state.dtype != DType::F32 && state.dtype != DType::BF16)
+    throw Failure(Exit::Internal, fmt::format("`{}` is {}, which has no synthetic weights", state.path, nameOf(state.dtype)));
+  int64_t count = elementsOf(state.shape);
+  if (state.shape.size() < 2) {
+    bool gain = state.path.size() >= 6 && state.path.compare(state.path.size() - 6, 6, "weight") == 0;
+    for (int64_t i = 0; i < count; ++i)
+      store(state, to, i, gain ? 1.0f : 0.0f);
+    return;
+  }
+  double reach = std::sqrt(3.0 * double(state.shape[0]) / double(std::max<int64_t>(count, 1)));
+  uint64_t key = mixed(hashOf(state.path.data(), state.path.size()) ^ mixed(seed + 0x9e3779b97f4a7c15ull));
+  for (int64_t i = 0; i < count; ++i)
+    store(state, to, i, float((double(mixed(key + uint64_t(i) * 0x9e3779b97f4a7c15ull) >> 11) * 0x1p-52 - 1.0) * reach));
+}
+
+Provenance syntheticWeights(const manifest::Stage &stage, uint64_t seed, const std::function<std::byte *(const State &)> &address) {
+  Provenance made;
+  for (const State &state : stage.states) {
+    if (state.kind != State::Kind::Weight || state.isGroup())
+      continue;
+    bool drawn = !hasInit(state);
+    if (drawn)
+      draw(state, seed, address(state));
+    std::string part = state.path.substr(0, state.path.find('.')), from = drawn ? "synthetic" : "init";
+    auto same = std::find_if(made.sources.begin(), made.sources.end(),
+                             [&](const Source &source) { return source.part == part && source.from == from; });
+    if (same == made.sources.end())
+      made.sources.push_back({part, from, "", 1});
+    else
+      ++same->weights;
+  }
+  return made;
+}
+
+} // namespace vcc::runtime
