@@ -4,8 +4,8 @@ import json
 import math
 import pathlib
 import re
+import resource
 import tempfile
-import time
 import unittest
 
 import plans
@@ -13,6 +13,12 @@ import programs
 
 CONNECT = plans.RECIPES / "connect_sizes.vcs"
 WORDS = plans.RECIPES / "words.vcs"
+
+
+def seconds_used():
+    """The processor's time of what was run: others may run beside a test."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def report(recipe, *options):
@@ -197,9 +203,9 @@ class Packed(unittest.TestCase):
 
 class FullSize(unittest.TestCase):
     def test_connect(self):
-        began = time.monotonic()
+        began = seconds_used()
         [stage] = report(CONNECT, "--device", "a100-80gb", "--count", "32")["stages"]
-        self.assertLess(time.monotonic() - began, 10)
+        self.assertLess(seconds_used() - began, 10)
         self.assertEqual(stage["trainable"], 395_301_376)
         self.assertEqual({c["name"]: c["parameters"] for c in stage["components"]},
                          {"vision": 290_479_104, "bridge": 101_672_448, "project": 3_149_824, "lm": 6_738_415_616})
@@ -245,11 +251,11 @@ class VideoChat2(unittest.TestCase):
     def test_trainable(self):
         for name, wanted in self.WANTED.items():
             recipe = plans.TOP / "examples" / "videochat2" / f"videochat2_{name}.vcs"
-            began = time.monotonic()
+            began = seconds_used()
             only = ["--stage", str(*wanted)] if len(wanted) == 1 else []
             stages = {stage["number"]: stage for stage in report(recipe, "--count", "32", *only)["stages"]}
             self.assertEqual(list(stages), list(wanted))
-            self.assertLess(time.monotonic() - began, 10 * len(stages))
+            self.assertLess(seconds_used() - began, 10 * len(stages))
             for number, trainable in wanted.items():
                 with self.subTest(name, stage=number):
                     self.assertEqual(stages[number]["trainable"], trainable)
