@@ -43,6 +43,7 @@ def arguments():
                         help="also train with `align` and with `connect` skipped, or with extra queries that start in several ways")
     parser.add_argument("--objects", type=int, default=1, choices=[1, 2, 3], help="how many a clip shows (default 1)")
     parser.add_argument("--queries", type=int, default=8, help="of the Q-Former (default 8)")
+    parser.add_argument("--longer", type=int, default=1, metavar="TIMES", help="as many times the usual steps in every stage (default 1)")
     parser.add_argument("--threads", type=int, help="threads of the step (default: all cores)")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "out", help="where everything is put")
     return parser.parse_args()
@@ -221,7 +222,8 @@ def vary_queries(out, data, base, sizes, threads):
 
 def main():
     options = arguments()
-    sizes = {name: size for name, size, usual in (("objects", options.objects, 1), ("queries", options.queries, 8)) if size != usual}
+    sizes = {name: size for name, size, usual in (("objects", options.objects, 1), ("queries", options.queries, 8), ("longer", options.longer, 1))
+             if size != usual}
     data = make_data(options.out.resolve(), options.fresh, options.objects)
     out = options.out.resolve().joinpath(*(f"{name}-{size}" for name, size in sizes.items()))
     prefix = "seed" if options.fresh is None else f"fresh-{options.fresh}-seed"
