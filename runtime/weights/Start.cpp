@@ -104,12 +104,24 @@ private:
       Errors.push_back(fmt::format("`{}` has at element {} in `{}`{} a number that {} cannot hold", state.path, *lost, from, what,
                                    nameOf(state.dtype)));
     for (const auto &[hash, teller] : hashes)
-      if (hexOf(hashOf(address(state), size_t(state.bytes))) != hash)
+      if (!hasHash(file, place, state, address(state), hash))
         throw Failure(Exit::Data, fmt::format("`{}` in `{}` is not what `{}` was trained with", place.key, place.file, teller),
                       "train the stages after it again, or restore the file");
     Taken[name].insert(place.file == name.first ? place.key : "");
     Result.file[state.path] = place;
     count(state, source, from);
+  }
+
+  /// Whether the weight is what a stage hashed, which may have stored it in another float type.
+  static bool hasHash(WeightsFile &file, const Place &place, const State &state, const std::byte *bytes, const std::string &hash) {
+    if (hexOf(hashOf(bytes, size_t(state.bytes))) == hash)
+      return true;
+    DType other = state.dtype == DType::F32 ? DType::BF16 : DType::F32;
+    if (!isReadable(file.find(place.key)->dtype, other))
+      return false;
+    std::vector<std::byte> read(size_t(elementsOf(state.shape) * bytesOf(other)));
+    file.read(place.key, other, read.data());
+    return hexOf(hashOf(read.data(), read.size())) == hash;
   }
 
   const manifest::FileKeys *keysOf(const Start &source) const { return source.keys < 0 ? nullptr : &Stage.keys[size_t(source.keys)]; }

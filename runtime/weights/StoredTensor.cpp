@@ -42,7 +42,7 @@ static bool isFloat(DType type) {
   return type == DType::F64 || type == DType::F32 || type == DType::F16 || type == DType::BF16;
 }
 
-bool isReadable(DType from, DType to) { return from == to || (isFloat(from) && to == DType::F32); }
+bool isReadable(DType from, DType to) { return from == to || (isFloat(from) && (to == DType::F32 || to == DType::BF16)); }
 
 template <class Bits> static Bits load(const std::byte *from, bool swapped) {
   Bits bits;
@@ -75,6 +75,14 @@ static float floatOf(DType type, const std::byte *from, bool swapped) {
   case DType::BF16: return std::bit_cast<float>(uint32_t(load<uint16_t>(from, swapped)) << 16);
   default: return std::bit_cast<float>(load<uint32_t>(from, swapped));
   }
+}
+
+/// The nearest bf16, ties to even. A number too large becomes an infinity; a number that is none stays none.
+static uint16_t toBrainFloat(float value) {
+  auto bits = std::bit_cast<uint32_t>(value);
+  if (std::isnan(value))
+    return uint16_t(bits >> 16 | 0x40);
+  return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 /// Calls row(from, elements, place) for every run of elements along the last axis.
@@ -132,9 +140,17 @@ std::optional<int64_t> readTensor(const StoredTensor &tensor, DType dtype, std::
   eachRow(tensor, [&](const std::byte *from, int64_t length, int64_t stride, int64_t place) {
     for (int64_t i = 0; i < length; ++i) {
       float value = floatOf(tensor.dtype, from + i * stride, tensor.swapped);
-      std::memcpy(to + (place + i) * int64_t(sizeof value), &value, sizeof value);
-      if (tensor.dtype == DType::F64 && std::isinf(value) && !lost &&
-          !std::isinf(std::bit_cast<double>(load<uint64_t>(from + i * stride, tensor.swapped))))
+      bool wasInfinite = tensor.dtype == DType::F64
+                             ? std::isinf(std::bit_cast<double>(load<uint64_t>(from + i * stride, tensor.swapped)))
+                             : std::isinf(value);
+      if (dtype == DType::BF16) {
+        uint16_t narrow = toBrainFloat(value);
+        std::memcpy(to + (place + i) * int64_t(sizeof narrow), &narrow, sizeof narrow);
+        value = std::bit_cast<float>(uint32_t(narrow) << 16);
+      } else {
+        std::memcpy(to + (place + i) * int64_t(sizeof value), &value, sizeof value);
+      }
+      if (std::isinf(value) && !wasInfinite && !lost)
         lost = place + i;
     }
   });

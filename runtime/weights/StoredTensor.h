@@ -32,8 +32,8 @@ Shape rowMajor(const Shape &shape);
 /// Whether a weight of type `to` can be read from `from`: the same type, or both floats.
 bool isReadable(DType from, DType to);
 
-/// Writes all elements to `to`, row by row, as `dtype`; they must be readable as that. Every f16, bf16 and f32 is exact; of
-/// f64 the nearest f32 is taken. Returns the place of the first finite element that `dtype` cannot hold, or nothing.
+/// Writes all elements to `to`, row by row, as `dtype`; they must be readable as that. As f32 every f16, bf16 and f32 is exact; of
+/// f64 the nearest f32 is taken. As bf16 the nearest one of that f32, ties to even. Returns the place of the first finite element that `dtype` cannot hold, or nothing.
 std::optional<int64_t> readTensor(const StoredTensor &tensor, DType dtype, std::byte *to);
 
 /// Whether both hold the same elements of the same type and shape.

@@ -75,11 +75,26 @@ TEST(StoredTensor, ADoubleThatNoSingleHoldsIsTold) {
   EXPECT_EQ(readTensor(stored(DType::F64, {2, 2}, values), DType::F32, reinterpret_cast<std::byte *>(to)), 2);
 }
 
+TEST(StoredTensor, SinglesBecomeTheNearestBrainFloat) {
+  std::vector<uint32_t> bits = {0x3f800000, 0x3f808000, 0x3f808001, 0x3f818000, 0xbf807fff, 0x7f800000, 0x7f800001, 0x80000001, 0x7f7f7fff};
+  std::vector<uint16_t> wanted = {0x3f80, 0x3f80, 0x3f81, 0x3f82, 0xbf80, 0x7f80, 0x7fc0, 0x8000, 0x7f7f}, read(9);
+  EXPECT_EQ(readTensor(stored(DType::F32, {9}, bits), DType::BF16, reinterpret_cast<std::byte *>(read.data())), std::nullopt);
+  EXPECT_EQ(read, wanted);
+  std::vector<double> large = {1, 3.4e38, 1e300}; // the second is a single, and nearer to 2^128 than to any bf16
+  EXPECT_EQ(readTensor(stored(DType::F64, {3}, large), DType::BF16, reinterpret_cast<std::byte *>(read.data())), 1);
+  std::vector<uint16_t> halves = {0x3c00, 0x3c01};
+  EXPECT_EQ(readTensor(stored(DType::F16, {2}, halves), DType::BF16, reinterpret_cast<std::byte *>(read.data())), std::nullopt);
+  EXPECT_EQ(read[1], 0x3f80);
+}
+
 TEST(StoredTensor, OnlyFloatsBecomeFloats) {
-  for (DType type : {DType::F64, DType::F32, DType::F16, DType::BF16})
+  for (DType type : {DType::F64, DType::F32, DType::F16, DType::BF16}) {
     EXPECT_TRUE(isReadable(type, DType::F32));
+    EXPECT_TRUE(isReadable(type, DType::BF16));
+  }
   for (DType type : {DType::I64, DType::I32, DType::I16, DType::I8, DType::U8, DType::Bool}) {
     EXPECT_FALSE(isReadable(type, DType::F32));
+    EXPECT_FALSE(isReadable(type, DType::BF16));
     EXPECT_TRUE(isReadable(type, type));
   }
   EXPECT_FALSE(isReadable(DType::F32, DType::I32));
