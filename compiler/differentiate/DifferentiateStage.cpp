@@ -38,6 +38,7 @@ public:
 private:
   LogicalResult passOver(Operation *Op);
   void add(Value V, Value Cotangent, Location Loc);
+  Value cotangentOf(Value V);
   void writeGradient(StringRef Path);
   void ensureGradientState(StringRef Path, RankedTensorType Type);
 
@@ -62,9 +63,23 @@ static Value behindBorders(Value V) {
   return V;
 }
 
+// Cotangents of bf16 and f16 are summed in f32, and the sum is rounded once.
+static Value widened(OpBuilder &B, Value X, Location Loc) {
+  auto Type = tg::tensorType(X);
+  if (!Type.getElementType().isBF16() && !Type.getElementType().isF16())
+    return X;
+  return B.create<tg::CastOp>(Loc, Type.clone(B.getF32Type()), X);
+}
+
 void Reverse::add(Value V, Value Cotangent, Location Loc) {
   Value &Sum = Cotangents[behindBorders(V)];
-  Sum = Sum ? B.create<tg::AddOp>(Loc, Sum, Cotangent).getResult() : Cotangent;
+  Sum = Sum ? B.create<tg::AddOp>(Loc, widened(B, Sum, Loc), widened(B, Cotangent, Loc)).getResult() : Cotangent;
+}
+
+/// What has arrived at a value, in the value's own type; null where nothing has.
+Value Reverse::cotangentOf(Value V) {
+  Value Sum = Cotangents.lookup(V);
+  return Sum && Sum.getType() != V.getType() ? B.create<tg::CastOp>(V.getLoc(), V.getType(), Sum).getResult() : Sum;
 }
 
 // The state is declared by whoever lays out the stage; a bare module gets one beside the weight.
@@ -85,7 +100,7 @@ void Reverse::writeGradient(StringRef Path) {
   Location Loc = Function.getLoc();
   for (Value Read : Active.weights().find(Path)->second.Reads) {
     Loc = Read.getLoc();
-    if (Value Part = Cotangents.lookup(Read))
+    if (Value Part = cotangentOf(Read))
       Gradient = Gradient ? B.create<tg::AddOp>(Loc, Gradient, Part).getResult() : Part;
   }
   if (!Gradient)
@@ -97,7 +112,7 @@ void Reverse::writeGradient(StringRef Path) {
 LogicalResult Reverse::passOver(Operation *Op) {
   SmallVector<Value> Arrived;
   for (Value Result : Op->getResults())
-    Arrived.push_back(Cotangents.lookup(Result));
+    Arrived.push_back(cotangentOf(Result));
   if (llvm::none_of(Arrived, [](Value V) { return static_cast<bool>(V); }))
     return success();
   SmallVector<bool> Needed;

@@ -11,8 +11,10 @@
 #include "compiler/driver/Costs.h"
 #include "compiler/driver/CudaCode.h"
 #include "compiler/driver/ExitCodes.h"
+#include "compiler/driver/Placing.h"
 #include "compiler/fuse/Passes.h"
 #include "compiler/link/Link.h"
+#include "compiler/precision/Passes.h"
 #include "compiler/recompute/Passes.h"
 #include "compiler/schedule/Passes.h"
 #include "dialects/vcs/Vcs.h"
@@ -58,6 +60,7 @@ struct StageRun {
   mlir::OwningOpRef<mlir::ModuleOp> module;
   elaborate::StagePorts ports;
   elaborate::Json effective;
+  bool narrow; // computes in bf16
 };
 
 class Run {
@@ -70,7 +73,7 @@ public:
   bool canWriteProgram();
   int toElaborated();
   int lower();
-  int plan(llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> take);
+  int plan(llvm::function_ref<void(const PlannedStage &)> take);
   int show(llvm::function_ref<void(const elaborate::Json &)> take);
 
 private:
@@ -87,7 +90,7 @@ private:
   void endElaborate(llvm::FailureOr<elaborate::ElaboratedRecipe> &made);
   bool chooseStages();
   LogicalResult apply(StageRun &stage, llvm::StringRef step, Pipeline build);
-  int lowerStages();
+  int lowerStages(std::vector<StageRun> &stages);
   int emitStages();
   int generate();
   int generateCuda();
@@ -194,7 +197,8 @@ int Run::toElaborated() {
   for (auto [i, stage] : llvm::enumerate(recipe->stages)) {
     if (failed(mlir::verify(*stage.module)))
       return internal("stage `" + stage.name + "` does not verify after elaboration");
-    stages.push_back({stage.name, stage.number, i, std::move(stage.module), {}, std::move(stage.effective)});
+    stages.push_back({stage.name, stage.number, i, std::move(stage.module), {}, std::move(stage.effective),
+                      recipe->manifest["stages"][i]["precision"] == "bf16"});
   }
   return kDone;
 }
@@ -245,7 +249,7 @@ LogicalResult Run::apply(StageRun &stage, llvm::StringRef step, Pipeline build) 
   return failure();
 }
 
-int Run::lowerStages() {
+int Run::lowerStages(std::vector<StageRun> &stages) {
   for (StageRun &stage : stages) {
     if (failed(apply(
             stage, "simplify",
@@ -255,10 +259,14 @@ int Run::lowerStages() {
     dump(stage.name + ".graph.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
     if (options.last == Level::Graph)
       continue;
-    if (failed(apply(stage, "differentiate",
-                     [](mlir::OpPassManager &passes) {
+    if ((stage.narrow &&
+         failed(apply(stage, "narrow", [](mlir::OpPassManager &passes) { precision::buildNarrowPipeline(passes); }))) ||
+        failed(apply(stage, "differentiate",
+                     [&](mlir::OpPassManager &passes) {
                        passes.addPass(differentiate::createDifferentiatePass());
                        differentiate::buildSimplifyPipeline(passes);
+                       if (stage.narrow)
+                         precision::buildKeepGradientsPipeline(passes);
                      })) ||
         (recompute::hasSegments(*stage.module) &&
          failed(apply(stage, "recompute",
@@ -272,8 +280,8 @@ int Run::lowerStages() {
     if (options.last == Level::Step)
       continue;
     if (failed(apply(stage, "fuse",
-                     [this](mlir::OpPassManager &passes) {
-                       fuse::buildFusePipeline(passes, options.cuda ? fuse::FuseOptions::cuda() : fuse::FuseOptions());
+                     [&](mlir::OpPassManager &passes) {
+                       fuse::buildFusePipeline(passes, options.cuda || stage.narrow ? fuse::FuseOptions::cuda() : fuse::FuseOptions());
                      })))
       return internal("stage `" + stage.name + "` fails in fusion");
     dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
@@ -312,36 +320,8 @@ int Run::emitStages() {
 }
 
 LogicalResult Run::place(StageRun &stage) {
-  exec::ModuleOp plan = schedule::planOf(*stage.module);
-  if (!plan)
-    return failure();
-  elaborate::StagePlacement placement;
-  std::map<std::string, elaborate::Placement> buffers;
-  for (auto buffer : plan.getBody().front().getOps<exec::BufferOp>())
-    buffers[buffer.getSymName().str()] = {exec::stringifyRegion(buffer.getRegion()).str(),
-                                          static_cast<int64_t>(buffer.getOffset()),
-                                          static_cast<int64_t>(buffer.getSize())};
-  placement.states = buffers;
-  placement.regions = {{"weights", plan.getWeightsBytes()},
-                       {"state", plan.getStateBytes()},
-                       {"arena", plan.getArenaBytes()},
-                       {"io", plan.getIoBytes()}};
-  for (auto function : plan.getBody().front().getOps<exec::FunctionOp>()) {
-    std::string name = function.getSymName().str();
-    elaborate::StagePlacement::Function placed{name, {}, {}};
-    for (const auto &port : stage.ports[name].inputs)
-      if (auto found = buffers.find(schedule::inputBufferName(name, port.name));
-          found != buffers.end())
-        placed.inputs[port.name] = found->second;
-    for (const auto &port : stage.ports[name].outputs)
-      if (auto found = buffers.find(schedule::outputBufferName(name, port.name));
-          found != buffers.end())
-        placed.outputs[port.name] = found->second;
-    placement.functions.push_back(std::move(placed));
-  }
   std::string reason;
-  if (elaborate::placeStage(recipe->manifest["stages"][stage.place], stage.ports, placement,
-                            reason))
+  if (placeStage(schedule::planOf(*stage.module), stage.ports, recipe->manifest["stages"][stage.place], reason))
     return success();
   err << "stage `" << stage.name << "`: " << reason << "\n";
   return failure();
@@ -451,22 +431,29 @@ int Run::lower() {
     return write(print(*program));
   if (!chooseStages())
     return kUsage;
-  int code = lowerStages();
+  int code = lowerStages(stages);
   if (code == kDone)
     code = options.last <= Level::Plan ? emitStages() : generate();
   costs.print(err);
   return code;
 }
 
-int Run::plan(llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> take) {
+/// Each stage is planned in both precisions, whichever it has.
+int Run::plan(llvm::function_ref<void(const PlannedStage &)> take) {
   if (!chooseStages())
     return kUsage;
-  if (int code = lowerStages(); code != kDone)
-    return code;
+  std::vector<StageRun> narrow;
   for (StageRun &stage : stages) {
-    if (failed(place(stage)))
+    stage.narrow = false;
+    narrow.push_back({stage.name, stage.number, stage.place, stage.module->clone(), {}, {}, true});
+  }
+  for (auto *each : {&stages, &narrow})
+    if (int code = lowerStages(*each); code != kDone)
+      return code;
+  for (auto [wide, small] : llvm::zip_equal(stages, narrow)) {
+    if (failed(place(wide)))
       return internal("the plan does not fit the manifest");
-    take(schedule::planOf(*stage.module), recipe->manifest["stages"][stage.place]);
+    take({schedule::planOf(*wide.module), schedule::planOf(*small.module), recipe->manifest["stages"][wide.place]});
   }
   return kDone;
 }
@@ -481,7 +468,7 @@ int Run::show(llvm::function_ref<void(const elaborate::Json &)> take) {
 
 int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err) {
   LevelOptions compiled = options;
-  compiled.f32Only = true; // all that the CPU has
+  compiled.f32Only = !options.cuda; // all that the CPU has
   Run run(compiled, out, err);
   if (!run.canWriteProgram())
     return kUsage;
@@ -489,8 +476,7 @@ int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ost
   return code == kDone ? run.lower() : code;
 }
 
-int planStages(const LevelOptions &options, llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> take,
-               llvm::raw_ostream &err) {
+int planStages(const LevelOptions &options, llvm::function_ref<void(const PlannedStage &)> take, llvm::raw_ostream &err) {
   LevelOptions planned = options;
   planned.last = Level::Plan;
   Run run(planned, llvm::nulls(), err);

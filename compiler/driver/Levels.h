@@ -47,9 +47,14 @@ int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ost
 /// The recipe as far as it can be faulty: dsl and elaboration. Diagnostics are printed.
 int checkRecipe(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err);
 
-/// Runs the levels up to the plan and hands each chosen stage's over, with the stage's object of the manifest, places filled in.
-int planStages(const LevelOptions &options, llvm::function_ref<void(exec::ModuleOp, const elaborate::Json &)> take,
-               llvm::raw_ostream &err);
+/// A stage's plans in both precisions, and its object of the manifest with the places of the one in f32.
+struct PlannedStage {
+  exec::ModuleOp f32, bf16;
+  const elaborate::Json &manifest;
+};
+
+/// Runs the levels up to the plan and hands each chosen stage's over.
+int planStages(const LevelOptions &options, llvm::function_ref<void(const PlannedStage &)> take, llvm::raw_ostream &err);
 
 /// Elaborates and hands over what each chosen stage says in effect (elaborate/Effective.h).
 int showStages(const LevelOptions &options, llvm::function_ref<void(const elaborate::Json &)> take, llvm::raw_ostream &err);

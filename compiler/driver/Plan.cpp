@@ -40,8 +40,8 @@ static int runPlan(const PlanArguments &arguments, const char *executable) {
   std::vector<plan::StageReport> stages;
   int code = planStages(
       *levels,
-      [&](exec::ModuleOp plan, const elaborate::Json &manifest) {
-        stages.push_back(plan::reportStage(plan, manifest, *device));
+      [&](const PlannedStage &stage) {
+        stages.push_back(plan::reportStage(stage.f32, stage.bf16, stage.manifest, *device));
       },
       llvm::errs());
   if (code != kDone)

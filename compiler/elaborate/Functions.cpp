@@ -288,8 +288,8 @@ LogicalResult Stage::readPrecision() {
     precision = word->name.str();
     if (precision != "f32" && evaluator.f32Only)
       return fault(FaultKind::PrecisionUnsupported, clause.getLoc(),
-                   "precision `" + precision + "` is not supported on the CPU; it comes with CUDA")
-          .help("write `precision f32`; `vcc plan` counts `" + precision + "` too");
+                   "precision `" + precision + "` is not supported on the CPU")
+          .help("write `precision f32`, or compile with `--target=cuda`");
   }
   return success();
 }

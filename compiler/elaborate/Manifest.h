@@ -23,6 +23,7 @@ class Stage;
 struct Placement {
   std::string region;
   int64_t offset = 0, bytes = 0;
+  std::string dtype;
 };
 
 /// What the schedule step decided about one stage.
@@ -42,6 +43,9 @@ struct StagePlacement {
 /// with a fault where a declaration is incomplete.
 llvm::FailureOr<Json> writeManifest(Evaluator &evaluator, llvm::StringRef recipe,
                                     llvm::ArrayRef<std::unique_ptr<Stage>> stages);
+
+/// The name of an element type in the manifest.
+std::string dtypeName(mlir::Type type);
 
 /// What a function takes in and gives out.
 struct FunctionPorts {

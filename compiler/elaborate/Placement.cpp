@@ -8,7 +8,7 @@
 
 namespace vcc::elaborate {
 
-static std::string dtypeName(mlir::Type type) {
+std::string dtypeName(mlir::Type type) {
   if (type.isInteger(1))
     return "bool";
   if (auto integer = llvm::dyn_cast<mlir::IntegerType>(type); integer && integer.isUnsigned())
@@ -96,6 +96,7 @@ bool placeStage(Json &stage, const StagePorts &ports, const StagePlacement &plac
     state["region"] = place->second.region;
     state["offset"] = place->second.offset;
     state["bytes"] = place->second.bytes;
+    state["dtype"] = place->second.dtype;
     auto gradient = placement.states.find("gradient:" + path);
     if (gradient != placement.states.end())
       state["gradient"] = {{"region", gradient->second.region},

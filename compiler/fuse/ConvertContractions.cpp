@@ -22,9 +22,11 @@ namespace {
 struct Side {
   StridedView view;
   SmallVector<int64_t> batch, free, contract;
+  bool widened; ///< seen as a wider type than it has in memory, which no product does
 
   Side(Value value, ArrayRef<int64_t> batchAxes, ArrayRef<int64_t> contractAxes)
-      : view(resolveView(value)), batch(batchAxes), contract(contractAxes) {
+      : view(resolveView(value)), batch(batchAxes), contract(contractAxes),
+        widened(elementOf(view.base) != elementOf(value)) {
     SmallVector<int64_t> used(batchAxes);
     used.append(contractAxes.begin(), contractAxes.end());
     free = tg::otherAxes(static_cast<int64_t>(view.shape.size()), used);
@@ -58,6 +60,7 @@ struct Side {
       for (int64_t &axis : *axes)
         axis = next++;
     view = resolveView(value);
+    widened = false;
   }
 };
 
@@ -140,8 +143,8 @@ Plan planProduct(const Side &a, const Side &b) {
   auto columns = mergedAxis(b.sizes(b.free), b.strides(b.free));
   auto contractA = mergedAxis(a.sizes(a.contract), a.strides(a.contract));
   auto contractB = mergedAxis(b.sizes(b.contract), b.strides(b.contract));
-  plan.copyA = !rows || !contractA || !isMatrix(*rows, *contractA);
-  plan.copyB = !columns || !contractB || !isMatrix(*contractB, *columns);
+  plan.copyA = a.widened || !rows || !contractA || !isMatrix(*rows, *contractA);
+  plan.copyB = b.widened || !columns || !contractB || !isMatrix(*contractB, *columns);
   if (!joinBatches(a, b, product)) {
     // Canonical copies of both sides join to one batch axis.
     plan.copyA = plan.copyB = true;
@@ -224,6 +227,13 @@ Value repeatedVector(Value x, int64_t n) {
   return view.base;
 }
 
+/// Whether one operation alone reads the value, as it is or widened.
+bool hasOneReader(Value value) {
+  while (value.hasOneUse() && tg::isWidening(*value.user_begin()))
+    value = value.user_begin()->getResult(0);
+  return value.hasOneUse();
+}
+
 /// A whole tensor that exists anyway, so that adding it in the product costs no extra write.
 Value wholeAddend(Value x) {
   StridedView view = resolveView(x);
@@ -232,12 +242,84 @@ Value wholeAddend(Value x) {
   Operation *op = view.base.getDefiningOp();
   bool exists = isa_and_nonnull<tg::GemmOp, tg::DotGeneralOp, tg::ReadOp, tg::InputOp, tg::AttentionOp,
                                 tg::AttentionGradOp, tg::GatherOp, tg::ConcatOp>(op) ||
-                !view.base.hasOneUse();
+                !hasOneReader(view.base);
   return exists ? view.base : Value();
 }
 
 Value reshapedTo(OpBuilder &builder, Location loc, Value value, Type type) {
   return value.getType() == type ? value : builder.create<tg::ReshapeOp>(loc, type, value).getResult();
+}
+
+/// What is added to a product: a bias, a whole tensor.
+struct Added {
+  Value bias, addend;
+
+  /// Takes `other` if the product can add it, in elements of type `element`.
+  bool take(tg::GemmOp gemm, Value other, Type element) {
+    auto n = static_cast<int64_t>(gemm.getN());
+    bool plainC = gemm.getCStrides()[gemm.getCStrides().size() - 2] == n;
+    auto fits = [&](Value base) { return base && elementOf(base) == element; };
+    if (Value vector = !bias && !addend && plainC ? repeatedVector(other, n) : Value(); fits(vector) && !isSource(vector))
+      bias = vector;
+    else if (Value whole = !addend ? wholeAddend(other) : Value(); fits(whole))
+      addend = whole;
+    else
+      return false;
+    return true;
+  }
+};
+
+/// The product with what is added, of element type `element`, in front of `before`.
+tg::GemmOp withAdded(tg::GemmOp gemm, const Added &added, Type element, Operation *before) {
+  OpBuilder builder(before);
+  auto type = tg::tensorType(gemm.getResult()).clone(element);
+  auto n = static_cast<int64_t>(gemm.getN());
+  Value bias = added.bias ? reshapedTo(builder, before->getLoc(), added.bias, RankedTensorType::get({n}, element)) : Value();
+  Value addend = added.addend ? reshapedTo(builder, before->getLoc(), added.addend, type) : Value();
+  return builder.create<tg::GemmOp>(builder.getFusedLoc({gemm.getLoc(), before->getLoc()}), type, gemm.getA(), gemm.getB(),
+                                    bias, addend, gemm.getBatch(), gemm.getM(), gemm.getN(), gemm.getK(),
+                                    gemm.getAStrides(), gemm.getBStrides(), gemm.getCStrides(), gemm.getAOffset(),
+                                    gemm.getBOffset());
+}
+
+/// Lets `fused` take the place of `last`, which reads `seen`, and of all that stands between `gemm` and it.
+void replaceThrough(tg::GemmOp gemm, tg::GemmOp fused, Operation *last, Value seen) {
+  OpBuilder builder(last);
+  Value result = last->getResult(0);
+  result.replaceAllUsesWith(reshapedTo(builder, last->getLoc(), fused.getResult(), result.getType()));
+  last->erase();
+  SmallVector<Operation *> open{seen.getDefiningOp()};
+  while (!open.empty()) {
+    Operation *dead = open.pop_back_val();
+    if (!dead || dead == gemm || !dead->use_empty() || !isPure(dead))
+      continue;
+    SmallVector<Value> operands(dead->getOperands());
+    dead->erase();
+    for (Value operand : operands)
+      open.push_back(operand.getDefiningOp());
+  }
+  gemm.erase();
+}
+
+/// A product of narrow operands in f32 whose only reader, behind what is added to it, rounds: it rounds itself then.
+tg::GemmOp absorbRounding(tg::GemmOp gemm) {
+  Type narrow = elementOf(gemm.getA());
+  if (gemm.getBias() || gemm.getAddend() || narrow == elementOf(gemm.getResult()))
+    return {};
+  Value seen = gemm.getResult();
+  Added added;
+  while (Operation *user = onlyUser(seen)) {
+    if (isa<tg::CastOp>(user) && elementOf(user->getResult(0)) == narrow) {
+      tg::GemmOp fused = withAdded(gemm, added, narrow, user);
+      replaceThrough(gemm, fused, user, seen);
+      return fused;
+    }
+    auto add = dyn_cast<tg::AddOp>(user);
+    if (!add || add.getLhs() == add.getRhs() || !added.take(gemm, add.getLhs() == seen ? add.getRhs() : add.getLhs(), narrow))
+      return {};
+    seen = add.getResult();
+  }
+  return {};
 }
 
 /// Moves one following add into the product. Returns the new product, or null when nothing fits.
@@ -246,30 +328,12 @@ tg::GemmOp absorbAdd(tg::GemmOp gemm) {
   auto add = dyn_cast_or_null<tg::AddOp>(onlyUser(seen));
   if (!add || add.getLhs() == add.getRhs())
     return {};
-  Value other = add.getLhs() == seen ? add.getRhs() : add.getLhs();
-  OpBuilder builder(add);
-  Value bias = gemm.getBias(), addend = gemm.getAddend();
-  int64_t n = static_cast<int64_t>(gemm.getN());
-  bool plainC = static_cast<int64_t>(gemm.getCStrides()[gemm.getCStrides().size() - 2]) == n;
-  if (Value vector = !bias && !addend && plainC ? repeatedVector(other, n) : Value(); vector && !isSource(vector)) {
-    bias = reshapedTo(builder, add.getLoc(), vector, RankedTensorType::get({n}, elementOf(vector)));
-  } else if (Value whole = !addend ? wholeAddend(other) : Value()) {
-    addend = reshapedTo(builder, add.getLoc(), whole, gemm.getType());
-  } else {
+  Added added{gemm.getBias(), gemm.getAddend()};
+  Type element = elementOf(gemm.getResult());
+  if (!added.take(gemm, add.getLhs() == seen ? add.getRhs() : add.getLhs(), element))
     return {};
-  }
-  auto fused = builder.create<tg::GemmOp>(
-      builder.getFusedLoc({gemm.getLoc(), add.getLoc()}), gemm.getType(), gemm.getA(), gemm.getB(), bias, addend,
-      gemm.getBatch(), gemm.getM(), gemm.getN(), gemm.getK(), gemm.getAStrides(), gemm.getBStrides(),
-      gemm.getCStrides(), gemm.getAOffset(), gemm.getBOffset());
-  add.getResult().replaceAllUsesWith(reshapedTo(builder, add.getLoc(), fused.getResult(), add.getType()));
-  add.erase();
-  for (Operation *dead = seen.getDefiningOp(); dead && dead != gemm && dead->use_empty();) {
-    Operation *above = dead->getOperand(0).getDefiningOp();
-    dead->erase();
-    dead = above;
-  }
-  gemm.erase();
+  tg::GemmOp fused = withAdded(gemm, added, element, add);
+  replaceThrough(gemm, fused, add, seen);
   return fused;
 }
 
@@ -281,9 +345,12 @@ struct ConvertContractions : fuse::impl::ConvertContractionsPassBase<ConvertCont
       SmallVector<tg::GemmOp> products;
       for (auto op : llvm::make_early_inc_range(function.getOps<tg::DotGeneralOp>()))
         products.push_back(convert(op));
-      for (tg::GemmOp gemm : products)
+      for (tg::GemmOp gemm : products) {
+        if (tg::GemmOp rounded = absorbRounding(gemm))
+          gemm = rounded;
         while (gemm)
           gemm = absorbAdd(gemm);
+      }
     }
   }
 };

@@ -150,7 +150,19 @@ private:
                                                op.getKind(), ArrayRef<int64_t>{0});
   }
 
+  /// What a member reads, in the type in which it reads it.
   Value read(Value operand, Role reader) {
+    Value found = readBase(operand, reader);
+    Type element = elementOf(operand);
+    if (elementOf(found) == element)
+      return found;
+    Value &known = widened[{found, element}];
+    if (!known)
+      known = body.builder().create<tg::CastOp>(operand.getLoc(), tg::tensorType(found).clone(element), found);
+    return known;
+  }
+
+  Value readBase(Value operand, Role reader) {
     StridedView view = resolveView(operand);
     switch (classifyReach(group, view, reader)) {
     case Reach::Row:
@@ -379,6 +391,7 @@ private:
   SmallVector<int64_t, 8> chain;
   DenseMap<Value, Value> values;
   DenseMap<std::pair<Value, int>, Value> sources;
+  DenseMap<std::pair<Value, Type>, Value> widened;
 };
 
 } // namespace

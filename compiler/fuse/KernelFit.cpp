@@ -20,7 +20,7 @@ bool fuse::isMember(Operation *op) {
   if (auto barrier = dyn_cast<tg::BarrierOp>(op))
     return barrier.getInputs().size() == 1;
   return isa<tg::ReduceOp, tg::GatherOp>(op) ||
-         (op->hasTrait<OpTrait::Elementwise>() && op->getNumResults() == 1);
+         (!isViewOp(op) && op->hasTrait<OpTrait::Elementwise>() && op->getNumResults() == 1);
 }
 
 Role fuse::operandRole(const Group &group, Operation *op, Role result) {

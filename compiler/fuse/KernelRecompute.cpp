@@ -77,6 +77,12 @@ private:
   /// Statistics of rows and weights of a layer count for nothing beside the rows themselves.
   static bool isSmallBeside(Value value, int64_t count) { return countOf(value) * 4 < count; }
 
+  /// Rounded to be kept: what is made of it reads it from memory rather than making it again.
+  static bool isNarrow(Value value) { return elementOf(value).isBF16() || elementOf(value).isF16(); }
+
+  /// What a value weighs: narrow ones half as much as all else, whose sizes are taken for equal.
+  static int64_t weightOf(Value value) { return countOf(value) * (isNarrow(value) ? 1 : 2); }
+
   /// Whether the value lives outside the arena.
   static bool isPermanent(Value value) {
     return isa_and_nonnull<tg::ReadOp, tg::InputOp, tg::ConstantOp>(value.getDefiningOp());
@@ -97,7 +103,7 @@ private:
         Operation *maker = base.getDefiningOp();
         auto member = maker ? group.members.find(maker) : group.members.end();
         bool inside = member != group.members.end() && member->second == Role::Row && isCheap(maker) &&
-                      !mustStay(base);
+                      !mustStay(base) && !isNarrow(base);
         if (!inside) {
           leaves.insert(base);
         } else if (chain.insert(maker)) {
@@ -140,9 +146,9 @@ private:
     int64_t count = countOf(value), again = 0;
     for (Value leaf : leaves)
       if (!isPermanent(leaf) && lastRead(leaf) < last && !isSmallBeside(leaf, count))
-        again += countOf(leaf);
+        again += weightOf(leaf);
     bool stays = read->second.lastOther() >= 0;
-    int64_t kept = stays && read->second.lastOther() >= last ? 0 : count;
+    int64_t kept = stays && read->second.lastOther() >= last ? 0 : weightOf(value);
     // Tensors read or written either way.
     int64_t readsAgain = 0, readsKept = static_cast<int64_t>(kernels.size()) + (stays ? 0 : 1);
     for (int kernel : kernels)

@@ -24,6 +24,9 @@ public:
   explicit Materializer(func::FuncOp function) : function(function) {}
 
   void run() {
+    SmallVector<tg::ConcatOp> concats(function.getOps<tg::ConcatOp>());
+    for (tg::ConcatOp concat : concats)
+      narrowParts(concat);
     for (Operation &op : llvm::make_early_inc_range(function.getBody().front()))
       visit(&op);
   }
@@ -53,6 +56,34 @@ private:
       if (isSource(ids.base))
         op->getOpOperand(1).set(copyOf(op->getOperand(1)));
     }
+  }
+
+  /// A whole that is only read to be rounded has its parts rounded where they are made, and is half as large.
+  static void narrowParts(tg::ConcatOp concat) {
+    SmallVector<Operation *> readers;
+    Value seen = concat.getResult();
+    while (seen.hasOneUse()) {
+      readers.push_back(*seen.user_begin());
+      if (!isa<tg::ReshapeOp>(readers.back()))
+        break;
+      seen = readers.back()->getResult(0);
+    }
+    auto cast = readers.empty() ? tg::CastOp() : dyn_cast<tg::CastOp>(readers.back());
+    Type narrow = cast ? elementOf(cast.getResult()) : Type();
+    if (!cast || !elementOf(seen).isF32() || !(narrow.isBF16() || narrow.isF16()))
+      return;
+    OpBuilder builder(concat);
+    SmallVector<Value> parts;
+    for (Value part : concat.getInputs())
+      parts.push_back(builder.create<tg::CastOp>(concat.getLoc(), tg::tensorType(part).clone(narrow), part));
+    Value whole = builder.create<tg::ConcatOp>(concat.getLoc(), tg::tensorType(concat.getResult()).clone(narrow), parts,
+                                               concat.getAxis());
+    if (whole.getType() != cast.getType())
+      whole = builder.create<tg::ReshapeOp>(cast.getLoc(), cast.getType(), whole);
+    cast.getResult().replaceAllUsesWith(whole);
+    for (Operation *reader : llvm::reverse(readers))
+      reader->erase();
+    concat.erase();
   }
 
   /// A border stands for its operands in memory: what kernels make on the spot needs no standing for.
@@ -91,7 +122,8 @@ private:
     CollapsedDims dims = collapseDims(view.shape, view.strides);
     for (auto &[known, whole] : copiesOf[view.base]) {
       CollapsedDims other = collapseDims(known.shape, known.strides);
-      if (known.offset != view.offset || other.sizes != dims.sizes || other.strides != dims.strides)
+      if (known.offset != view.offset || other.sizes != dims.sizes || other.strides != dims.strides ||
+          elementOf(whole) != elementOf(copy.getOutputs()[0]))
         continue;
       OpBuilder builder(copy);
       Value shared = whole;
@@ -140,7 +172,7 @@ private:
         operand.set(zeroLike(operand));
       return;
     }
-    if (!view.isWhole() || isSource(view.base)) {
+    if (!view.isWhole() || isSource(view.base) || elementOf(view.base) != elementOf(value)) {
       operand.set(copyOf(value));
       return;
     }

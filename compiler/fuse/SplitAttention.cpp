@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Attention as products and rows. Scores are [B, G, H/G, Sq, Sk]: query heads by the key head that they read.
+// Attention as products and rows. Scores are [B, G, H/G, Sq, Sk]: query heads by the key head that they read. Of narrow
+// operands the products are narrow; what lies between them is computed in f32.
 #include "compiler/fuse/SplitAttention.h"
 #include "dialects/tg/Build.h"
 
@@ -16,7 +17,8 @@ class Scores {
 public:
   template <typename Op>
   Scores(OpBuilder &builder, Op op)
-      : builder(builder), loc(op.getLoc()), element(tg::tensorType(op.getQ()).getElementType()), causal(op.getCausal()),
+      : builder(builder), loc(op.getLoc()), narrow(tg::tensorType(op.getQ()).getElementType()),
+        element(narrow.isF64() ? narrow : builder.getF32Type()), causal(op.getCausal()),
         scale(op.getScale().convertToDouble()), rate(op.getDropout().convertToDouble()) {
     ArrayRef<int64_t> queries = tg::tensorType(op.getQ()).getShape(), keys = tg::tensorType(op.getK()).getShape();
     b = queries[0], sq = queries[1], h = queries[2], d = queries[3], sk = keys[1], g = keys[2];
@@ -34,12 +36,12 @@ public:
   Value fromHeads(Value x) { return reshape(transpose(x, {0, 3, 1, 2, 4}), {b, sq, h, d}); }
 
   /// Products over the last axis with rows of keys or values [B, Sk, G, D].
-  Value withKeys(Value x, Value keys) { return dot(x, keys, {0, 1}, {0, 2}, {4}, {3}, {b, g, h / g, sq, sk}); }
+  Value withKeys(Value x, Value keys) { return in(element, dot(x, keys, {0, 1}, {0, 2}, {4}, {3}, {b, g, h / g, sq, sk})); }
   /// Sums over keys: [B, G, H/G, Sq, Sk] with [B, Sk, G, D].
-  Value overKeys(Value p, Value keys) { return dot(p, keys, {0, 1}, {0, 2}, {4}, {1}, {b, g, h / g, sq, d}); }
+  Value overKeys(Value p, Value keys) { return dot(in(narrow, p), keys, {0, 1}, {0, 2}, {4}, {1}, {b, g, h / g, sq, d}); }
   /// Sums over the queries of all heads: [B, G, H/G, Sq, Sk] with [B, G, H/G, Sq, D] gives [B, Sk, G, D].
   Value overQueries(Value p, Value x) {
-    Value sums = dot(p, x, {0, 1}, {0, 1}, {2, 3}, {2, 3}, {b, g, sk, d});
+    Value sums = dot(in(narrow, p), x, {0, 1}, {0, 1}, {2, 3}, {2, 3}, {b, g, sk, d});
     return transpose(sums, {0, 2, 1, 3});
   }
 
@@ -74,12 +76,16 @@ private:
     SmallVector<int64_t> shape;
     for (int64_t axis : permutation)
       shape.push_back(tg::tensorType(x).getShape()[axis]);
-    return builder.create<tg::TransposeOp>(loc, RankedTensorType::get(shape, element), x, permutation);
+    return builder.create<tg::TransposeOp>(loc, tg::tensorType(x).clone(shape), x, permutation);
   }
   Value dot(Value x, Value y, ArrayRef<int64_t> batchX, ArrayRef<int64_t> batchY, ArrayRef<int64_t> contractX,
             ArrayRef<int64_t> contractY, ArrayRef<int64_t> shape) {
-    return builder.create<tg::DotGeneralOp>(loc, RankedTensorType::get(shape, element), x, y, batchX, batchY,
+    return builder.create<tg::DotGeneralOp>(loc, RankedTensorType::get(shape, narrow), x, y, batchX, batchY,
                                             contractX, contractY);
+  }
+  Value in(Type wanted, Value x) {
+    auto type = tg::tensorType(x);
+    return type.getElementType() == wanted ? x : builder.create<tg::CastOp>(loc, type.clone(wanted), x).getResult();
   }
   Value compare(Value x, Value y, tg::Predicate predicate) {
     auto bits = RankedTensorType::get(tg::tensorType(x).getShape(), builder.getI1Type());
@@ -116,7 +122,7 @@ private:
 
   OpBuilder &builder;
   Location loc;
-  Type element;
+  Type narrow, element; ///< of the operands and products; of what lies between
   bool causal;
   double scale, rate;
   int64_t b, sq, h, d, sk, g;

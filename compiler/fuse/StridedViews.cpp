@@ -2,6 +2,7 @@
 //
 // Arithmetic of strided views.
 #include "compiler/fuse/StridedViews.h"
+#include "dialects/tg/Build.h"
 
 using namespace mlir;
 using namespace vcc;
@@ -104,13 +105,15 @@ bool fuse::reshapeView(StridedView &view, ArrayRef<int64_t> shape) {
 }
 
 bool fuse::isViewOp(Operation *op) {
-  return isa_and_nonnull<tg::ReshapeOp, tg::TransposeOp, tg::SliceOp, tg::BroadcastOp>(op);
+  return isa_and_nonnull<tg::ReshapeOp, tg::TransposeOp, tg::SliceOp, tg::BroadcastOp>(op) || tg::isWidening(op);
 }
 
 namespace {
 
 /// Applies one view operation to the view of its operand; false when strides cannot express it.
 bool applyViewOp(Operation *op, StridedView &view) {
+  if (tg::isWidening(op))
+    return true;
   ArrayRef<int64_t> shape = shapeOf(op->getResult(0));
   if (isa<tg::ReshapeOp>(op))
     return reshapeView(view, shape);

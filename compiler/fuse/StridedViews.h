@@ -9,14 +9,15 @@
 
 namespace vcc::fuse {
 
-/// Element `i` (row-major multi-index over `shape`) is element `offset + sum(i * strides)` of `base`.
+/// Element `i` (row-major multi-index over `shape`) is element `offset + sum(i * strides)` of `base`, which may be narrower
+/// (bf16 seen as f32): its reader widens what it loads.
 struct StridedView {
   mlir::Value base;
   int64_t offset = 0;
   llvm::SmallVector<int64_t, 4> shape, strides;
 
   int64_t count() const;
-  /// Whether this is all of the base, in order.
+  /// Whether this is all of the base, in order. The element type may be another.
   bool isWhole() const;
 };
 
@@ -30,7 +31,7 @@ CollapsedDims collapseDims(llvm::ArrayRef<int64_t> sizes, llvm::ArrayRef<int64_t
 /// the search: its result is its own base.
 StridedView resolveView(mlir::Value value);
 
-/// Whether `op` only renames elements of its single operand: reshape, transpose, slice, broadcast.
+/// Whether `op` only renames elements of its single operand: reshape, transpose, slice, broadcast, a cast that widens.
 bool isViewOp(mlir::Operation *op);
 
 /// Whether a reshape of this view can be expressed by strides; if so `view` becomes the reshaped one.

@@ -8,6 +8,7 @@
 #include "compiler/differentiate/Passes.h"
 #include "compiler/elaborate/Passes.h"
 #include "compiler/fuse/Passes.h"
+#include "compiler/precision/Passes.h"
 #include "compiler/recompute/Passes.h"
 #include "compiler/schedule/Passes.h"
 #include "dialects/exec/Exec.h"
@@ -39,6 +40,7 @@ void registerPasses() {
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();
   elaborate::registerConvertVcsToTgPass();
+  precision::registerPrecisionPasses();
   differentiate::registerDifferentiatePasses();
   recompute::registerRecomputePasses();
   fuse::registerFuse();

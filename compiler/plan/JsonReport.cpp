@@ -30,7 +30,7 @@ static Json toJson(const Seconds &seconds) {
 }
 
 static Json toJson(const Memory &memory) {
-  return {{"frozen", memory.frozen},       {"trained", memory.trained},     {"copies", memory.copies},
+  return {{"frozen", memory.frozen},       {"trained", memory.trained},
           {"gradients", memory.gradients}, {"optimizer", memory.optimizer}, {"padding", memory.padding},
           {"activations", memory.activations}, {"io", memory.io},           {"constants", memory.constants},
           {"sum", memory.sum()}};

@@ -143,7 +143,6 @@ private:
     cells("bytes on a device", kLines, {"f32", "bf16"}, 18);
     line("frozen weights", stage.f32.frozen, stage.bf16.frozen);
     line("trained weights", stage.f32.trained, stage.bf16.trained);
-    line("trained weights, copies in bf16", stage.f32.copies, stage.bf16.copies);
     line("gradients", stage.f32.gradients, stage.bf16.gradients);
     line("optimizer", stage.f32.optimizer, stage.bf16.optimizer);
     line("padding of these", stage.f32.padding, stage.bf16.padding);
@@ -186,8 +185,8 @@ void print(llvm::ArrayRef<StageReport> stages, const ReportOptions &options, llv
   printer.head();
   for (const StageReport &stage : stages)
     printer.stage(stage);
-  out << "\nTimes are bounds from below: no device reaches its peaks. Bytes in f32 are the plan's own; in bf16 frozen weights and whole\n"
-         "rows of activations take 2 bytes, trained weights 2 beside 4, gradients, moments, statistics and the loss 4.\n";
+  out << "\nTimes are bounds from below: no device reaches its peaks. Bytes are the plans' own; in bf16 copies of trained\n"
+         "weights are among the activations.\n";
 }
 
 } // namespace vcc::plan

@@ -51,7 +51,7 @@ void Seconds::add(const Seconds &other, int64_t times) {
 }
 
 int64_t Memory::sum() const {
-  return frozen + trained + copies + gradients + optimizer + padding + activations + io + constants;
+  return frozen + trained + gradients + optimizer + padding + activations + io + constants;
 }
 
 ComponentReport StageReport::total() const {
@@ -73,22 +73,23 @@ StringRef plan::componentOf(StringRef label, const std::vector<ComponentReport> 
 
 namespace {
 
-constexpr int64_t kF32 = 4, kBf16 = 2;
+constexpr int64_t kF32 = 4;
 
 /// Reads one stage.
 class Reader {
 public:
-  Reader(exec::ModuleOp plan, const Json &manifest, const Device &device)
-      : plan(plan), manifest(manifest), device(device) {}
+  Reader(exec::ModuleOp plan, exec::ModuleOp narrow, const Json &manifest, const Device &device)
+      : plan(plan), narrow(narrow), manifest(manifest), device(device) {}
 
   StageReport run() {
     readStage();
-    readBuffers();
-    auto small = arenasInBf16(plan, report.components);
+    auto wide = livesIn(plan), small = livesIn(narrow);
     for (auto function : plan.getBody().front().getOps<exec::FunctionOp>()) {
-      readFunction(function);
-      report.functions.back().arenaBf16 = small.lookup(function.getSymName());
+      readFunction(function, wide[function.getSymName()]);
+      report.functions.back().arenaBf16 = endOf(small[function.getSymName()]);
     }
+    for (auto function : narrow.getBody().front().getOps<exec::FunctionOp>())
+      readNarrow(function);
     makeSteps();
     countMemory();
     return std::move(report);
@@ -111,16 +112,28 @@ private:
           {component["name"], component["role"], component["parameters"], component["trainable"]});
   }
 
-  void readBuffers() {
+  using Lives = SmallVector<schedule::Lifetime>;
+
+  /// The buffers of each function's arena.
+  static llvm::StringMap<Lives> livesIn(exec::ModuleOp plan) {
+    llvm::StringMap<Lives> lives;
     for (auto buffer : plan.getBody().front().getOps<exec::BufferOp>())
       if (buffer.getFunction() && buffer.getFirst())
         lives[*buffer.getFunction()].push_back({static_cast<int64_t>(buffer.getSize()),
                                                 static_cast<int>(*buffer.getFirst()),
                                                 static_cast<int>(*buffer.getLast()),
                                                 static_cast<int64_t>(buffer.getOffset())});
+    return lives;
   }
 
-  void readFunction(exec::FunctionOp op) {
+  static int64_t endOf(const Lives &lives) {
+    int64_t end = 0;
+    for (const schedule::Lifetime &life : lives)
+      end = std::max(end, life.offset + static_cast<int64_t>(llvm::alignTo(life.size, exec::BufferAlignment)));
+    return end;
+  }
+
+  void readFunction(exec::FunctionOp op, const Lives &lives) {
     FunctionReport &made = report.functions.emplace_back();
     made.name = op.getSymName().str();
     for (const Json &entry : manifest["functions"])
@@ -138,47 +151,62 @@ private:
     for (Operation &launch : op.getBody().front())
       readLaunch(cast<exec::LaunchOpInterface>(launch), made);
     finishBounds(made);
-    auto found = lives.find(made.name);
-    if (found == lives.end())
-      return;
-    for (const schedule::Lifetime &life : found->second)
-      made.arena = std::max(
-          made.arena, life.offset + static_cast<int64_t>(llvm::alignTo(life.size, exec::BufferAlignment)));
-    made.live = schedule::largestLiveSum(found->second, exec::BufferAlignment);
+    made.arena = endOf(lives);
+    made.live = schedule::largestLiveSum(lives, exec::BufferAlignment);
+  }
+
+  /// The times of a function's launches in bf16, casts included.
+  void readNarrow(exec::FunctionOp op) {
+    auto made = llvm::find_if(report.functions, [&](const FunctionReport &f) { return f.name == op.getSymName(); });
+    Bounds &bounds = made->seconds.bf16;
+    FunctionReport own;
+    for (Operation &each : op.getBody().front()) {
+      auto launch = cast<exec::LaunchOpInterface>(each);
+      int64_t flops = flopsOf(launch, *made);
+      (isProduct(launch) ? own.products : own.others) += flops;
+      addLaunch(bounds, flops, static_cast<int64_t>(launch.getBytes()), isProduct(launch) ? device.bf16 : device.f32);
+    }
+    finish(bounds, own, device.bf16);
+  }
+
+  static bool isProduct(exec::LaunchOpInterface launch) {
+    return isa<exec::GemmOp, exec::AttentionOp, exec::AttentionGradOp>(launch.getOperation());
   }
 
   void readLaunch(exec::LaunchOpInterface launch, FunctionReport &made) {
-    auto flops = static_cast<int64_t>(launch.getFlops()), bytes = static_cast<int64_t>(launch.getBytes());
-    if (auto attention = dyn_cast<exec::AttentionOp>(launch.getOperation()))
-      flops = flopsOf(attention, made);
-    if (auto attention = dyn_cast<exec::AttentionGradOp>(launch.getOperation()))
-      flops = flopsOf(attention, made);
+    int64_t flops = flopsOf(launch, made), bytes = static_cast<int64_t>(launch.getBytes());
     bool update = launch.getPhase() == exec::Phase::Update;
     StringRef component = componentOf(launch.getLabel(), report.components);
     Work &work = made.work.at(!component.empty() ? component : update ? "optimizer" : "loss");
     (update ? work.update : launch.getPhase() == exec::Phase::Backward ? work.backward : work.forward) += flops;
-    bool product = isa<exec::GemmOp, exec::AttentionOp, exec::AttentionGradOp>(launch.getOperation());
+    bool product = isProduct(launch);
     (product ? made.products : made.others) += flops;
     if (auto attention = dyn_cast<exec::AttentionOp>(launch.getOperation()))
       made.scratch = std::max(made.scratch, scratchOf(attention));
     if (auto attention = dyn_cast<exec::AttentionGradOp>(launch.getOperation()))
       made.scratch = std::max(made.scratch, scratchOf(attention));
-    // The update works on f32 whatever the precision.
     addLaunch(made.seconds.f32, flops, bytes, product ? device.f32 : device.f32);
     addLaunch(made.seconds.tf32, flops, bytes, product ? device.tf32 : device.f32);
-    addLaunch(made.seconds.bf16, flops, update ? bytes : bytes / 2, product ? device.bf16 : device.f32);
   }
 
   /// A launch says what rows of one sequence would take. Of a row of several samples it is known how many they are on average, so that
   /// it counts as so many of one length that fill it: each query sees half of its own sample's keys.
   template <typename Op>
-  int64_t flopsOf(Op attention, const FunctionReport &made) {
+  int64_t flopsOfAttention(Op attention, const FunctionReport &made) {
     auto whole = static_cast<int64_t>(attention.getFlops());
     int64_t sequences = attention.getStarts() ? sequencesIn(*attention.getStarts(), made) : 1;
     if (sequences == 1)
       return whole;
     auto positions = static_cast<double>(attention.getSizes()[1]), count = static_cast<double>(sequences);
     return std::llround(static_cast<double>(whole) * (positions / count + 1) / (positions + 1));
+  }
+
+  int64_t flopsOf(exec::LaunchOpInterface launch, const FunctionReport &made) {
+    if (auto attention = dyn_cast<exec::AttentionOp>(launch.getOperation()))
+      return flopsOfAttention(attention, made);
+    if (auto attention = dyn_cast<exec::AttentionGradOp>(launch.getOperation()))
+      return flopsOfAttention(attention, made);
+    return static_cast<int64_t>(launch.getFlops());
   }
 
   int64_t sequencesIn(StringRef starts, const FunctionReport &made) {
@@ -202,16 +230,16 @@ private:
       bounds.launches += std::max(double(flops) / rate, double(bytes) / device.bandwidth);
   }
 
+  void finish(Bounds &bounds, const FunctionReport &made, double rate) const {
+    if (rate > 0)
+      bounds.arithmetic = std::max(double(made.products) / rate, double(made.others) / device.f32);
+    else
+      bounds = {};
+  }
+
   void finishBounds(FunctionReport &made) const {
-    auto finish = [&](Bounds &bounds, double rate) {
-      if (rate > 0)
-        bounds.arithmetic = std::max(double(made.products) / rate, double(made.others) / device.f32);
-      else
-        bounds = {};
-    };
-    finish(made.seconds.f32, device.f32);
-    finish(made.seconds.tf32, device.tf32);
-    finish(made.seconds.bf16, device.bf16);
+    finish(made.seconds.f32, made, device.f32);
+    finish(made.seconds.tf32, made, device.tf32);
   }
 
   void makeSteps() {
@@ -274,28 +302,32 @@ private:
       trainable += elements;
       moments += elements * kept[state["group"]];
     }
-    int64_t frozen = total - trainable, arena = 0;
-    Memory &wide = report.f32, &narrow = report.bf16;
-    wide.frozen = frozen * kF32;
-    wide.trained = wide.gradients = trainable * kF32;
-    wide.optimizer = moments * kF32;
-    int64_t weightsGap = regionBytes(exec::Region::Weights) - wide.frozen;
-    int64_t stateGap =
-        regionBytes(exec::Region::State) - wide.trained - wide.gradients - wide.optimizer;
-    wide.padding = weightsGap + stateGap;
-    wide.activations = regionBytes(exec::Region::Arena);
-    wide.io = regionBytes(exec::Region::Io);
-    wide.constants = regionBytes(exec::Region::Constant);
-    narrow = wide;
-    narrow.frozen = frozen * kBf16;
-    narrow.copies = trainable * kBf16;
-    for (const FunctionReport &function : report.functions)
-      arena = std::max(arena, function.arenaBf16);
-    narrow.activations = arena;
+    auto count = [&](Memory &memory, exec::ModuleOp in, int64_t frozen) {
+      memory.frozen = frozen;
+      memory.trained = memory.gradients = trainable * kF32;
+      memory.optimizer = moments * kF32;
+      memory.padding = in.regionBytes(exec::Region::Weights) + in.regionBytes(exec::Region::State) - memory.sum();
+      memory.activations = in.regionBytes(exec::Region::Arena);
+      memory.io = in.regionBytes(exec::Region::Io);
+      memory.constants = in.regionBytes(exec::Region::Constant);
+    };
+    count(report.f32, plan, (total - trainable) * kF32);
+    count(report.bf16, narrow, frozenBytes());
     countPacked();
   }
 
-  int64_t regionBytes(exec::Region region) { return plan.regionBytes(region); }
+  /// What the frozen weights take in bf16: those that steps change stay in f32.
+  int64_t frozenBytes() {
+    int64_t bytes = 0;
+    llvm::StringMap<exec::BufferOp> buffers;
+    for (auto buffer : narrow.getBody().front().getOps<exec::BufferOp>())
+      buffers[buffer.getSymName()] = buffer;
+    for (const Json &state : manifest["states"])
+      if (state["kind"] == "weight" && state.contains("trainable") && !state["trainable"].get<bool>())
+        if (exec::BufferOp buffer = buffers.lookup(state["path"].get<std::string>()))
+          bytes += buffer.tensorType().getNumElements() * buffer.elementBytes();
+    return bytes;
+  }
 
   void countPacked() {
     llvm::DenseSet<std::pair<StringRef, ArrayRef<int64_t>>> copies;
@@ -305,15 +337,14 @@ private:
     });
   }
 
-  exec::ModuleOp plan;
+  exec::ModuleOp plan, narrow;
   const Json &manifest;
   const Device &device;
   StageReport report;
-  llvm::StringMap<SmallVector<schedule::Lifetime>> lives;
 };
 
 } // namespace
 
-StageReport plan::reportStage(exec::ModuleOp plan, const Json &manifest, const Device &device) {
-  return Reader(plan, manifest, device).run();
+StageReport plan::reportStage(exec::ModuleOp plan, exec::ModuleOp narrow, const Json &manifest, const Device &device) {
+  return Reader(plan, narrow, manifest, device).run();
 }

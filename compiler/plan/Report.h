@@ -56,14 +56,14 @@ struct FunctionReport {
   WorkTable work;
   int64_t products = 0, others = 0; ///< operations of library calls, which matrix units do, and of generated kernels
   int64_t arena = 0, live = 0;      ///< bytes: taken, and the largest sum alive at one time
-  int64_t arenaBf16 = 0;            ///< taken if tensors were kept in bf16
+  int64_t arenaBf16 = 0;            ///< taken by the plan in bf16
   int64_t scratch = 0;              ///< bytes of the arena that blocks of attention take, at their largest
   Seconds seconds;
 };
 
 /// Bytes on one device. `padding` is what lies between buffers, which begin at multiples of 64 bytes.
 struct Memory {
-  int64_t frozen = 0, trained = 0, copies = 0, gradients = 0, optimizer = 0, padding = 0;
+  int64_t frozen = 0, trained = 0, gradients = 0, optimizer = 0, padding = 0;
   int64_t activations = 0, io = 0, constants = 0;
   int64_t sum() const;
 };
@@ -86,19 +86,15 @@ struct StageReport {
   std::vector<FunctionReport> functions;
   std::vector<StepReport> steps;
   std::map<std::string, int64_t> sequences; ///< by packed field: how many samples of one length a row counts as in attention
-  Memory f32, bf16;   ///< f32 is what the plan says, to the byte
+  Memory f32, bf16;   ///< what the plans say, to the byte
   int64_t packed = 0; ///< bytes of frozen matrices that the CPU's library may hold a second time, beside the regions
 
   ComponentReport total() const;
   const Memory &memory() const { return precision == "bf16" ? bf16 : f32; }
 };
 
-/// `manifest` is the stage's own object in the manifest, its functions included.
-StageReport reportStage(exec::ModuleOp plan, const Json &manifest, const Device &device);
-
-/// Bytes that each function would take of the arena if tensors were kept in bf16, all but those that stay in f32: what is not a
-/// whole row of a kernel (statistics, sums), attention's logarithms and scratch, and what only the loss touches.
-llvm::StringMap<int64_t> arenasInBf16(exec::ModuleOp plan, const std::vector<ComponentReport> &components);
+/// `plan` and `narrow` are the stage's in f32 and in bf16; `manifest` is its own object in the manifest, its functions included.
+StageReport reportStage(exec::ModuleOp plan, exec::ModuleOp narrow, const Json &manifest, const Device &device);
 
 /// The component that a launch's label begins with, or nothing.
 llvm::StringRef componentOf(llvm::StringRef label, const std::vector<ComponentReport> &components);

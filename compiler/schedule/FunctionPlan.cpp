@@ -87,10 +87,12 @@ LogicalResult FunctionPlan::check() {
       return failure();
     if (auto grad = dyn_cast<tg::AttentionGradOp>(op); grad && failed(dropout(grad.getDropout())))
       return failure();
-    if (isa<tg::GemmOp, tg::AttentionOp, tg::AttentionGradOp, tg::ReduceScatterOp>(op) &&
-        !tg::tensorType(op.getResult(0)).getElementType().isF32())
-      return op.emitOpError("works on ") << tg::tensorType(op.getResult(0)).getElementType()
-                                         << " but library calls take f32";
+    if (isa<tg::GemmOp, tg::AttentionOp, tg::AttentionGradOp, tg::ReduceScatterOp>(op)) {
+      Type element = tg::tensorType(op.getOperand(0)).getElementType();
+      if (!element.isF32() && (!element.isBF16() || isa<tg::ReduceScatterOp>(op)))
+        return op.emitOpError("works on ") << element << " but library calls take f32"
+                                           << (isa<tg::ReduceScatterOp>(op) ? "" : " and bf16");
+    }
     if (auto write = dyn_cast<tg::WriteOp>(op); write && write.getAccumulate())
       return op.emitOpError("accumulates but fusion has to split that into a read, an add and a write");
     if (auto concat = dyn_cast<tg::ConcatOp>(op))

@@ -24,6 +24,9 @@ mlir::Value buildSum(mlir::OpBuilder &B, mlir::Location Loc, mlir::Value X, llvm
 mlir::Value buildBroadcast(mlir::OpBuilder &B, mlir::Location Loc, mlir::Value X, mlir::RankedTensorType Type,
                            llvm::ArrayRef<int64_t> NewAxes);
 
+/// Whether `Op` is a cast of bf16 or f16 to f32 or f64, which changes no value.
+bool isWidening(mlir::Operation *Op);
+
 /// The axes 0..Rank-1 that are not in `Axes`, increasing.
 llvm::SmallVector<int64_t> otherAxes(int64_t Rank, llvm::ArrayRef<int64_t> Axes);
 

@@ -66,6 +66,17 @@ LogicalResult DotGeneralOp::inferReturnTypes(MLIRContext *, std::optional<Locati
   return success();
 }
 
+static bool isNarrow(Type Element) { return Element.isBF16() || Element.isF16(); }
+
+// Products of narrow operands are summed in f32, which the result may keep.
+static bool mayGive(Type Operand, Type Result) { return Operand == Result || (isNarrow(Operand) && Result.isF32()); }
+
+bool DotGeneralOp::isCompatibleReturnTypes(TypeRange Inferred, TypeRange Given) {
+  auto Own = cast<RankedTensorType>(Inferred.front());
+  auto Other = Given.size() == 1 ? dyn_cast<RankedTensorType>(Given.front()) : RankedTensorType();
+  return Other && Own.getShape() == Other.getShape() && mayGive(Own.getElementType(), Other.getElementType());
+}
+
 // The largest element that strides reach, plus one.
 static int64_t reach(ArrayRef<int64_t> Batch, int64_t Rows, int64_t Columns, ArrayRef<int64_t> Strides,
                      int64_t Offset) {
@@ -76,6 +87,14 @@ static int64_t reach(ArrayRef<int64_t> Batch, int64_t Rows, int64_t Columns, Arr
 }
 
 LogicalResult GemmOp::verify() {
+  Type Operand = getElementTypeOrSelf(getA()), Result = getElementTypeOrSelf(getType());
+  if (getElementTypeOrSelf(getB()) != Operand)
+    return emitOpError("operands must be of one element type");
+  if (!mayGive(Operand, Result))
+    return emitOpError("gives ") << Result << " but products of " << Operand << " are not summed in that";
+  for (Value Added : {getBias(), getAddend()})
+    if (Added && getElementTypeOrSelf(Added) != Result)
+      return emitOpError("adds ") << getElementTypeOrSelf(Added) << " to a result of " << Result;
   ArrayRef<int64_t> Batch = getBatch();
   auto M = static_cast<int64_t>(getM()), N = static_cast<int64_t>(getN()), K = static_cast<int64_t>(getK());
   if (Batch.size() > 2)

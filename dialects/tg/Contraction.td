@@ -3,8 +3,8 @@
 // Matrix products: the general form of the graph, and the strided form that a library call takes.
 include "dialects/tg/TgInterfaces.td"
 
-def Tg_DotGeneralOp : Tg_DifferentiableOp<"dot_general", "Library", [Pure, InferTypeOpAdaptor]> {
-  let summary = "sum of products over contracted axes: -> [batch.., a free.., b free..]";
+def Tg_DotGeneralOp : Tg_DifferentiableOp<"dot_general", "Library", [Pure, InferTypeOpAdaptorWithIsCompatible]> {
+  let summary = "sum of products over contracted axes: -> [batch.., a free.., b free..]; of narrow operands, sums may be given in f32";
   let arguments = (ins Tg_FloatTensor:$a, Tg_FloatTensor:$b, DenseI64ArrayAttr:$batch_a, DenseI64ArrayAttr:$batch_b,
                        DenseI64ArrayAttr:$contract_a, DenseI64ArrayAttr:$contract_b);
   let results = (outs Tg_FloatTensor:$result);
@@ -16,7 +16,8 @@ def Tg_GemmOp : Tg_PlainOp<"gemm", "Library", "it is made after differentiation"
   let description = [{
     `batch` has at most two sizes. Stride arrays are [batch.., rows, columns] of each matrix as seen by the product:
     a [.., m, k], b [.., k, n], c [.., m, n]. `addend` is laid out like the result; with `accumulate` the result may
-    take its place.
+    take its place. Of narrow operands (bf16, f16) the result is of their type or f32, and bias and addend are of the
+    result's; what is added is added before the result is rounded.
   }];
   let arguments = (ins Tg_FloatTensor:$a, Tg_FloatTensor:$b, Optional<Tg_FloatTensor>:$bias,
                        Optional<Tg_FloatTensor>:$addend, DenseI64ArrayAttr:$batch, I64Attr:$m, I64Attr:$n, I64Attr:$k,

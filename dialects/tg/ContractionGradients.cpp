@@ -32,6 +32,10 @@ SmallVector<int64_t> consecutive(int64_t Start, size_t Count) {
 }
 
 Value cotangentOf(OpBuilder &B, Location Loc, Value G, const Side &Mine, const Side &Other) {
+  // Sums kept wider than the operands: their cotangent is rounded to what a product takes.
+  auto Narrow = tensorType(G).clone(tensorType(Mine.Operand).getElementType());
+  if (G.getType() != Narrow)
+    G = B.create<CastOp>(Loc, Narrow, G);
   // [batch, my free, the other's contracted axes in increasing order]
   Value Product = B.create<DotGeneralOp>(Loc, G, Other.Operand, consecutive(0, Mine.Batch.size()), Other.Batch,
                                          consecutive(Other.FreeStart, Other.Free.size()), Other.Free);

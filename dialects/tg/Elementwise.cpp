@@ -96,7 +96,21 @@ OpFoldResult SelectOp::fold(FoldAdaptor Adaptor) {
   return isSplatOf(Adaptor.getCondition(), 0) ? OpFoldResult(getB()) : OpFoldResult();
 }
 
-OpFoldResult CastOp::fold(FoldAdaptor) { return getX().getType() == getType() ? OpFoldResult(getX()) : OpFoldResult(); }
+bool vcc::tg::isWidening(Operation *Op) {
+  auto Cast = dyn_cast_if_present<CastOp>(Op);
+  if (!Cast)
+    return false;
+  Type From = getElementTypeOrSelf(Cast.getX()), To = getElementTypeOrSelf(Cast.getType());
+  return (From.isBF16() || From.isF16()) && (To.isF32() || To.isF64());
+}
+
+OpFoldResult CastOp::fold(FoldAdaptor) {
+  if (getX().getType() == getType())
+    return getX();
+  // There and back: every narrow number is one of the wider ones too.
+  auto Wider = getX().getDefiningOp<CastOp>();
+  return isWidening(Wider) && Wider.getX().getType() == getType() ? OpFoldResult(Wider.getX()) : OpFoldResult();
+}
 
 LogicalResult ConstantOp::inferReturnTypes(MLIRContext *, std::optional<Location> Loc, Adaptor Adaptor,
                                            SmallVectorImpl<Type> &Types) {

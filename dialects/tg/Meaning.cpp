@@ -5,6 +5,7 @@
 #include "dialects/tg/Tg.h"
 
 #include "llvm/ADT/APFloat.h"
+#include "llvm/ADT/bit.h"
 
 #include <cmath>
 
@@ -55,6 +56,22 @@ static double roundToInteger(double Value, IntegerType Type) {
   return !Type.isUnsigned() && Wrapped >= Modulus / 2 ? Wrapped - Modulus : Wrapped;
 }
 
+// To nearest, ties to even, straight from the double. In reach of its normal numbers a bf16 is a double without its last 45 bits.
+static double roundToBf16(double Value) {
+  constexpr uint64_t Dropped = 45, Half = uint64_t(1) << (Dropped - 1);
+  double Size = std::abs(Value);
+  if (!(Size >= 0x1p-126 && Size <= 0x1p127)) { // subnormal, close to the end, infinite or no number
+    llvm::APFloat Narrow(Value);
+    bool Loses = false;
+    Narrow.convert(llvm::APFloat::BFloat(), llvm::APFloat::rmNearestTiesToEven, &Loses);
+    Narrow.convert(llvm::APFloat::IEEEdouble(), llvm::APFloat::rmNearestTiesToEven, &Loses);
+    return Narrow.convertToDouble();
+  }
+  auto Bits = llvm::bit_cast<uint64_t>(Value);
+  Bits += Half - 1 + ((Bits >> Dropped) & 1);
+  return llvm::bit_cast<double>(Bits >> Dropped << Dropped);
+}
+
 double vcc::tg::roundToElement(double Value, Type ElementType) {
   if (auto Integer = dyn_cast<IntegerType>(ElementType))
     return roundToInteger(Value, Integer);
@@ -62,6 +79,8 @@ double vcc::tg::roundToElement(double Value, Type ElementType) {
     return Value;
   if (ElementType.isF32())
     return static_cast<float>(Value);
+  if (ElementType.isBF16())
+    return roundToBf16(Value);
   llvm::APFloat Narrow(Value);
   bool Loses = false;
   Narrow.convert(narrowSemantics(ElementType), llvm::APFloat::rmNearestTiesToEven, &Loses);

@@ -56,7 +56,8 @@ enum VccLaunchKind {
 };
 
 /* C[batch] (m x n) = A[batch] (m x k) * B[batch] (k x n) + bias[n] + addend, or C += ... when accumulate is set.
-   Strides in elements; batch dimensions 0, 1 (size 1 when unused). Element type f32. */
+   Strides in elements; batch dimensions 0, 1 (size 1 when unused). Elements are f32; on a device bf16 where they have 2 bytes: A and B
+   are alike, bias and addend are like C, which is like A or f32. */
 enum VccGemmInt {
   VCC_GEMM_BATCH0, VCC_GEMM_BATCH1, VCC_GEMM_M, VCC_GEMM_N, VCC_GEMM_K,
   VCC_GEMM_A_BATCH0, VCC_GEMM_A_BATCH1, VCC_GEMM_A_M, VCC_GEMM_A_K,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dumped steps against the reference interpreter in f64: every stage of the tiny system after every pass on tg and as native
-code, and micro-batches against one batch of the same samples."""
+code, the step in bf16, and micro-batches against one batch of the same samples."""
 import array
 import json
 import math
@@ -16,7 +16,7 @@ import programs
 EXAMPLE = plans.TINY.parent
 ORACLE = plans.BUILD / "bin" / "step_oracle"
 BEFORE_FUSION = ["elaboration", "tg-simplify", "tg-differentiate", "tg-simplify again"]
-EXACT, NATIVE = 1e-12, 1e-5
+EXACT, NATIVE, NARROW = 1e-12, 1e-5, 2e-2
 
 
 def ask(graph, step, result):
@@ -106,7 +106,14 @@ class EveryPass(EachStage, Case):
         self.assertEqual(names[:4], BEFORE_FUSION)
         self.assertLessEqual({"tg-split-composites", "tg-fold-transposes", "tg-convert-contractions", "tg-outline-kernels"}, set(names))
         self.assertEqual(names[-1], "native")
-        before, *passes, native = found
+        before, *passes, narrow, narrow_fused, native = found
+        self.assertEqual((narrow["after"], narrow_fused["after"]), ("bf16", "bf16 fused"))
+        for line in (narrow, narrow_fused):
+            self.assertLess(1e-4, line["gradient"], "bf16 rounds")
+            self.assertLessEqual(line["gradient"], NARROW, f"gradients in {line['after']}")
+            for name in (name for name in line["outputs"] if name.startswith("loss")):
+                self.close(line["outputs"][name], passes[1]["outputs"][name], NARROW, f"{name} in {line['after']}")
+        found = [before, *passes, native]
         reference = passes[1]
         terms = [name for name in reference["outputs"] if name.startswith("loss")]
         self.assertGreaterEqual(len(terms), 2)
@@ -192,7 +199,7 @@ class Accumulation(Case):
 
     def test_in_the_interpreter(self):
         for micros in (4, 8):
-            for one, split in zip(self.found[1][:-1], self.found[micros][:-1]):
+            for one, split in zip(self.found[1][:-3], self.found[micros][:-3]):  # without bf16 and native
                 self.assertEqual(one["after"], split["after"])
                 self.assertEqual(set(one["outputs"]), set(split["outputs"]))
                 for name, value in one["outputs"].items():

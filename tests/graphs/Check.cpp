@@ -6,6 +6,7 @@
 #include "compiler/differentiate/Passes.h"
 #include "compiler/fuse/Passes.h"
 #include "compiler/interpret/Interpreter.h"
+#include "compiler/precision/Passes.h"
 #include "compiler/recompute/Passes.h"
 #include "compiler/schedule/Passes.h"
 #include "tests/unit/codegen/NativeStage.h"
@@ -252,6 +253,7 @@ void addEach(std::vector<NamedPass> &passes, const std::string &stage, llvm::fun
 void registerPasses() {
   static bool registered = [] {
     fuse::registerFuse();
+    precision::registerPrecisionPasses();
     recompute::registerRecomputePasses();
     registerCSEPass();
     registerCanonicalizerPass();
@@ -263,14 +265,18 @@ void registerPasses() {
 std::string changedBy(const std::string &pass) { return "changed by " + pass; }
 
 /// The passes on tg in the driver's order; `gradients` is the first after which gradients are there.
-std::vector<NamedPass> passesOnTg(bool segments, size_t &gradients) {
+std::vector<NamedPass> passesOnTg(bool segments, bool narrow, size_t &gradients) {
   std::vector<NamedPass> passes;
   addEach(passes, "", differentiate::buildSimplifyPipeline);
+  if (narrow)
+    addEach(passes, "narrow ", precision::buildNarrowPipeline);
   gradients = passes.size();
   passes.push_back({"tg-differentiate", [](OpPassManager &manager) {
                       manager.addPass(differentiate::createDifferentiatePass());
                     }});
   addEach(passes, "second ", differentiate::buildSimplifyPipeline);
+  if (narrow)
+    addEach(passes, "gradients ", precision::buildKeepGradientsPipeline);
   if (segments)
     addEach(passes, "recompute ", recompute::buildRecomputePipeline);
   addEach(passes, "", [](OpPassManager &manager) { fuse::buildFusePipeline(manager); });
@@ -304,7 +310,7 @@ std::vector<std::string> graphs::passesThatChange() {
   registerPasses();
   std::vector<std::string> names;
   size_t gradients = 0;
-  for (const NamedPass &pass : passesOnTg(/*segments=*/true, gradients))
+  for (const NamedPass &pass : passesOnTg(/*segments=*/true, /*narrow=*/true, gradients))
     if (StringRef(pass.name).contains("tg-"))
       names.push_back(changedBy(pass.name));
   return names;
@@ -315,7 +321,8 @@ Checker::Checker() : theContext(makeContext()) {
   counts.watchPatterns(*theContext);
 }
 
-std::optional<Fault> Checker::checkTyped(const Graph &graph, bool wide, Prepared *prepared, std::set<std::string> &seen) {
+std::optional<Fault> Checker::checkTyped(const Graph &graph, Types types, Prepared *prepared, std::set<std::string> &seen) {
+  bool wide = types == Types::F64, narrow = types == Types::BF16;
   Diagnostics diagnostics(*theContext);
   OwningOpRef<ModuleOp> module = parseGraph(graph, *theContext, wide);
   if (!module)
@@ -393,8 +400,8 @@ std::optional<Fault> Checker::checkTyped(const Graph &graph, bool wide, Prepared
   }
 
   size_t gradients = 0, number = 0;
-  for (const NamedPass &pass : passesOnTg(recompute::hasSegments(*module), gradients)) {
-    std::string where = std::string(wide ? "f64 " : "") + "after " + pass.name;
+  for (const NamedPass &pass : passesOnTg(recompute::hasSegments(*module), narrow, gradients)) {
+    std::string where = std::string(wide ? "f64 " : narrow ? "bf16 " : "") + "after " + pass.name;
     size_t operations = countOperations(*module);
     OperationFingerPrint unchanged(*module);
     if (!runPass(*module, pass.add))
@@ -413,6 +420,8 @@ std::optional<Fault> Checker::checkTyped(const Graph &graph, bool wide, Prepared
     if (auto wrong = compareRounded(before ? forward : expected, found))
       return Fault{where, *wrong};
   }
+  if (narrow && !runPass(*module, [](OpPassManager &manager) { schedule::buildSchedulePipeline(manager); }))
+    return Fault{"bf16 exec-schedule", "fails: " + diagnostics.text};
   if (!prepared)
     return std::nullopt;
   addSingle(traceOf(*module, order, tg::Precision::F32));
@@ -446,9 +455,11 @@ std::optional<Fault> Checker::checkTyped(const Graph &graph, bool wide, Prepared
 std::optional<Fault> Checker::checkPasses(const Graph &graph, Prepared &prepared) {
   std::set<std::string> seen;
   if (!graph.exact)
-    if (auto fault = checkTyped(graph, true, nullptr, seen))
+    if (auto fault = checkTyped(graph, Types::F64, nullptr, seen))
       return fault;
-  return checkTyped(graph, false, &prepared, seen);
+  if (auto fault = checkTyped(graph, Types::BF16, nullptr, seen))
+    return fault;
+  return checkTyped(graph, Types::F32, &prepared, seen);
 }
 
 std::optional<Fault> Checker::runPrepared(const Prepared &prepared, const VccStage &stage) {

@@ -51,7 +51,9 @@ public:
   Counts counts;
 
 private:
-  std::optional<Fault> checkTyped(const Graph &graph, bool wide, Prepared *prepared, std::set<std::string> &seen);
+  /// What a graph computes in: bf16 by the passes of that precision, whose roundings the interpreter in f64 leaves out.
+  enum class Types { F32, F64, BF16 };
+  std::optional<Fault> checkTyped(const Graph &graph, Types types, Prepared *prepared, std::set<std::string> &seen);
   std::optional<Fault> runPrepared(const Prepared &prepared, const VccStage &stage);
 
   std::unique_ptr<mlir::MLIRContext> theContext;

@@ -30,7 +30,7 @@ MAY_INCLUDE = {
     "compiler": {"dsl", "dialects", "runtime/program/Abi.h"},
     "runtime": set(),
 }
-STEPS = ["elaborate", "interpret", "differentiate", "recompute", "fuse", "schedule", "codegen", "link"]
+STEPS = ["elaborate", "interpret", "precision", "differentiate", "recompute", "fuse", "schedule", "codegen", "link"]
 SEES_SEVERAL_STEPS = ["compiler/driver", "compiler/opt", "compiler/plan"]
 BANNED_FILE_NAMES = re.compile(r"(Util|Utils|Common|Helper|Helpers|Misc|Manager)(\.|[A-Z])")
 

@@ -6,10 +6,12 @@
 //
 // prints one JSON object a line: {"after": pass, "outputs": {...}, "gradient": d, "weight": d}, where d is how far the gradients
 // and the updated weights are from those after differentiation, in the norm of all together; the last line compares the
-// native step of the dump with them. RESULT holds the gradients after the last pass, by path.
+// native step of the dump with them. Before it stand `bf16` and `bf16 fused`: the same step in that precision, rounded as its graph says,
+// before and after fusion. RESULT holds the gradients after the last pass, by path.
 #include "compiler/differentiate/Passes.h"
 #include "compiler/fuse/Passes.h"
 #include "compiler/interpret/Interpreter.h"
+#include "compiler/precision/Passes.h"
 #include "compiler/recompute/Passes.h"
 #include "runtime/weights/Safetensors.h"
 
@@ -114,8 +116,8 @@ void runFunction(interpret::Interpreter &run, llvm::StringRef function, const Na
   }
 }
 
-Result runStep(ModuleOp module, const Step &step) {
-  interpret::Interpreter run(module);
+Result runStep(ModuleOp module, const Step &step, tg::Precision precision = tg::Precision::F64) {
+  interpret::Interpreter run(module, precision);
   for (const char *kind : {"before", "moment", "counter"})
     if (auto found = step.kinds.find(kind); found != step.kinds.end())
       for (const auto &[path, numbers] : found->second)
@@ -207,6 +209,32 @@ OwningOpRef<ModuleOp> readStage(MLIRContext &context, const char *path, const st
   return nullptr;
 }
 
+/// The step in bf16 beside `reference`.
+bool runNarrow(ModuleOp module, const Step &step, const Result &reference) {
+  auto run = [&](const char *name, llvm::function_ref<void(OpPassManager &)> build) {
+    PassManager passes(module.getContext());
+    build(passes);
+    if (failed(passes.run(module)))
+      return false;
+    Result found = runStep(module, step, tg::Precision::Own);
+    print(name, found.outputs, distance(reference.gradients, found.gradients),
+          distance(changes(reference.weights, step), changes(found.weights, step)));
+    return true;
+  };
+  bool segments = recompute::hasSegments(module);
+  return run("bf16",
+             [&](OpPassManager &passes) {
+               differentiate::buildSimplifyPipeline(passes);
+               precision::buildNarrowPipeline(passes);
+               passes.addPass(differentiate::createDifferentiatePass());
+               differentiate::buildSimplifyPipeline(passes);
+               precision::buildKeepGradientsPipeline(passes);
+               if (segments)
+                 recompute::buildRecomputePipeline(passes);
+             }) &&
+         run("bf16 fused", [](OpPassManager &passes) { fuse::buildFusePipeline(passes); });
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -224,6 +252,7 @@ int main(int argc, char **argv) {
   if (!module)
     return 1;
 
+  OwningOpRef<ModuleOp> narrow(module->clone());
   print("elaboration", runStep(*module, step).outputs, 0, 0);
   Result first, last;
   for (const auto &[name, add] : passesOnTg(recompute::hasSegments(*module))) {
@@ -238,6 +267,8 @@ int main(int argc, char **argv) {
     print(name, last.outputs, compared ? distance(first.gradients, last.gradients) : 0,
           compared ? distance(changes(first.weights, step), changes(last.weights, step)) : 0);
   }
+  if (!runNarrow(*narrow, step, first))
+    return 1;
   print("native", step.kinds.at("output"), distance(last.gradients, step.kinds.at("gradient")),
         distance(last.weights, step.kinds.at("after")));
   std::ofstream result(argv[3], std::ios::binary);

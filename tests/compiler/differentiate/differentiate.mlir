@@ -272,3 +272,33 @@ module @border {
     return
   }
 }
+
+// -----
+
+// Cotangents of a narrow value are summed in f32 and rounded once; sums of a product that are kept in f32 take one that
+// is rounded to the operands' type (here a constant that is one already).
+// CHECK-LABEL: module @narrow
+module @narrow {
+  tg.state @w weight trainable : tensor<2x2xf32>
+  func.func @forward_main() {
+    // CHECK: %[[W:.*]] = tg.read @w
+    %w = tg.read @w : tensor<2x2xf32>
+    // CHECK: %[[N:.*]] = tg.cast %[[W]]
+    %n = tg.cast %w : tensor<2x2xf32> -> tensor<2x2xbf16>
+    %p = tg.dot_general %n, %n {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>}
+      : (tensor<2x2xbf16>, tensor<2x2xbf16>) -> tensor<2x2xf32>
+    %l = tg.reduce %p {axes = array<i64: 0, 1>, kind = #tg.reduce_kind<sum>} : (tensor<2x2xf32>) -> tensor<f32>
+    // CHECK: tg.loss
+    tg.loss %l : tensor<f32>
+    // CHECK: %[[A:.*]] = tg.dot_general %{{.*}}, %[[N]] {{.*}} -> tensor<2x2xbf16>
+    // CHECK: %[[B:.*]] = tg.dot_general %{{.*}}, %[[N]] {{.*}} -> tensor<2x2xbf16>
+    // CHECK: %[[T:.*]] = tg.transpose %[[B]]
+    // CHECK: %[[A32:.*]] = tg.cast %[[A]] : tensor<2x2xbf16> -> tensor<2x2xf32>
+    // CHECK: %[[B32:.*]] = tg.cast %[[T]] : tensor<2x2xbf16> -> tensor<2x2xf32>
+    // CHECK: %[[S:.*]] = tg.add %[[A32]], %[[B32]] : tensor<2x2xf32>
+    // CHECK: %[[R:.*]] = tg.cast %[[S]] : tensor<2x2xf32> -> tensor<2x2xbf16>
+    // CHECK: %[[D:.*]] = tg.cast %[[R]] : tensor<2x2xbf16> -> tensor<2x2xf32>
+    // CHECK: tg.write @"gradient:w", %[[D]]
+    return
+  }
+}

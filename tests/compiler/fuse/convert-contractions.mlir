@@ -100,3 +100,47 @@ func.func @batches_of_one_side() {
   tg.output "y", %y : tensor<2x3x4x6xf32>
   return
 }
+
+// A product of bf16 that is summed in f32 and rounded behind its bias and a residual in memory rounds itself; who reads it as f32
+// widens it.
+// CHECK-LABEL: func.func @rounds_itself
+func.func @rounds_itself() {
+  // CHECK: %[[X:.*]] = tg.input "x"
+  // CHECK: %[[R:.*]] = tg.input "r"
+  // CHECK: %[[B:.*]] = tg.input "b"
+  %x = tg.input "x" : tensor<6x8xbf16>
+  %w = tg.input "w" : tensor<8x8xbf16>
+  %r = tg.input "r" : tensor<6x8xbf16>
+  %b = tg.input "b" : tensor<8xbf16>
+  %y = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<6x8xbf16>, tensor<8x8xbf16>) -> tensor<6x8xf32>
+  %b32 = tg.cast %b : tensor<8xbf16> -> tensor<8xf32>
+  %bb = tg.broadcast %b32 {axes = array<i64: 1>} : (tensor<8xf32>) -> tensor<6x8xf32>
+  %z = tg.add %y, %bb : tensor<6x8xf32>
+  %r32 = tg.cast %r : tensor<6x8xbf16> -> tensor<6x8xf32>
+  %s = tg.add %r32, %z : tensor<6x8xf32>
+  %s16 = tg.cast %s : tensor<6x8xf32> -> tensor<6x8xbf16>
+  %s32 = tg.cast %s16 : tensor<6x8xbf16> -> tensor<6x8xf32>
+  // CHECK: %[[S:.*]] = tg.gemm %[[X]], %{{.*}} bias(%[[B]] : tensor<8xbf16>) addend(%[[R]] : tensor<6x8xbf16>) {{.*}} -> tensor<6x8xbf16>
+  // CHECK: tg.cast %[[S]] : tensor<6x8xbf16> -> tensor<6x8xf32>
+  tg.output "s", %s32 : tensor<6x8xf32>
+  return
+}
+
+// Must not fire: the sum is read before it is rounded, and a residual in f32 is not of the product's type.
+// CHECK-LABEL: func.func @keeps_its_sums
+func.func @keeps_its_sums() {
+  %x = tg.input "x" : tensor<6x8xbf16>
+  %w = tg.input "w" : tensor<8x8xbf16>
+  %r = tg.input "r" : tensor<6x8xf32>
+  // CHECK: tg.gemm %{{.*}}, %{{.*}} {{.*}} -> tensor<6x8xf32>
+  // CHECK: tg.gemm %{{.*}}, %{{.*}} addend(%{{.*}} : tensor<6x8xf32>) {{.*}} -> tensor<6x8xf32>
+  %y = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<6x8xbf16>, tensor<8x8xbf16>) -> tensor<6x8xf32>
+  %n = tg.cast %y : tensor<6x8xf32> -> tensor<6x8xbf16>
+  tg.output "y", %y : tensor<6x8xf32>
+  tg.output "n", %n : tensor<6x8xbf16>
+  %z = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<6x8xbf16>, tensor<8x8xbf16>) -> tensor<6x8xf32>
+  %s = tg.add %z, %r : tensor<6x8xf32>
+  %s16 = tg.cast %s : tensor<6x8xf32> -> tensor<6x8xbf16>
+  tg.output "s", %s16 : tensor<6x8xbf16>
+  return
+}

@@ -120,3 +120,20 @@ func.func @between_ranks() {
   tg.output "y", %part : tensor<1x8xf32>
   return
 }
+
+// A concatenation that is only read to be rounded has its parts rounded.
+// CHECK-LABEL: func.func @rounded_whole
+func.func @rounded_whole() {
+  %x = tg.input "x" : tensor<2x3xf32>
+  %y = tg.exp %x : tensor<2x3xf32>
+  %z = tg.sin %x : tensor<2x3xf32>
+  // CHECK: %[[Y:.*]] = tg.cast %{{.*}} : tensor<2x3xf32> -> tensor<2x3xbf16>
+  // CHECK: %[[Z:.*]] = tg.cast %{{.*}} : tensor<2x3xf32> -> tensor<2x3xbf16>
+  // CHECK: tg.concat %{{.*}}, %{{.*}} {axis = 1 : i64} : {{.*}} -> tensor<2x6xbf16>
+  // CHECK-NOT: xf32
+  %c = tg.concat %y, %z {axis = 1 : i64} : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x6xf32>
+  %r = tg.reshape %c : (tensor<2x6xf32>) -> tensor<12xf32>
+  %n = tg.cast %r : tensor<12xf32> -> tensor<12xbf16>
+  tg.output "n", %n : tensor<12xbf16>
+  return
+}

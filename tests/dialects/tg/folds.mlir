@@ -172,3 +172,20 @@ func.func @draws(%rng: tensor<4xi32>) {
   tg.output "y", %4 : tensor<2xf32>
   return
 }
+
+// There and back again is nothing; back and there rounds.
+// CHECK-LABEL: func.func @casts
+// CHECK-SAME: (%[[X:.*]]: tensor<4xbf16>, %[[Y:.*]]: tensor<4xf32>)
+func.func @casts(%x: tensor<4xbf16>, %y: tensor<4xf32>) {
+  %0 = tg.cast %x : tensor<4xbf16> -> tensor<4xf32>
+  %1 = tg.cast %0 : tensor<4xf32> -> tensor<4xbf16>
+  // CHECK: tg.output "same", %[[X]]
+  tg.output "same", %1 : tensor<4xbf16>
+  // CHECK: %[[N:.*]] = tg.cast %[[Y]]
+  // CHECK: %[[W:.*]] = tg.cast %[[N]]
+  // CHECK: tg.output "rounded", %[[W]]
+  %2 = tg.cast %y : tensor<4xf32> -> tensor<4xbf16>
+  %3 = tg.cast %2 : tensor<4xbf16> -> tensor<4xf32>
+  tg.output "rounded", %3 : tensor<4xf32>
+  return
+}

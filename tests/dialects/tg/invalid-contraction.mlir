@@ -35,3 +35,40 @@ func.func @accumulates_into_nothing(%a: tensor<4xf32>, %b: tensor<4xf32>) {
       b_strides = array<i64: 2, 1>, c_strides = array<i64: 2, 1>, accumulate} : tensor<4xf32>, tensor<4xf32> -> tensor<2x2xf32>
   return
 }
+
+// -----
+
+func.func @keeps_less_than_it_sums(%a: tensor<2x3xf32>, %b: tensor<3x2xf32>) {
+  // expected-error@+2 {{failed to infer returned types}}
+  // expected-error@+1 {{inferred type(s) 'tensor<2x2xf32>' are incompatible with return type(s) of operation 'tensor<2x2xbf16>'}}
+  %0 = tg.dot_general %a, %b {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>}
+      : (tensor<2x3xf32>, tensor<3x2xf32>) -> tensor<2x2xbf16>
+  return
+}
+
+// -----
+
+func.func @operands_differ(%a: tensor<4xf32>, %b: tensor<4xbf16>) {
+  // expected-error@+1 {{operands must be of one element type}}
+  %0 = tg.gemm %a, %b {batch = array<i64>, m = 2 : i64, n = 2 : i64, k = 2 : i64, a_strides = array<i64: 2, 1>,
+      b_strides = array<i64: 2, 1>, c_strides = array<i64: 2, 1>} : tensor<4xf32>, tensor<4xbf16> -> tensor<2x2xf32>
+  return
+}
+
+// -----
+
+func.func @not_summed_in_that(%a: tensor<4xf32>, %b: tensor<4xf32>) {
+  // expected-error@+1 {{gives 'bf16' but products of 'f32' are not summed in that}}
+  %0 = tg.gemm %a, %b {batch = array<i64>, m = 2 : i64, n = 2 : i64, k = 2 : i64, a_strides = array<i64: 2, 1>,
+      b_strides = array<i64: 2, 1>, c_strides = array<i64: 2, 1>} : tensor<4xf32>, tensor<4xf32> -> tensor<2x2xbf16>
+  return
+}
+
+// -----
+
+func.func @adds_another_type(%a: tensor<4xbf16>, %b: tensor<4xbf16>, %bias: tensor<2xf32>) {
+  // expected-error@+1 {{adds 'f32' to a result of 'bf16'}}
+  %0 = tg.gemm %a, %b bias(%bias : tensor<2xf32>) {batch = array<i64>, m = 2 : i64, n = 2 : i64, k = 2 : i64, a_strides = array<i64: 2, 1>,
+      b_strides = array<i64: 2, 1>, c_strides = array<i64: 2, 1>} : tensor<4xbf16>, tensor<4xbf16> -> tensor<2x2xbf16>
+  return
+}

@@ -147,7 +147,7 @@ void expectEqual(const tg::HostTensor &Got, const tg::HostTensor &Want, const Gr
       continue;
     }
     if (Want.ElementType.getIntOrFloatBitWidth() < 32)
-      ASSERT_LE(std::fabs(G - W), std::fabs(W) / 100 + Largest * 1e-4) << What << " at " << I << ": " << G << ", not " << W;
+      ASSERT_LE(std::fabs(G - W), std::fabs(W) / 100 + Largest * Trial.HalfTolerance) << What << " at " << I << ": " << G << ", not " << W;
     ASSERT_TRUE(std::isfinite(G)) << What << " at " << I << ": " << G << ", not " << W;
     Error += (G - W) * (G - W);
     Norm += W * W;

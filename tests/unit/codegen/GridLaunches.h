@@ -22,6 +22,8 @@ struct GridTrial {
   int64_t Misplaced = 0;
   /// Of the norm of a result, for results of f32; halves may be one rounding apart.
   double Tolerance = 2e-6;
+  /// Of a result's largest element, for results of halves, beside one rounding.
+  double HalfTolerance = 1e-4;
 };
 
 /// Runs one launch of a module both ways and compares; failures are the test's. Gives the kernel's name.

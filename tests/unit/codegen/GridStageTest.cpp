@@ -4,6 +4,7 @@
 // interpreter.
 #include "compiler/differentiate/Passes.h"
 #include "compiler/fuse/Passes.h"
+#include "compiler/precision/Passes.h"
 #include "tests/unit/codegen/GridLaunches.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -15,27 +16,47 @@ using namespace vcc;
 
 namespace {
 
-TEST(GridStage, EveryLaunchKeepsItsMeaning) {
+void tryStage(bool Narrow, test::GridTrial Trial) {
   std::mt19937 Random(test::chosenSeed());
   mlir::MLIRContext Context;
   Context.loadDialect<tg::TgDialect, mlir::func::FuncDialect>();
   auto Stage = mlir::parseSourceFile<mlir::ModuleOp>(VCC_STEP_MODULE, &Context);
   ASSERT_TRUE(Stage);
   mlir::PassManager Passes(&Context);
+  differentiate::buildSimplifyPipeline(Passes);
+  if (Narrow)
+    precision::buildNarrowPipeline(Passes);
   Passes.addPass(differentiate::createDifferentiatePass());
   differentiate::buildSimplifyPipeline(Passes);
+  if (Narrow)
+    precision::buildKeepGradientsPipeline(Passes);
   fuse::buildFusePipeline(Passes);
   ASSERT_TRUE(mlir::succeeded(Passes.run(*Stage)));
-  // Operands are positive, as what is put under a root must be, and the sums of a kernel do not cancel much.
-  test::GridTrial Trial;
-  Trial.Low = 0.25;
-  Trial.Tolerance = 1e-4;
-  int Count = 0;
+  int Count = 0, Halves = 0;
   Stage->walk([&](tg::LaunchOp Launch) {
     test::tryOnGrid(Launch, Random, Trial);
     ++Count;
+    Halves += llvm::any_of(Launch->getOperandTypes(), [](mlir::Type T) { return mlir::getElementTypeOrSelf(T).isBF16(); });
   });
   EXPECT_GT(Count, 20);
+  EXPECT_GE(Halves, Narrow ? 5 : 0);
+}
+
+// Operands are positive, as what is put under a root must be, and the sums of a kernel do not cancel much.
+TEST(GridStage, EveryLaunchKeepsItsMeaning) {
+  test::GridTrial Trial;
+  Trial.Low = 0.25;
+  Trial.Tolerance = 1e-4;
+  tryStage(/*Narrow=*/false, Trial);
+}
+
+// A number beside the middle of two bf16 may be rounded the other way; what is subtracted from it does not know.
+TEST(GridStage, EveryLaunchInBf16KeepsItsMeaning) {
+  test::GridTrial Trial;
+  Trial.Low = 0.25;
+  Trial.Tolerance = 2e-2;
+  Trial.HalfTolerance = 2e-2;
+  tryStage(/*Narrow=*/true, Trial);
 }
 
 } // namespace

@@ -4,7 +4,12 @@
 // plain operations mean.
 #include "GraphText.h"
 
+#include "llvm/ADT/bit.h"
+
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
 
 using namespace mlir;
 using namespace vcc;
@@ -80,6 +85,26 @@ TEST(Interpreter, Precisions) {
   EXPECT_EQ(With(tg::Precision::F64), 0.2);
   EXPECT_EQ(With(tg::Precision::F32), double(0.1f + 0.1f));
   EXPECT_EQ(With(tg::Precision::Own), 0.2001953125);
+}
+
+// bf16 is rounded to nearest, ties to even, over all that a double can be.
+TEST(Interpreter, RoundsToBf16) {
+  Type Narrow = BFloat16Type::get(&context());
+  std::mt19937_64 Random(7);
+  auto Check = [&](double X) {
+    APFloat Wanted(X);
+    bool Loses = false;
+    Wanted.convert(APFloat::BFloat(), APFloat::rmNearestTiesToEven, &Loses);
+    Wanted.convert(APFloat::IEEEdouble(), APFloat::rmNearestTiesToEven, &Loses);
+    double Found = tg::roundToElement(X, Narrow);
+    EXPECT_TRUE(Wanted.bitwiseIsEqual(APFloat(Found)) || (Wanted.isNaN() && std::isnan(Found))) << X << ": " << Found;
+  };
+  for (double X : {0.0, -0.0, 1.0, 1.00390625, 1.01171875, 0x1p-126, 0x1p-133, 0x1.8p-134, 3.38953138925e38, 3.4e38, 1e300, -1e-300})
+    Check(X);
+  for (int I = 0; I < 100000; ++I) {
+    Check(llvm::bit_cast<double>(Random()));                                             // any exponent
+    Check(std::ldexp(double(int64_t(Random()) >> (Random() % 60)), int(Random() % 280) - 180)); // ties among them
+  }
 }
 
 // Rows read through a transposed view; one result per row, a column sum in two chunks and a total.
