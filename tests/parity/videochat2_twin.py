@@ -104,7 +104,10 @@ class Twin:
         if self.stage == "connect":
             queries = self.former().read(memory)[0]
         else:
-            queries, text = self.former().fuse_both(memory, inputs["question.ids"], inputs["question.length"], self.habits["side"])
+            ids, length = inputs["question.ids"], inputs["question.length"]
+            if self.habits["side"] == "left":  # upstream pads to the longest row
+                ids = ids[:, -int(length.max()):]
+            queries, text = self.former().fuse_both(memory, ids, length, self.habits["side"])
         visual = twins.linear(queries, self.leaves, "project")
         terms = {"lm": self._next_token(inputs, visual)}
         if self.stage == "instruct":
