@@ -31,6 +31,8 @@ ALIGNED = [("retrieval", "the clip's caption among the 16 held-out ones", 85, 10
 QUERIES = [("16 noise", {"extra_queries": 16}), ("16 copies", {"extra_queries": 16}),
            ("16 zeros, dropout 0.1", {"extra_queries": 16, "extra_init": "zeros", "bridge_dropout": 0.1}),
            ("0 extra, dropout 0.1", {"bridge_dropout": 0.1})]
+# All stages together, on the two cores of a small machine.
+MOST_SECONDS = 360
 CHANCE = {"shape": 25.0, "colour": 25.0, "direction": 25.0, "speed": 50.0}
 
 
@@ -168,6 +170,9 @@ def missed(name, summaries, fresh):
     first, last = (summaries["align"][end]["loss.cap"] for end in ("first", "last"))
     if not last < 0.5 * first:
         yield f"{name}: the captions' loss in align fell only from {first:.2f} to {last:.2f}"
+    seconds = sum(summary["seconds"] for summary in summaries.values())
+    if seconds > MOST_SECONDS:
+        yield f"{name}: training took {seconds:.0f} s but should take <= {MOST_SECONDS} s"
 
 
 def changed(name, summaries):

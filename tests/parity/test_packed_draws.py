@@ -48,8 +48,8 @@ class PackedDraws(steps.Case):
                 for micro in range(micros):
                     ids, rng = rank[f"input/{micro}/line.ids"].long(), rank[f"input/{micro}/rng"]
                     self.assertEqual(ids.shape[0], rows, name)
-                    drawn = twins.uniform(rng, "tokens", (*ids.shape, WIDTH)) >= 0.5
-                    wanted.index_add_(0, ids.flatten(), drawn.flatten(0, 1).float() * 2 / SAMPLES)
+                    drawn = twins.uniform(rng, "tokens", (*ids.shape, WIDTH)) >= 0.75
+                    wanted.index_add_(0, ids.flatten(), drawn.flatten(0, 1).float() * 4 / SAMPLES)
                     places += [int(rng[3]) + row for row in range(rows)]
                     all_drawn += [tuple(row.flatten()[:8 * WIDTH].tolist()) for row in drawn]
                     kept.append(drawn.flatten())
@@ -57,9 +57,9 @@ class PackedDraws(steps.Case):
             self.assertEqual(len(set(places)), len(places), name)
             self.assertEqual(len(set(all_drawn)), len(places), name)
             kept = torch.cat(kept).double()
-            self.assertAlmostEqual(float(kept.mean()), 0.5, delta=6 * 0.5 / math.sqrt(len(kept)), msg=name)
+            self.assertAlmostEqual(float(kept.mean()), 0.25, delta=6 * math.sqrt(0.25 * 0.75 / len(kept)), msg=name)
             self.assertTrue(torch.equal(ranks[0]["gradient/samples.weight"], plain["gradient/samples.weight"]), name)
-            self.assertEqual(set(plain["gradient/samples.weight"].unique().tolist()), {0.0, 0.25})
+            self.assertEqual(set(plain["gradient/samples.weight"].unique().tolist()), {0.0, 0.5})
 
     def test_a_sample_in_a_row(self):
         self.check(self.plain, 1, 8)
@@ -75,6 +75,23 @@ class PackedDraws(steps.Case):
 
     def test_ranks(self):
         self.check(self.trained("ranks", "rows=4", "pack=4", ranks=2), 1, 1)
+
+
+class AnAdaptersOwn(steps.Case):
+    """What an adapter's dropout leaves of x is multiplied by 1 / (1 - rate); the base layer sees all of x."""
+    recipe = "thinned.vcs"
+    make_data = staticmethod(make_data)
+
+    def test_gradients(self):
+        made = self.steps("thinned", 2)
+        for step in made:
+            leaves = step.leaves()
+            (first,), (second,) = ([path for path in leaves if path.startswith("adapter.") and f".lora_{name}." in path] for name in "AB")
+            x = leaves["shown.values"][step.inputs["number"].long()]
+            thin = x * (twins.uniform(step.inputs["rng"], first[:first.index(".lora_A")], (SAMPLES, 12)) >= 0.2) / 0.8
+            y = x @ leaves["shown.linear.weight"].T + leaves["shown.linear.bias"] + 2.0 * (thin.float() @ leaves[first].T) @ leaves[second].T
+            y.sum().backward()
+            self.compare(step, "loss", y.sum(), leaves)
 
 
 if __name__ == "__main__":
