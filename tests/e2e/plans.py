@@ -18,6 +18,14 @@ _BUFFER = re.compile(
 _NAME = re.compile(r'@"([^"]+)"|@([\w.$]+)')
 
 
+def tiny_in_short():
+    """The recipe of tiny VideoChat2 with three steps a stage and batches of three."""
+    text, batches = re.subn(r"(samples|clips): \d+ from", r"\1: 3 from", TINY.read_text())
+    text, schedules = re.subn(r"steps: \d+ \* longer, warmup: \d+ steps \* longer", "steps: 3, warmup: 1 steps", text)
+    assert batches == schedules == 5, (batches, schedules)
+    return text
+
+
 def run(*command, text=None):
     finished = subprocess.run([str(word) for word in command], capture_output=True, text=True, input=text)
     if finished.returncode:
