@@ -24,7 +24,7 @@ def with_recompute(text, selectors):
     for number, part in enumerate(parts):
         name = re.match(r'stage .*?"(\w+)"', part)
         if name and name[1] in selectors:
-            parts[number], count = re.subn(r"(?m)^  precision numerics$", f"  recompute {selectors[name[1]]}\n  precision numerics", part)
+            parts[number], count = re.subn(r"(?m)^(  precision \w+)$", rf"  recompute {selectors[name[1]]}\n\1", part)
             assert count == 1
     return "".join(parts)
 

@@ -149,7 +149,10 @@ class Published(unittest.TestCase):
         for options in ((), ("-D", "reproduce=upstream")):
             (stage,), third = stages("hd_mistral", "-D", "tiles_4=2", *options), stages("mistral", *options)[2]
             self.assertEqual((stage.trains, stage.trained, stage.all), (518_344_448, third.trained, third.all))
-            self.assertEqual(sorted(map(len, stage.groups.values())), sorted(map(len, third.groups.values())))
+            # What a step of text alone does not reach has groups of its own, unless it decays there as upstream's does.
+            whole = [[group for group in stage.groups.values() if group <= of] for of in third.groups.values()]
+            self.assertEqual([set().union(*parts) for parts in whole], list(third.groups.values()))
+            self.assertEqual(sum(map(len, whole)), 2 if options else 3)
 
     def test_adapters(self):
         counts = {variant: stages(variant)[2].count("adapter.") for variant in ("vicuna", "mistral")}

@@ -123,8 +123,8 @@ class Dumped:
         if "clip.pixels" not in inputs:
             return twin._next_token({**inputs, "dialogue.at": torch.full_like(inputs["dialogue.ids"], -1)}, torch.zeros(1, 1, 40, dtype=torch.float64))
         owner = inputs["batch.clip_rows"].long()
-        queries, text = twin.former().fuse_both(twin.memory(inputs["clip.pixels"]), inputs["question.ids"][owner], inputs["question.length"][owner],
-                                                self.habits["side"])
+        ids, length = twin.instruction(inputs)
+        queries, text = twin.former().fuse_both(twin.memory(inputs["clip.pixels"]), ids[owner], length[owner], self.habits["side"])
         visual = videochat2_twin.twins.linear(queries, twin.leaves, "project")
         return twin._next_token(inputs, visual) + 0.0 * text.sum()
 

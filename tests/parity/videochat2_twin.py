@@ -96,6 +96,11 @@ class Twin:
             weights["query_tokens"] = torch.cat([weights["query_tokens"], weights["extra_query_tokens"]], 1)
         return twins.QFormer(weights, depth=4, heads=4)
 
+    def instruction(self, inputs):
+        """What the Q-Former is told, ids and lengths. On the left upstream pads to the longest row of the micro-batch."""
+        ids, length = inputs["question.ids"], inputs["question.length"]
+        return ids[:, -int(length.max()):] if self.habits["side"] == "left" else ids, length
+
     def losses(self, inputs, output):
         """The stage's terms. `output`: what the program made of the batch, which is asked alone where rounding chooses a negative."""
         memory = self.memory(inputs["clip.pixels"])
@@ -104,10 +109,7 @@ class Twin:
         if self.stage == "connect":
             queries = self.former().read(memory)[0]
         else:
-            ids, length = inputs["question.ids"], inputs["question.length"]
-            if self.habits["side"] == "left":  # upstream pads to the longest row
-                ids = ids[:, -int(length.max()):]
-            queries, text = self.former().fuse_both(memory, ids, length, self.habits["side"])
+            queries, text = self.former().fuse_both(memory, *self.instruction(inputs), self.habits["side"])
         visual = twins.linear(queries, self.leaves, "project")
         terms = {"lm": self._next_token(inputs, visual)}
         if self.stage == "instruct":
