@@ -326,7 +326,7 @@ void KernelGroups::adopt(Operation *op, int id, Group group) {
   for (auto [member, role] : group.members)
     last = std::max(last, index.lookup(member));
   home[op] = id;
-  index[op] = last;
+  index[op] = last + 1; // what it reads may be the last of them
   assign(id, std::move(group));
 }
 

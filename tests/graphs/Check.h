@@ -33,9 +33,6 @@ struct Prepared {
   std::map<std::string, double> single; ///< the largest of several such errors
 };
 
-/// What is counted for each pass of the project that changed a graph, as `changed by <pass>`: passes need not be made of patterns.
-std::vector<std::string> passesThatChange();
-
 class Checker {
 public:
   Checker();

@@ -6,6 +6,7 @@
 //   VCC_GRAPH=f   checks the one graph of a file instead, as a failure prints it
 //   VCC_PRINT=1   prints every graph before it is checked: for one that ends the process
 #include "tests/graphs/Check.h"
+#include "tests/graphs/PassList.h"
 #include "tests/graphs/Shrink.h"
 
 #include <gtest/gtest.h>

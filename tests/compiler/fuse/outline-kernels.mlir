@@ -188,6 +188,50 @@ module @given_back {
 
 // -----
 
+// The same where the value stands behind all else of the kernel that gives it back: what it is made of is made there too.
+// CHECK-LABEL: module @given_back_last {
+// CHECK: %[[H:.*]] = tg.gemm
+// CHECK: %[[G:.*]] = tg.launch @{{.*}}(%[[H]])
+// CHECK: tg.gemm %[[G]]
+// CHECK: tg.loss
+// CHECK: %[[B:.*]]:2 = tg.launch @{{.*}}({{.*}}%[[H]]
+// CHECK-NOT: %[[G]]
+// CHECK: tg.gemm {{.*}}%[[B]]#
+module @given_back_last {
+  tg.state @w weight : tensor<16x16xf32>
+  tg.state @gradient gradient : tensor<16x16xf32>
+  func.func @f() {
+    %x = tg.input "x" : tensor<64x16xf32>
+    %w = tg.read @w : tensor<16x16xf32>
+    %h = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %y = tg.exp %h : tensor<64x16xf32>
+    %a = tg.dot_general %y, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %b = tg.dot_general %a, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %c = tg.dot_general %b, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %d = tg.dot_general %c, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %e = tg.dot_general %d, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %loss = tg.reduce %e {kind = #tg.reduce_kind<sum>, axes = array<i64: 0, 1>} : (tensor<64x16xf32>) -> tensor<f32>
+    tg.loss %loss : tensor<f32>
+    %1 = tg.dot_general %e, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %2 = tg.dot_general %1, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %3 = tg.dot_general %2, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %4 = tg.dot_general %3, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %5 = tg.dot_general %4, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %6 = tg.dot_general %5, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %7 = tg.dot_general %6, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %t = tg.sin %h : tensor<64x16xf32>
+    %dh = tg.mul %7, %t : tensor<64x16xf32>
+    tg.output "dh", %dh : tensor<64x16xf32>
+    %s = tg.mul %h, %h : tensor<64x16xf32>
+    %g = tg.tanh %s : tensor<64x16xf32>
+    %dw = tg.dot_general %g, %7 {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 0>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<64x16xf32>) -> tensor<16x16xf32>
+    tg.write @gradient, %dw : tensor<16x16xf32>
+    return
+  }
+}
+
+// -----
+
 // The moments' kernel waits for the rate, which another kernel makes meanwhile, so that the weights' part joins it; what reads
 // its sum waits too.
 // CHECK-LABEL: module @update
