@@ -38,8 +38,9 @@ class Ours:
         command = [program, "--stage", stage, "--out", out, "--threads", threads, "--resume", "never", *arguments]
         started = time.time()
         self.errors = open(pathlib.Path(out).with_suffix(".err"), "w+")
+        # A session of its own: where the bench's shell ends, the kernel continues what is stopped in the group it leaves behind.
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors,
-                                        env=environment, preexec_fn=die_with_parent)
+                                        env=environment, start_new_session=True, preexec_fn=die_with_parent)
         try:
             self.start(started, steps)
         except BaseException:
