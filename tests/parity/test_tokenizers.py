@@ -67,7 +67,7 @@ def corpus(seed):
 
 class Tokens(unittest.TestCase):
     def setUp(self):
-        self.seed = int(os.environ.get("VCC_SEED", random.SystemRandom().randrange(1 << 30)))
+        self.seed = int(os.environ.get("VCC_TEST_SEED", random.SystemRandom().randrange(1 << 30)))
         self.texts = texts(self.seed)
         folder = tempfile.TemporaryDirectory(prefix="vcc-test-")
         self.addCleanup(folder.cleanup)
@@ -82,7 +82,7 @@ class Tokens(unittest.TestCase):
     def compare(self, found, expected):
         self.assertEqual(len(found), len(self.texts))
         wrong = [(text[:80], a[:20], b[:20]) for text, a, b in zip(self.texts, found, expected) if a != list(b)]
-        self.assertEqual(wrong[:5], [], f"{len(wrong)} of {len(found)} texts, VCC_SEED={self.seed}")
+        self.assertEqual(wrong[:5], [], f"{len(wrong)} of {len(found)} texts, VCC_TEST_SEED={self.seed}")
 
     def test_wordpiece(self):
         trained = tokenizers.BertWordPieceTokenizer(lowercase=True)

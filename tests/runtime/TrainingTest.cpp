@@ -3,6 +3,7 @@
 // A whole program: it learns, resumes bit for bit after kill -9, stops on NaN, obeys signals, dumps, evaluates.
 #include "runtime/program/Json.h"
 #include "runtime/weights/Safetensors.h"
+#include "tests/Seed.h"
 #include "tests/runtime/Scratch.h"
 
 #include <gmock/gmock.h>
@@ -126,7 +127,7 @@ TEST(Training, ResumesBitForBitAfterKill) {
   Toy toy(scratch);
   std::string whole = scratch.path("whole"), killed = scratch.path("killed");
   ASSERT_EQ(toy.run({"--stage", "fit", "--out", whole}).code, 0);
-  std::mt19937 random(std::random_device{}());
+  std::mt19937 random(vcc::test::chosenSeed());
   int kills = 0;
   for (int attempt = 0; attempt < 40; ++attempt) {
     pid_t pid = toy.start({"--stage", "fit", "--out", killed}, {"TOY_SLEEP=1"});

@@ -2,6 +2,7 @@
 //
 // Every class of kernel in its gpu form against the interpreter: rows of all lengths, fewer rows than a block has, whole and
 // half-width numbers, operands that are not aligned, results in place.
+#include "tests/Seed.h"
 #include "tests/unit/codegen/GridLaunches.h"
 #include "tests/unit/codegen/KernelProgram.h"
 

@@ -8,7 +8,6 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "tests/unit/codegen/GridEmulator.h"
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -166,14 +165,6 @@ bool usesHalves(tg::KernelOp Kernel) {
 }
 
 } // namespace
-
-unsigned chosenSeed() {
-  const char *Given = std::getenv("VCC_SEED");
-  unsigned Seed = Given ? unsigned(std::strtoul(Given, nullptr, 10))
-                        : unsigned(std::chrono::steady_clock::now().time_since_epoch().count() & 0xffffff);
-  std::cout << "VCC_SEED=" << Seed << "\n";
-  return Seed;
-}
 
 std::string tryOnGrid(tg::LaunchOp Launch, std::mt19937 &Random, const GridTrial &Trial) {
   auto Module = Launch->getParentOfType<ModuleOp>();

@@ -36,9 +36,6 @@ struct LaunchText {
 /// Parses kernel and launch and tries them.
 std::string tryTextOnGrid(const LaunchText &Text, std::mt19937 &Random, const GridTrial &Trial = {});
 
-/// A seed from VCC_SEED or the clock, printed.
-unsigned chosenSeed();
-
 } // namespace vcc::test
 
 #endif

@@ -5,6 +5,7 @@
 #include "compiler/differentiate/Passes.h"
 #include "compiler/fuse/Passes.h"
 #include "compiler/precision/Passes.h"
+#include "tests/Seed.h"
 #include "tests/unit/codegen/GridLaunches.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"

@@ -2,6 +2,7 @@
 //
 // Places of buffers: none on another that lives at the same time, and little more room than what lives at once.
 #include "compiler/schedule/ArenaPacking.h"
+#include "tests/Seed.h"
 
 #include <gtest/gtest.h>
 
@@ -18,9 +19,7 @@ constexpr int64_t Alignment = 64;
 class ArenaPacking : public ::testing::Test {
 protected:
   void SetUp() override {
-    const char *given = std::getenv("VCC_SEED");
-    seed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+    seed = vcc::test::chosenSeed();
     random.seed(seed);
   }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Graphs that models are made of, fused and scheduled, against the interpreter on the graph: random draws, partial sums,
-// nested concatenations, rotations, an optimizer's update. Inputs and states are random; VCC_SEED repeats a run.
+// nested concatenations, rotations, an optimizer's update. Inputs and states are random; VCC_TEST_SEED repeats a run.
+#include "tests/Seed.h"
 #include "tests/unit/fuse/PlanRunner.h"
 #include "tests/unit/tg/GraphText.h"
 
@@ -39,9 +40,8 @@ void expectNear(ArrayRef<double> expected, ArrayRef<double> found, const std::st
 
 /// Runs the module's function @f on the graph and as a plan.
 void checkMeaning(StringRef body, StringRef states = "") {
-  const char *given = std::getenv("VCC_SEED");
-  uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  SCOPED_TRACE("VCC_SEED=" + std::to_string(seed));
+  uint64_t seed = chosenSeed();
+  SCOPED_TRACE("VCC_TEST_SEED=" + std::to_string(seed));
   Random source(seed);
   context().loadDialect<exec::ExecDialect>();
   OwningOpRef<ModuleOp> module =

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every pass on tg keeps the meaning of a micro-step: loss and gradients of random graphs in the f64 interpreter, after
-// differentiation, after simplification and after each pass of fusion. VCC_SEED repeats a run.
+// differentiation, after simplification and after each pass of fusion. VCC_TEST_SEED repeats a run.
+#include "tests/Seed.h"
 #include "tests/unit/tg/GradientCases.h"
 #include "tests/unit/tg/RandomGraph.h"
 
@@ -80,7 +81,7 @@ std::vector<std::pair<std::string, AddPass>> passesOnTg(uint64_t Seed) {
 }
 
 void checkKept(const std::string &Name, const WriteCase &Write, uint64_t Seed) {
-  SCOPED_TRACE(Name + ", VCC_SEED=" + std::to_string(Seed));
+  SCOPED_TRACE(Name + ", VCC_TEST_SEED=" + std::to_string(Seed));
   Random Source(Seed);
   GraphText Graph(Source);
   Write(Source, Graph);
@@ -100,14 +101,6 @@ void checkKept(const std::string &Name, const WriteCase &Write, uint64_t Seed) {
   }
 }
 
-uint64_t firstSeed() {
-  static const uint64_t Seed = [] {
-    const char *Given = std::getenv("VCC_SEED");
-    return Given ? std::strtoull(Given, nullptr, 10) : std::random_device{}();
-  }();
-  return Seed;
-}
-
 class MeaningIsKept : public ::testing::Test {
 protected:
   static void SetUpTestSuite() {
@@ -125,19 +118,17 @@ class MeaningOfOne : public MeaningIsKept, public ::testing::WithParamInterface<
 } // namespace
 
 TEST_P(MeaningOfOne, IsKeptByEveryPass) {
-  std::printf("seed %llu\n", static_cast<unsigned long long>(firstSeed()));
   const WriteCase &Write = gradientCases().at(GetParam());
   for (uint64_t I = 0; I < 8 && !HasFailure(); ++I)
-    checkKept(GetParam(), Write, firstSeed() + I);
+    checkKept(GetParam(), Write, chosenSeed() + I);
 }
 
 // Whole graphs: 100 of them, or as many as VCC_GRAPHS says.
 TEST_F(MeaningIsKept, OfRandomGraphs) {
   const char *Given = std::getenv("VCC_GRAPHS");
   uint64_t Count = Given ? std::strtoull(Given, nullptr, 10) : 100;
-  std::printf("seed %llu\n", static_cast<unsigned long long>(firstSeed()));
   for (uint64_t I = 0; I < Count && !HasFailure(); ++I)
-    checkKept("random graph", [](Random &R, GraphText &G) { writeRandomGraph(R, G, 16); }, firstSeed() + I);
+    checkKept("random graph", [](Random &R, GraphText &G) { writeRandomGraph(R, G, 16); }, chosenSeed() + I);
 }
 
 static std::vector<std::string> caseNames() {
