@@ -59,7 +59,7 @@ static std::string origin(const Json &entry) {
   from += entry["at"].is_null() ? "its place is not known" : place(entry["at"]);
   if (entry.contains("by"))
     for (const Json &by : entry["by"])
-      from += "; " + by["const"].get<std::string>() + ": " + (by["at"].is_null() ? "?" : place(by["at"]));
+      from += "; " + by[by.contains("const") ? "const" : "argument"].get<std::string>() + ": " + (by["at"].is_null() ? "?" : place(by["at"]));
   return from;
 }
 

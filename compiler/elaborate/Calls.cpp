@@ -64,6 +64,7 @@ FailureOr<Value> Evaluator::callOp(vcs::CallOp op, Frame &frame) {
     arguments.places.push_back(operand.getLoc());
     arguments.expressions.push_back(operand);
   }
+  arguments.within = frame.activation;
   return call(frame.values[op.getCallee()], arguments, op.getLoc());
 }
 
@@ -130,6 +131,12 @@ FailureOr<Value> Evaluator::callDeclaration(const Callable &callable,
       });
 }
 
+/// What the batch gives by its name, so that it can be said which of it a call got; all else as it is.
+static Value named(const Value &value) {
+  auto input = value.asTensor() ? value.asTensor()->value.getDefiningOp<tg::InputOp>() : tg::InputOp();
+  return input ? Value(Word{input.getNameAttr()}) : value;
+}
+
 FailureOr<Value> Evaluator::callFunction(vcs::FnOp fn, Part *self, const CallArguments &arguments,
                                          mlir::Location loc) {
   std::string name =
@@ -144,12 +151,12 @@ FailureOr<Value> Evaluator::callFunction(vcs::FnOp fn, Part *self, const CallArg
   CallScope scope(*this, loc, name, frame.path);
   SegmentScope segment(function, self);
   frame.keepsOrigins = lossCalls && stack.size() == 1;
-  if (failed(bind(fn.getParams().front(), arguments, frame, name, loc)))
+  if (failed(bind(fn.getParams().front(), arguments, frame, name, loc, fn)))
     return failure();
   if (frame.keepsOrigins) {
     LossCall &made = lossCalls->emplace_back(LossCall{fn, self, loc, {}});
     for (auto param : fn.getParams().front().getOps<vcs::ParamOp>())
-      made.arguments.push_back({param.getName().str(), frame.arguments.lookup(param.getName()),
+      made.arguments.push_back({param.getName().str(), named(frame.arguments.lookup(param.getName())),
                                 frame.origins.find(param.getName())->second});
   }
   std::vector<Value> values;
@@ -174,7 +181,7 @@ FailureOr<Value> Evaluator::record(mlir::Operation *declaration, mlir::Block &pa
   Frame frame;
   CallScope scope(*this, loc, symbolName(declaration), nullptr);
   frame.keepsOrigins = true;
-  if (failed(bind(params, arguments, frame, symbolName(declaration), loc)))
+  if (failed(bind(params, arguments, frame, symbolName(declaration), loc, declaration)))
     return failure();
   StructValue value{declaration, {}};
   for (auto param : params.getOps<vcs::ParamOp>()) {
@@ -218,11 +225,11 @@ FailureOr<Value> Evaluator::callBuiltin(const BuiltinName &builtin, const CallAr
   StringRef name = builtin.name;
   if (name == "wordpiece" || name == "sentencepiece") {
     StructValue value{nullptr, {}};
-    auto add = [&](StringRef key, const Value &v, mlir::Location at) {
+    auto add = [&](StringRef key, const Value &v, mlir::Location at, mlir::Value expression) {
       value.fields.push_back({mlir::StringAttr::get(context(), key), v});
-      value.origins.push_back({Origin::Kind::Written, at});
+      value.origins.push_back({Origin::Kind::Written, at, expression, arguments.within});
     };
-    add("kind", Value(name.str()), loc);
+    add("kind", Value(name.str()), loc, {});
     for (auto [i, argument] : llvm::enumerate(arguments.values)) {
       if (arguments.names[i].empty() && i > 0)
         return fault(FaultKind::UnknownArgument, loc,
@@ -235,7 +242,8 @@ FailureOr<Value> Evaluator::callBuiltin(const BuiltinName &builtin, const CallAr
                      "`" + name.str() + "` has no argument `" + arguments.names[i] + "`")
             .help(suggest(arguments.names[i], known));
       add(arguments.names[i].empty() ? "file" : arguments.names[i], argument,
-          i < arguments.places.size() ? arguments.places[i] : loc);
+          i < arguments.places.size() ? arguments.places[i] : loc,
+          i < arguments.expressions.size() ? arguments.expressions[i] : mlir::Value());
     }
     return Value(std::move(value));
   }

@@ -6,14 +6,18 @@
 //
 //   {"name", "number", "model", "at", "sections": [section..]}
 //   section: {"title", "of"?, "at"?, "values": [value..]}
-//   value:   {"name", "value", "from": "written" | "default" | "language", "of"?, "at"?, "by"?: [{"const", "at"}..], "values"?: [value..]}
+//   value:   {"name", "value", "from": "written" | "default" | "language", "of"?, "at"?, "by"?: [{"const" | "argument", "at"}..], "values"?: [value..]}
 //
-// `of` names what has the default; `by` are the consts that what is written names, `-D` for the place of one from the command line.
+// `of` names what has the default; `by` is where what is written has its value from: {"const"} that it names, {"argument"} "fn.parameter" that it is
+// of a function, each with the place of what that says, `-D` for a const from the command line. The last section, "consts", has
+// the recipe's consts that values of the stage name.
 #ifndef VCC_COMPILER_ELABORATE_EFFECTIVE_H
 #define VCC_COMPILER_ELABORATE_EFFECTIVE_H
 
 #include "compiler/elaborate/Manifest.h"
 #include "compiler/elaborate/Stage.h"
+
+#include "llvm/ADT/SetVector.h"
 
 namespace vcc::elaborate {
 
@@ -38,16 +42,19 @@ public:
   Json fields(const StructValue &record) const;
   /// "module.name", a name alone for what the recipe declares itself.
   static std::string nameOf(mlir::Operation *declaration);
-  /// Said by the clause itself.
-  Json written(StringRef name, Json value, mlir::Location loc) const;
+  /// Said by the clause itself, with `expression` where that may name consts.
+  Json written(StringRef name, Json value, mlir::Location loc, mlir::Value expression = {}) const;
+  /// The recipe's consts that any of the values so far names, the library's left out.
+  Json consts() const;
   /// A default of the language.
   static Json assumed(StringRef name, Json value);
 
 private:
-  Json constsOf(mlir::Value expression) const;
+  Json tracesOf(const Origin &origin) const;
 
   Evaluator &evaluator;
   StringRef stdlibDir;
+  mutable llvm::SetVector<mlir::Operation *> named;
 };
 
 } // namespace vcc::elaborate

@@ -26,6 +26,8 @@ public:
     rules();
     course();
     evaluations();
+    if (Json consts = values.consts(); !consts.empty())
+      open("consts", "", op.getLoc()) = std::move(consts);
     made["sections"] = std::move(sections);
     return made;
   }
@@ -183,7 +185,7 @@ private:
         if (auto rows = llvm::dyn_cast<vcs::RowsOp>(entry))
           rowsOf(rows);
         else if (auto text = llvm::dyn_cast<vcs::TextFieldOp>(entry))
-          add(open("text " + text.getName().str(), sourceOf(text.getSource()), text.getLoc()), settingsOf(text));
+          textOf(text);
         else if (auto label = llvm::dyn_cast<vcs::LabelFieldOp>(entry))
           add(open("labels " + label.getName().str(), "", label.getLoc()), settingsOf(label));
         else if (auto identity = llvm::dyn_cast<vcs::IdentityFieldOp>(entry))
@@ -202,6 +204,17 @@ private:
 
   static mlir::Value given(mlir::Region &region) { return region.front().getTerminator()->getOperand(0); }
 
+  /// By a template, or by a tokenizer alone.
+  void textOf(vcs::TextFieldOp text) {
+    Json &section = open("text " + text.getName().str(), sourceOf(text.getSource()), text.getLoc());
+    auto source = evaluator.evaluate(text.getSource());
+    auto *callable = failed(source) ? nullptr : source->asCallable();
+    if (mlir::Value expression = given(text.getSource()); callable)
+      section.push_back(values.setting({llvm::isa<vcs::TemplateOp>(callable->declaration) ? "template" : "tokenizer", *source,
+                                        {Origin::Kind::Written, expression.getLoc(), expression}}));
+    add(section, settingsOf(text));
+  }
+
   void rowsOf(vcs::RowsOp rows) {
     Json &section = open("rows " + rows.getName().str(), "", rows.getLoc());
     for (const BatchSpec &branch : stage.batch->branches) {
@@ -212,9 +225,10 @@ private:
       Json names = Json::array();
       for (vcs::DatasetOp dataset : branch.datasets)
         names.push_back(symbolName(dataset));
-      section.push_back(values.written("from", std::move(names), given(rows.getSource()).getLoc()));
+      mlir::Value source = given(rows.getSource());
+      section.push_back(values.written("from", std::move(names), source.getLoc(), source));
       if (!branch.weights.empty())
-        section.push_back(values.written("weighted", branch.weights, given(rows.getSource()).getLoc()));
+        section.push_back(values.written("weighted", branch.weights, source.getLoc(), source));
       break;
     }
     add(section, settingsOf(rows));

@@ -29,6 +29,8 @@ static std::string initializerText(const Initializer &init) {
 
 /// A number, a word, a list as JSON; what else there is as it would be named.
 static Json plain(const Value &value) {
+  if (auto *record = value.asStruct())
+    return EffectiveValues::nameOf(record->declaration);
   if (value.isNone())
     return nullptr;
   if (auto *b = value.asBool())
@@ -90,37 +92,97 @@ Json EffectiveValues::at(mlir::Location loc) const {
   return shown + ":" + std::to_string(span.Line);
 }
 
-/// The consts that an expression names, those that stand in their values included.
-static void collectConsts(mlir::Value expression, Evaluator &evaluator, llvm::SmallVectorImpl<vcs::ConstOp> &into) {
-  llvm::SmallVector<mlir::Operation *> open;
-  llvm::DenseSet<mlir::Operation *> seen;
-  auto push = [&](mlir::Operation *op) {
-    if (op && seen.insert(op).second)
-      open.push_back(op);
-  };
-  push(expression ? expression.getDefiningOp() : nullptr);
-  while (!open.empty()) {
-    mlir::Operation *op = open.pop_back_val();
-    for (mlir::Value operand : op->getOperands())
-      push(operand.getDefiningOp());
-    op->walk([&](vcs::RefOp reference) {
-      auto found = llvm::dyn_cast_or_null<vcs::ConstOp>(vcs::findDeclaration(reference, reference.getSymbol()));
-      if (!found || !seen.insert(found).second)
-        return;
-      into.push_back(found);
-      for (mlir::Operation &inner : found.getValue().front())
-        push(&inner);
-    });
-  }
-}
+namespace {
 
-Json EffectiveValues::constsOf(mlir::Value expression) const {
-  llvm::SmallVector<vcs::ConstOp> consts;
-  collectConsts(expression, evaluator, consts);
+/// What a value goes back to: arguments that handed it on, and consts, those that stand in their values included.
+class Trace {
+public:
+  struct Step {
+    vcs::ConstOp constant; // null for an argument
+    bool isDirect = false; // named by what is written itself, not by another const
+    const Activation *call = nullptr;
+    const Activation::Argument *argument = nullptr;
+  };
+  std::vector<Step> steps;
+
+  void run(mlir::Value expression, const Activation *within) {
+    follow(expression, within);
+    while (!open.empty()) {
+      auto [op, call, inConst] = open.pop_back_val();
+      this->inConst = inConst;
+      op->walk([&, call = call](mlir::Operation *inner) {
+        for (mlir::Value operand : inner->getOperands())
+          follow(operand, call);
+        if (auto argument = llvm::dyn_cast<vcs::ArgumentOp>(inner))
+          parameter(argument.getName(), call);
+        if (auto reference = llvm::dyn_cast<vcs::RefOp>(inner))
+          if (auto found = llvm::dyn_cast_or_null<vcs::ConstOp>(vcs::findDeclaration(reference, reference.getSymbol())))
+            constant(found);
+      });
+    }
+  }
+
+private:
+  void push(mlir::Operation *op, const Activation *call) {
+    if (op && seen.insert({op, call}).second)
+      open.push_back({op, call, inConst});
+  }
+  void follow(mlir::Value value, const Activation *call) {
+    auto slot = llvm::dyn_cast_or_null<mlir::BlockArgument>(value);
+    if (!slot)
+      return push(value ? value.getDefiningOp() : nullptr, call);
+    auto fn = llvm::dyn_cast<vcs::FnOp>(slot.getOwner()->getParentOp());
+    if (!fn) // what a `for` goes through
+      return push(slot.getOwner()->getParentOp(), call);
+    unsigned place = slot.getArgNumber();
+    if (fn.getMethod() && place-- == 0) // `self`
+      return;
+    auto params = fn.getParams().front().getOps<vcs::ParamOp>();
+    parameter((*std::next(params.begin(), place)).getName(), call);
+  }
+  void parameter(StringRef name, const Activation *call) {
+    if (!call)
+      return;
+    for (const Activation::Argument &argument : call->arguments)
+      if (argument.name == name && given.insert(&argument).second) {
+        steps.push_back({nullptr, false, call, &argument});
+        follow(argument.expression, call->caller.get());
+      }
+  }
+  void constant(vcs::ConstOp op) {
+    if (!seen.insert({op, nullptr}).second)
+      return;
+    steps.push_back({op, !inConst});
+    bool outer = std::exchange(inConst, true);
+    for (mlir::Operation &inner : op.getValue().front())
+      push(&inner, nullptr);
+    inConst = outer;
+  }
+
+  bool inConst = false;
+  llvm::SmallVector<std::tuple<mlir::Operation *, const Activation *, bool>> open;
+  llvm::DenseSet<std::pair<mlir::Operation *, const Activation *>> seen;
+  llvm::DenseSet<const Activation::Argument *> given;
+};
+
+} // namespace
+
+static mlir::Value valueOf(vcs::ConstOp constant) { return constant.getValue().front().getTerminator()->getOperand(0); }
+
+Json EffectiveValues::tracesOf(const Origin &origin) const {
+  Trace trace;
+  trace.run(origin.expression, origin.within.get());
   Json list = Json::array();
-  for (vcs::ConstOp op : consts) {
-    mlir::Value value = op.getValue().front().getTerminator()->getOperand(0);
-    list.push_back({{"const", nameOf(op)}, {"at", at(value.getLoc())}});
+  for (const Trace::Step &step : trace.steps) {
+    if (step.argument) {
+      std::string callee = nameOf(step.call->callee);
+      list.push_back({{"argument", callee + "." + step.argument->name.str()}, {"at", at(step.argument->loc)}});
+      continue;
+    }
+    vcs::ConstOp constant = step.constant;
+    list.push_back({{"const", nameOf(constant)}, {"at", at(valueOf(constant).getLoc())}});
+    if (step.isDirect)
+      named.insert(constant);
   }
   return list;
 }
@@ -128,7 +190,7 @@ Json EffectiveValues::constsOf(mlir::Value expression) const {
 Json EffectiveValues::setting(const Setting &setting, const std::string &of) const {
   Json made = {{"name", setting.name}};
   const StructValue *record = setting.value.asStruct();
-  made["value"] = record ? Json(nameOf(record->declaration)) : plain(setting.value);
+  made["value"] = plain(setting.value);
   switch (setting.origin.kind) {
   case Origin::Kind::Written:
     made["from"] = "written";
@@ -142,8 +204,8 @@ Json EffectiveValues::setting(const Setting &setting, const std::string &of) con
     return made;
   }
   made["at"] = at(setting.origin.loc);
-  if (Json consts = constsOf(setting.origin.expression); !consts.empty())
-    made["by"] = std::move(consts);
+  if (Json steps = tracesOf(setting.origin); !steps.empty())
+    made["by"] = std::move(steps);
   if (record)
     made["values"] = fields(*record);
   return made;
@@ -173,8 +235,27 @@ Json EffectiveValues::arguments(const Part &part, llvm::ArrayRef<StringRef> with
   return arguments(part.layer, settings);
 }
 
-Json EffectiveValues::written(StringRef name, Json value, mlir::Location loc) const {
-  return {{"name", name.str()}, {"value", std::move(value)}, {"from", "written"}, {"at", at(loc)}};
+Json EffectiveValues::written(StringRef name, Json value, mlir::Location loc, mlir::Value expression) const {
+  Json made = {{"name", name.str()}, {"value", std::move(value)}, {"from", "written"}, {"at", at(loc)}};
+  if (Json steps = tracesOf({Origin::Kind::Written, loc, expression}); !steps.empty())
+    made["by"] = std::move(steps);
+  return made;
+}
+
+Json EffectiveValues::consts() const {
+  Json list = Json::array();
+  llvm::SmallVector<mlir::Operation *> known(named.begin(), named.end());
+  for (mlir::Operation *op : known) {
+    auto constant = llvm::cast<vcs::ConstOp>(op);
+    mlir::Value expression = valueOf(constant);
+    Json place = at(expression.getLoc());
+    if (place.is_string() && StringRef(place.get_ref<const std::string &>()).starts_with("stdlib/"))
+      continue;
+    auto value = evaluator.evaluate(constant.getValue());
+    if (!failed(value))
+      list.push_back(setting({nameOf(constant), *value, {Origin::Kind::Written, expression.getLoc(), expression}}));
+  }
+  return list;
 }
 
 Json EffectiveValues::assumed(StringRef name, Json value) {

@@ -37,6 +37,8 @@ struct Frame {
   /// Whether `origins` of the arguments are wanted.
   bool keepsOrigins = false;
   llvm::StringMap<Origin> origins;
+  /// The call that the frame is of; null where nobody traces values through it.
+  std::shared_ptr<const Activation> activation;
   Part *self = nullptr;
   /// The part's path, for the names of operations and of random draws.
   mlir::StringAttr path;
@@ -50,6 +52,8 @@ struct CallArguments {
   std::vector<mlir::Location> places;
   /// The operations that give the values; empty or shorter where there are none.
   std::vector<mlir::Value> expressions = {};
+  /// The call in which the expressions stand.
+  std::shared_ptr<const Activation> within = nullptr;
 };
 
 /// A key of a block of options, or a parameter: what it is in effect, and why.
@@ -161,9 +165,9 @@ private:
   FailureOr<Value> repeat(const Value &value, int64_t count, mlir::Location loc);
 
   /// Binds `arguments` to the vcs.param ops of `params`, defaults included, then checks their types
-  /// in order.
+  /// in order. `traced`: the declaration, where values are to be traced through the call.
   LogicalResult bind(mlir::Block &params, const CallArguments &arguments, Frame &frame,
-                     StringRef callee, mlir::Location loc);
+                     StringRef callee, mlir::Location loc, mlir::Operation *traced = nullptr);
   LogicalResult checkParam(vcs::ParamOp param, Frame &frame, StringRef callee, mlir::Location loc);
   FailureOr<Value> conform(mlir::Attribute type, mlir::Region &dims, Value value, Frame &frame,
                            const std::string &subject, mlir::Location declared, mlir::Location loc);

@@ -28,7 +28,7 @@ FailureOr<Part *> Evaluator::instantiate(mlir::Operation *declaration,
     return result;
   };
   frame.keepsOrigins = true;
-  if (failed(bind(body, arguments, frame, name, loc)))
+  if (failed(bind(body, arguments, frame, name, loc, declaration)))
     return leave(failure());
   Part &part = arena.parts.emplace_back(declaration, loc);
   for (auto param : body.getOps<vcs::ParamOp>()) {

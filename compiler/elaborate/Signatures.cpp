@@ -11,8 +11,12 @@ using llvm::failure;
 using llvm::success;
 
 LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments, Frame &frame,
-                              StringRef callee, mlir::Location loc) {
+                              StringRef callee, mlir::Location loc, mlir::Operation *traced) {
   llvm::SmallVector<vcs::ParamOp> params(block.getOps<vcs::ParamOp>());
+  std::shared_ptr<Activation> activation;
+  if (traced)
+    activation = std::make_shared<Activation>(Activation{traced, {}, arguments.within});
+  frame.activation = activation;
   std::vector<std::string> names;
   for (auto param : params)
     names.push_back(param.getName().str());
@@ -32,11 +36,16 @@ LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments
     if (!frame.arguments.try_emplace(name, value).second)
       return fault(FaultKind::DuplicateArgument, loc,
                    "`" + name + "` is given twice to `" + callee.str() + "`");
+    mlir::Location place = i < arguments.places.size() ? arguments.places[i] : loc;
+    mlir::Value expression = i < arguments.expressions.size() ? arguments.expressions[i] : mlir::Value();
     if (i < arguments.places.size())
-      frame.places.try_emplace(name, arguments.places[i]);
+      frame.places.try_emplace(name, place);
+    // A parameter handed on has the place of its own declaration.
+    mlir::Location written = llvm::isa_and_nonnull<mlir::BlockArgument>(expression) ? loc : place;
     if (frame.keepsOrigins)
-      frame.origins.try_emplace(name, Origin{Origin::Kind::Written, i < arguments.places.size() ? arguments.places[i] : loc,
-                                             i < arguments.expressions.size() ? arguments.expressions[i] : mlir::Value()});
+      frame.origins.try_emplace(name, Origin{Origin::Kind::Written, written, expression, arguments.within});
+    if (activation && expression)
+      activation->arguments.push_back({mlir::StringAttr::get(context(), name), written, expression});
   }
   for (auto param : params) {
     if (frame.arguments.contains(param.getName()))
@@ -50,7 +59,8 @@ LogicalResult Evaluator::bind(mlir::Block &block, const CallArguments &arguments
       return failure();
     frame.arguments[param.getName()] = value->front();
     if (frame.keepsOrigins)
-      frame.origins.try_emplace(param.getName(), Origin{Origin::Kind::Default, param.getLoc()});
+      frame.origins.try_emplace(param.getName(), Origin{Origin::Kind::Default, param.getLoc(),
+                                                        param.getDefault().front().getTerminator()->getOperand(0), frame.activation});
   }
   for (auto param : params)
     if (failed(checkParam(param, frame, callee, loc)))

@@ -46,12 +46,27 @@ struct Tensor {
   mlir::Type element() const { return type().getElementType(); }
 };
 
+/// What a call was given, in expressions of the caller: through it a value that an expression takes from a parameter is traced
+/// to where it was decided.
+struct Activation {
+  struct Argument {
+    mlir::StringAttr name;
+    mlir::Location loc;
+    mlir::Value expression;
+  };
+  mlir::Operation *callee;
+  std::vector<Argument> arguments; // as written, without defaults
+  std::shared_ptr<const Activation> caller;
+};
+
 /// Where a value was decided: as written, or as the default of a parameter; the language's own defaults stand nowhere.
 struct Origin {
   enum class Kind { Written, Default, Language };
   Kind kind;
   mlir::Location loc;
   mlir::Value expression = {}; // what was written, as far as that is known
+  /// The call in which the expression stands; null outside of functions.
+  std::shared_ptr<const Activation> within = nullptr;
 };
 
 struct NoneValue {};

@@ -122,6 +122,8 @@ class Tiny(unittest.TestCase):
         self.assertEqual(rows["flip"], {"name": "flip", "value": False, "from": "language"})
         question = values(self.instruct["text question"])
         self.assertEqual((question["max_tokens"]["value"], question["side"]["value"], question["side"]["from"]), (12, "right", "language"))
+        self.assertEqual(question["tokenizer"], {"name": "tokenizer", "value": "words", "from": "written", "at": self.at("question: words")})
+        self.assertEqual(values(self.instruct["text dialogue"])["template"]["value"], "tiny")
         self.assertEqual(self.instruct["dataset train_qa"]["of"], "data.videochat2_json")
         self.assertEqual(values(self.instruct["dataset train_qa"])["file"]["value"], "train_qa.json")
         self.assertEqual(values(self.instruct["tokenizer words"])["vocab"]["value"], 96)
@@ -173,7 +175,7 @@ class Tiny(unittest.TestCase):
                     if entry["from"] == "default":
                         self.assertRegex(around, rf"\b{entry['name']}\b", (section["title"], entry))
                         checked += 1
-                    elif section["title"].split()[0] in ("rows", "text", "labels", "evaluate") and entry["name"] not in ("rows", "from", "when", "on"):
+                    elif section["title"].split()[0] in ("rows", "text", "labels", "evaluate") and entry["name"] not in ("rows", "from", "template", "tokenizer", "when", "on"):
                         self.assertIn(f"{entry['name']}:", around)
                         checked += 1
         self.assertGreater(checked, 150)
@@ -186,8 +188,11 @@ class Tiny(unittest.TestCase):
             for old, new in zip(every(section["values"]), every(defined[title]["values"])):
                 if old.get("value") != new.get("value"):
                     changed.append((title, new["name"], new["value"]))
-                    self.assertEqual(new["by"], [{"const": "frames", "at": "-D"}])
-        self.assertEqual(changed, [("encoder vision", "frames", 4), ("rows clips", "frames", 4)])
+                    if title == "consts":
+                        self.assertEqual((new["at"], "by" in new), ("-D", False))
+                    else:
+                        self.assertEqual(new["by"], [{"const": "frames", "at": "-D"}])
+        self.assertEqual(changed, [("encoder vision", "frames", 4), ("rows clips", "frames", 4), ("consts", "frames", 4)])
 
     def test_table(self):
         table = plans.run(plans.VCC, "show", plans.TINY, "--stage", "instruct", "-D", "frames=4")
@@ -209,35 +214,6 @@ class FullSize(unittest.TestCase):
         self.assertTrue(any("bridge.layers[" in value for value in weights["uses"]["value"]))
         course = values(sections(stage)["course"])
         self.assertEqual(course["precision"]["by"], [{"const": "numerics", "at": f"{CONNECT}:{line_of(CONNECT, 'const numerics')}"}])
-
-
-class Switches(unittest.TestCase):
-    """Of stage 4 of VideoChat2 HD, whose switches are the fields of one const of the recipe that it imports."""
-
-    RECIPE = plans.TOP / "examples" / "videochat2" / "videochat2_hd_mistral.vcs"
-    # Section, name, a part of the line where it stands, or of one so many lines above: the value by default and as upstream has it.
-    EXPECTED = {("rows image", "fallback", "image: 1 from", 1): ("sample", "media"), ("rows video", "sample", "video: 1 from"): ("random", "random_exclusive"),
-                ("text question", "side", "question: told", 1): ("right", "left"), ("text dialogue", "spaces", "dialogue: conversation"): ("trimmed", "kept"),
-                ("call losses.next_token", "first", "lm: 1.0 *"): (None, 1.0),
-                ("optimize", "decay of bridge.query_tokens, bridge.extra_query_tokens", "decay { bridge"): (False, True),
-                ("optimize", "unreached", "optimize adamw"): ("skip", "zeros"),
-                ("schedule", "floor_in_warmup", "schedule cosine"): (False, True)}
-
-    def test_values_and_origins(self):
-        places = ["videochat2_mistral.vcs:%d" % line_of(self.RECIPE.with_name("videochat2_mistral.vcs"), "const reproduce"), "-D"]
-        for which, (options, name) in enumerate([((), "sane"), (("-D", "reproduce=upstream"), "upstream")]):
-            [stage] = shown(self.RECIPE, "--stage", "4", *options)
-            found = sections(stage)
-            self.assertEqual(found["text question"]["of"], "templates.instruction" + ("" if which else "_and_question"))
-            self.assertEqual(found["text dialogue"]["of"], "templates.mistral_instruct" + ("" if which else "_timed"))
-            for (title, entry, line, *after), wanted in self.EXPECTED.items():
-                with self.subTest(name=name, title=title, entry=entry):
-                    value = values(found[title])[entry]
-                    self.assertEqual(value["value"], wanted[which])
-                    self.assertTrue(value["at"].endswith(f"{self.RECIPE.name}:{line_of(self.RECIPE, line) + sum(after)}"), value)
-                    self.assertEqual([step["const"] for step in value["by"]], ["videochat2_mistral.reproduce", f"reproduction.{name}"])
-                    self.assertTrue(value["by"][0]["at"].endswith(places[which]), value)
-                    self.assertTrue(value["by"][1]["at"].endswith("reproduction.vcs:%d" % line_of("stdlib/reproduction/reproduction.vcs", f"const {name} =")))
 
 
 class Wrong(unittest.TestCase):

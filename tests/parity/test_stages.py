@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipes of VideoChat2 at test size, whole stages against PyTorch, Transformers and PEFT: losses and gradients of steps with pictures
 and of steps with clips, and the losses of ten steps of AdamW with warm-up. Every stage starts from random weights."""
+import json
 import pathlib
 import random
 import unittest
@@ -13,8 +14,15 @@ import videochat2
 import videochat2_twin
 
 STEPS = 10
-SANE = {"image_in_every_slot": False, "constant_bos": None, "decay_everything": False, "idle_decays": False, "floor_in_warmup": False, "side": "right"}
-UPSTREAM = {"image_in_every_slot": True, "constant_bos": 1.0, "decay_everything": True, "idle_decays": True, "floor_in_warmup": True, "side": "left"}
+# What the twin does, and what the program reads of its batches: of media (`antialias` and on), of stage 1, 2 and 3.
+SANE = {"image_in_every_slot": False, "constant_bos": None, "decay_everything": False, "idle_decays": False, "floor_in_warmup": False, "side": "right",
+        "antialias": True, "fallback": "sample", "sample": "random", "ids": "batch.ids", "prompt": "sample", "captions": "assistant",
+        "dialogues": "assistant", "spaces": "trimmed", "timed": True, "question": True}
+UPSTREAM = {"image_in_every_slot": True, "constant_bos": 1.0, "decay_everything": True, "idle_decays": True, "floor_in_warmup": True, "side": "left",
+            "antialias": False, "fallback": "media", "sample": "random_exclusive", "ids": "batch.local_ids", "prompt": "batch", "captions": "assistant",
+            "dialogues": "assistant", "spaces": "kept", "timed": False, "question": False}
+# Which pictures each dataset has: a sample's place in its own is one of three, so that of four samples two have the same.
+PARTS = {"coco": (0, 3), "cc3m": (3, 6), "cc12m": (6, 8), "sbu": (8, 10), "vg": (10, 12)}
 # Peak rate, steps of warm-up and floor of each stage.
 SCHEDULES = {"align": (1e-4, 1, 0.01), "connect": (1e-4, 2, 0.01), "instruct": (2e-5, 6, 0.25)}
 
@@ -39,8 +47,9 @@ class Trained:
         for name in ("data", "weights"):
             (folder / name).mkdir()
         videochat2.make_data(folder / "data", random.Random(steps.SEED), cls.variant)
+        cls.arrange(folder / "data")
         program = folder / "train.bin"
-        manifest = videochat2.compiled(cls.variant, program, *cls.sizes, *cls.options)
+        cls.manifest = manifest = videochat2.compiled(cls.variant, program, *cls.sizes, *cls.options)
         videochat2.make_weights(folder / "weights", manifest, cls.variant, scale=0.15, bert=True)
         cls.dumps, cls.log = {}, {}
         for stage in cls.stages:
@@ -49,6 +58,10 @@ class Trained:
             cls.log[stage] = programs.steps_of(folder / "out", stage)
             cls.dumps[stage] = [steps.Step(folder / "out" / stage / "dump" / f"step-{step:06}.safetensors") for step in range(STEPS)]
             videochat2.randomise(folder / "out" / stage / "weights.safetensors", 0.15)
+
+    @classmethod
+    def arrange(cls, data):
+        """Other data than the usual."""
 
     def twin(self, stage, step):
         return videochat2_twin.Twin(stage, self.variant, step.before, set(step.gradient), self.habits)
@@ -133,6 +146,39 @@ class Stages(Trained):
             apart.append(abs(float(step.output["loss.lm"]) - theirs) / theirs)
         self.assertGreater(max(apart), 1e-4)
 
+    def test_switches_reach_the_program(self):
+        """What the program reads of its batches, of every stage and kind."""
+        habits = self.habits
+        for stage, what in zip(("align", "connect", "instruct"), ({}, {"prompt": "prompt", "supervise": "captions"}, {"supervise": "dialogues"})):
+            found = next(entry for entry in self.manifest["stages"] if entry["name"] == stage)
+            inputs = {entry["name"] for function in found["functions"] if function["role"] == "micro" for entry in function["inputs"]}
+            self.assertEqual(inputs & {"batch.ids", "batch.local_ids"}, {habits["ids"]} if stage == "align" else set())
+            for kind, batch in found["batch"].items():
+                media, fields = batch["media"], {field["name"]: field for field in batch["fields"]}
+                self.assertEqual([media[name] for name in ("antialias", "fallback")], [habits["antialias"], habits["fallback"]], (stage, kind))
+                self.assertEqual(media["sample"], habits["sample"] if kind == "video" else "middle")
+                if stage == "align":
+                    continue
+                dialogue = fields["dialogue"]
+                self.assertEqual({key: dialogue[key] for key in what}, {key: habits[name] for key, name in what.items()}, (stage, kind))
+                self.assertEqual(dialogue["spaces"], habits["spaces"])
+                if stage == "instruct":
+                    self.assertEqual(fields["question"]["side"], habits["side"])
+                    said, told = ("".join(segment["text"] for segment in self.manifest["templates"][fields[name]["template"]]["segments"])
+                                  for name in ("dialogue", "question"))
+                    self.assertEqual(["{seconds}" in said, "{q" in told], [habits["timed"], habits["question"]])
+
+    def test_prompts(self):
+        """Upstream draws one for all rows of a micro-batch. Of 22 different ones, two rows of ten steps do not have the same by chance."""
+        alike = []
+        for step in self.dumps["connect"]:
+            before = []
+            for ids, labels, at in zip(*(step.inputs[f"dialogue.{name}"].tolist() for name in ("ids", "labels", "at"))):
+                trained = next(place for place, label in enumerate(labels) if label >= 0)
+                before.append([word for word, row in zip(ids[:trained], at) if row < 0])
+            alike.append(before[0] == before[1])
+        self.assertEqual(all(alike), self.habits["prompt"] == "batch", f"{alike}, seed {steps.SEED}")
+
     def test_ten_steps(self):
         for stage in self.stages:
             self.follow(stage)
@@ -142,8 +188,45 @@ class Vicuna(Stages, unittest.TestCase):
     pass
 
 
+class VicunaAsUpstream(Stages, unittest.TestCase):
+    """With pictures of five datasets, of which stage 1 takes samples of equal place for the same."""
+
+    options = ("reproduce=upstream", *(f"pictures_{stage}=[" + ", ".join(f"sources.{name}" for name in PARTS) + "]" for stage in (1, 2)))
+    # It is told the times and the question, as always, and pads on the right.
+    habits = {**UPSTREAM, "side": "right", "dialogues": "roles", "timed": True, "question": True}
+
+    @classmethod
+    def arrange(cls, data):
+        """A caption's first word says which place its record has."""
+        folder = data / "anno_pretrain"
+        records = json.loads((folder / "coco.json").read_text())
+        media = data / "videos_images"
+        for name, (first, last) in PARTS.items():
+            if name != "coco":
+                (media / name).symlink_to(media / "coco")
+            own = [{**record, "caption": f"{videochat2.WORDS[place]} {record['caption']}"} for place, record in enumerate(records[first:last])]
+            (folder / f"{name}{'_train' if name.startswith('cc') else ''}.json").write_text(json.dumps(own))
+
+    def test_samples_of_equal_place_are_taken_for_the_same(self):
+        """The loss of contrast is another one by the samples' own identity."""
+        apart = []
+        for step, line in zip(self.dumps["align"], self.log["align"]):
+            places = step.inputs["batch.local_ids"]
+            if line["variants"] == ["video"]:
+                self.assertEqual(len(set(places.tolist())), 4)
+                continue
+            self.assertEqual((step.inputs["caption.ids"][:, 1] - 4).tolist(), places.tolist())  # after four control tokens
+            self.assertLess(len(set(places.tolist())), 4)
+            own = {**step.inputs, "batch.ids": torch.arange(4)}
+            del own["batch.local_ids"]
+            ours, theirs = float(step.output["loss.vtc"]), self.twin("align", step).losses(own, step.output)["vtc"].item()
+            apart.append(abs(ours - theirs) / theirs)
+        self.assertEqual(len(apart), 6)
+        self.assertGreater(max(apart), 1e-4, f"seed {steps.SEED}")
+
+
 class MistralAsUpstream(Stages, unittest.TestCase):
-    variant, options, habits = "mistral", ("reproduce=upstream",), UPSTREAM
+    variant, options, habits = "mistral", ("reproduce=upstream",), {**UPSTREAM, "captions": "answer"}
 
 
 class Phi3AsUpstream(Stages, unittest.TestCase):
