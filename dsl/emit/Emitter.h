@@ -137,6 +137,9 @@ private:
 
   //===------------------------------------------------------------------- Stages.cpp
   void stage(const syntax::StageDecl &D);
+  /// Emits the stage's clauses of a kind, own or taken over; names in them mean what they mean where they are written.
+  template <class Clause, class Emit>
+  void each(const syntax::StageDecl &D, std::vector<Clause> syntax::StageDecl::*Kind, const Emit &Emit_);
   void selections(const syntax::StageDecl &D);
   void start(const syntax::StartClause &Start, const syntax::StageDecl &Stage);
   void batch(const syntax::BatchClause &Batch);

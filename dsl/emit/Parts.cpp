@@ -11,7 +11,7 @@ namespace vcc::emit {
 void Emitter::module(const names::ModuleInfo &Info) {
   Current = &Info;
   Scopes.clear();
-  Stages = types::stagesOf(*Info.Tree, Engine);
+  Stages = types::stagesOf(Info, Engine);
   mlir::OpBuilder::InsertionGuard Guard(Builder);
   auto Op = Builder.create<vcs::ModuleOp>(loc(Info.Tree->NameRange), Info.Name, &Info == Program.Main, doc(Info.Tree->Doc));
   holds(Op.getBodyRegion(), [&] {

@@ -5,6 +5,8 @@
 #include "dsl/types/Calls.h"
 #include "dsl/types/Stages.h"
 
+#include <utility>
+
 using namespace vcc::syntax;
 
 namespace vcc::emit {
@@ -69,6 +71,15 @@ Scope Emitter::inputsOf(const StageDecl &D) {
   return Inputs;
 }
 
+template <class Clause, class Emit>
+void Emitter::each(const StageDecl &D, std::vector<Clause> StageDecl::*Kind, const Emit &Emit_) {
+  const StageDecl *Owner = D.owner(Kind);
+  const names::ModuleInfo *Outer = std::exchange(Current, Owner == &D ? Current : Program.homeOf(*Owner));
+  for (const Clause &Each : Owner->*Kind)
+    Emit_(Each);
+  Current = Outer;
+}
+
 void Emitter::stage(const StageDecl &D) {
   mlir::SymbolRefAttr Symbol;
   const ModelDecl *Model = modelOf(D, Symbol);
@@ -79,31 +90,23 @@ void Emitter::stage(const StageDecl &D) {
   auto Op = Builder.create<vcs::StageOp>(loc(D.Range), Builder.getStringAttr(D.Name.Text), Number, Symbol, doc(D.Doc));
   holds(Op.getBodyRegion(), [&] {
     selections(D);
-    for (const StartClause &Start : D.all(&StageDecl::Starts))
-      start(Start, D);
-    for (const BatchClause &Batch : D.all(&StageDecl::Batches))
-      batch(Batch);
+    each(D, &StageDecl::Starts, [&](const StartClause &Start) { start(Start, D); });
+    each(D, &StageDecl::Batches, [&](const BatchClause &Batch) { batch(Batch); });
     {
       Scope Components = componentsOf(*Model), Inputs = inputsOf(D);
       ScopeGuard Parts(Scopes, std::move(Components));
       ScopeGuard Given(Scopes, std::move(Inputs));
-      for (const LossClause &Loss : D.all(&StageDecl::Losses))
-        loss(Loss);
-      for (const EvaluateClause &Clause : D.all(&StageDecl::Evaluates))
-        evaluate(Clause, D);
+      each(D, &StageDecl::Losses, [&](const LossClause &Loss) { loss(Loss); });
+      each(D, &StageDecl::Evaluates, [&](const EvaluateClause &Clause) { evaluate(Clause, D); });
     }
-    for (const RuleClause &Clause : D.all(&StageDecl::Optimizes))
-      optimize(Clause);
-    for (const RuleClause &Clause : D.all(&StageDecl::Schedules))
-      scheduleClause(Clause);
-    for (const PrecisionClause &Clause : D.all(&StageDecl::Precisions))
+    each(D, &StageDecl::Optimizes, [&](const RuleClause &Clause) { optimize(Clause); });
+    each(D, &StageDecl::Schedules, [&](const RuleClause &Clause) { scheduleClause(Clause); });
+    each(D, &StageDecl::Precisions, [&](const PrecisionClause &Clause) {
       yields(Builder.create<vcs::PrecisionOp>(loc(Clause.Value->Range)).getKind(), *Clause.Value);
-    for (const ParallelClause &Clause : D.all(&StageDecl::Parallels))
-      parallel(Clause);
-    for (const SaveClause &Clause : D.all(&StageDecl::Saves))
-      save(Clause);
-    for (const Moment &When : D.all(&StageDecl::Logs))
-      Builder.create<vcs::LogOp>(loc(When.Range), moment(When));
+    });
+    each(D, &StageDecl::Parallels, [&](const ParallelClause &Clause) { parallel(Clause); });
+    each(D, &StageDecl::Saves, [&](const SaveClause &Clause) { save(Clause); });
+    each(D, &StageDecl::Logs, [&](const Moment &When) { Builder.create<vcs::LogOp>(loc(When.Range), moment(When)); });
   });
 }
 

@@ -26,13 +26,15 @@ Moment Builder::moment(Parser::MomentContext *Context) {
 }
 
 DeclPtr Builder::stageDecl(Parser::StageDeclContext *Context) {
-  auto Made = std::make_unique<StageDecl>(range(Context->getStart(), Context->dotted()->getStop()));
+  auto Made = std::make_unique<StageDecl>(range(Context->getStart(), Context->dotted(0)->getStop()));
   if (auto *Number = Context->INT())
     Made->Number = integer(Number->getText(), range(Number));
   Made->Name = quoted(Context->STRING());
-  Made->Model = dotted(Context->dotted());
+  Made->Model = dotted(Context->dotted(0));
   if (Context->stageRef())
     Made->Like = stageRef(Context->stageRef());
+  if (auto *From = Context->dotted(1))
+    Made->LikeFrom = dotted(From);
   for (auto *C : Context->clause())
     clause(C, *Made);
   return Made;

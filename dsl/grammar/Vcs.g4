@@ -73,7 +73,7 @@ ruleMember: 'state' ident '=' expr | fnDecl | method;
 
 //---------------------------------------------------------------- stages
 
-stageDecl: 'stage' INT? STRING 'of' dotted ('like' stageRef)? '{' (clause sep?)* '}';
+stageDecl: 'stage' INT? STRING 'of' dotted ('like' stageRef ('from' dotted)?)? '{' (clause sep?)* '}';
 stageRef: 'stage' (INT | STRING);
 clause
   : ('uses' | 'train' | 'freeze' | 'idle' | 'recompute') selector (',' selector)*   # selectionClause

@@ -235,6 +235,13 @@ const ModuleInfo *Program::find(llvm::StringRef Name) const {
   return nullptr;
 }
 
+const ModuleInfo *Program::homeOf(const Decl &Declaration) const {
+  for (const auto &Module : Modules)
+    if (llvm::any_of(Module->Tree->Declarations, [&](const DeclPtr &D) { return D.get() == &Declaration; }))
+      return Module.get();
+  return nullptr;
+}
+
 const Decl *Program::find(llvm::StringRef Module, llvm::StringRef Name) const {
   const ModuleInfo *Info = find(Module);
   if (!Info)

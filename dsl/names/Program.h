@@ -36,6 +36,8 @@ struct Program {
   const ModuleInfo *Main = nullptr, *Prelude = nullptr;
 
   const ModuleInfo *find(llvm::StringRef Name) const;
+  /// The module that declares it.
+  const ModuleInfo *homeOf(const syntax::Decl &Declaration) const;
   /// The declaration `Module.Name`, or null.
   const syntax::Decl *find(llvm::StringRef Module, llvm::StringRef Name) const;
 };

@@ -247,6 +247,7 @@ struct StageDecl : DeclOf<DeclKind::Stage> {
   std::optional<int64_t> Number;
   std::vector<Ident> Model; // dotted
   std::optional<StageRef> Like;
+  std::vector<Ident> LikeFrom; // the imported module that `Like` is of; empty: this one
   /// What `like` names, once it is known: a kind of clause that this stage does not have is that stage's.
   const StageDecl *Base = nullptr;
   std::vector<SelectionClause> Selections;
@@ -260,10 +261,12 @@ struct StageDecl : DeclOf<DeclKind::Stage> {
   std::vector<SaveClause> Saves;
   std::vector<Moment> Logs;
 
-  /// The clauses of a kind, own or taken over; `all(&StageDecl::Losses)`.
-  template <class Clause> const std::vector<Clause> &all(std::vector<Clause> StageDecl::*Kind) const {
-    return (this->*Kind).empty() && Base ? Base->all(Kind) : this->*Kind;
+  /// The stage whose clauses of a kind are this one's: itself, or where they are taken over from.
+  template <class Clause> const StageDecl *owner(std::vector<Clause> StageDecl::*Kind) const {
+    return (this->*Kind).empty() && Base ? Base->owner(Kind) : this;
   }
+  /// The clauses of a kind, own or taken over; `all(&StageDecl::Losses)`.
+  template <class Clause> const std::vector<Clause> &all(std::vector<Clause> StageDecl::*Kind) const { return owner(Kind)->*Kind; }
   /// `uses`, `train`, ... are taken over one by one.
   std::vector<const SelectionClause *> selections() const {
     std::vector<const SelectionClause *> Found;

@@ -13,10 +13,39 @@ using namespace vcc::syntax;
 
 namespace vcc::types {
 
-std::vector<const StageDecl *> stagesOf(const Module &Module, diag::Engine &Engine) {
+/// The stage of an imported module that `Stage` is like; null with a diagnostic.
+static const StageDecl *importedStage(const StageDecl &Stage, const names::ModuleInfo &Module, diag::Engine &Engine) {
+  const Ident &First = Stage.LikeFrom.front(), &Last = Stage.LikeFrom.back();
+  auto Found = Module.Names.find(First.Text);
+  if (Stage.LikeFrom.size() != 1 || Found == Module.Names.end() || Found->second.Declaration) {
+    std::vector<std::string> Known;
+    for (auto &[Name, Meaning] : Module.Names)
+      if (!Meaning.Declaration)
+        Known.push_back(Name);
+    Engine.report(diag::kinds::UnknownName, diag::join(First.Range, Last.Range), "imported module", Last.Text).didYouMean(Last.Text, Known);
+    return nullptr;
+  }
+  std::vector<std::string> Known;
+  for (const DeclPtr &D : Found->second.Module->Tree->Declarations) {
+    auto *Other = llvm::dyn_cast<StageDecl>(D.get());
+    if (Other && (Stage.Like->Number ? Other->Number == Stage.Like->Number : Other->Name.Text == Stage.Like->Name))
+      return Other;
+    if (Other)
+      Known.push_back(Other->Name.Text);
+  }
+  std::string Written = Stage.Like->Number ? std::to_string(*Stage.Like->Number) : Stage.Like->Name;
+  auto Made = Engine.report(diag::kinds::UnknownName, Stage.Like->Range, "stage of module `" + Found->second.Module->Name + "`", Written);
+  if (!Known.empty())
+    Made.note("its stages are " + diag::list(Known));
+  if (!Stage.Like->Number)
+    Made.didYouMean(Written, Known);
+  return nullptr;
+}
+
+std::vector<const StageDecl *> stagesOf(const names::ModuleInfo &Module, diag::Engine &Engine) {
   std::vector<const StageDecl *> Stages;
   std::map<int64_t, const StageDecl *> Numbers;
-  for (const DeclPtr &D : Module.Declarations) {
+  for (const DeclPtr &D : Module.Tree->Declarations) {
     auto *Stage = llvm::dyn_cast<StageDecl>(D.get());
     if (!Stage)
       continue;
@@ -28,9 +57,9 @@ std::vector<const StageDecl *> stagesOf(const Module &Module, diag::Engine &Engi
       Engine.report(diag::kinds::DuplicateName, Stage->Range, "stage " + std::to_string(*Stage->Number))
           .label(Old->second->Range, "first here");
   }
-  for (const DeclPtr &D : Module.Declarations)
+  for (const DeclPtr &D : Module.Tree->Declarations)
     if (auto *Stage = llvm::dyn_cast<StageDecl>(D.get()); Stage && Stage->Like)
-      Stage->Base = resolveStage(*Stage->Like, Stages, Stage, Engine);
+      Stage->Base = Stage->LikeFrom.empty() ? resolveStage(*Stage->Like, Stages, Stage, Engine) : importedStage(*Stage, Module, Engine);
   return Stages;
 }
 

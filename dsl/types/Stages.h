@@ -6,6 +6,7 @@
 #define VCC_DSL_TYPES_STAGES_H
 
 #include "dsl/diag/Engine.h"
+#include "dsl/names/Program.h"
 #include "dsl/syntax/Declarations.h"
 
 namespace vcc::types {
@@ -19,8 +20,8 @@ void checkStage(const syntax::StageDecl &Stage, const syntax::ModelDecl &Model, 
 /// The keys of a `start` line that are about files.
 void checkStart(const syntax::StartClause &Start, diag::Engine &Engine);
 
-/// The stages of a module in order; numbers must differ.
-std::vector<const syntax::StageDecl *> stagesOf(const syntax::Module &Module, diag::Engine &Engine);
+/// The stages of a module in order, what they are `like` found for each; numbers must differ.
+std::vector<const syntax::StageDecl *> stagesOf(const names::ModuleInfo &Module, diag::Engine &Engine);
 
 } // namespace vcc::types
 

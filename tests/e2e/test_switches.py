@@ -96,7 +96,7 @@ class Switches(unittest.TestCase):
                                 entry = self.entry(stage, variant, which, title, name)
                                 self.assertEqual(entry["value"], wanted[which])
                                 consts = [step["const"] for step in entry["by"] if "const" in step]
-                                self.assertEqual(consts[-2:], ["reproduce", f"reproduction.{profile}"])
+                                self.assertEqual(consts[-2:], ["alignment.reproduce", f"reproduction.{profile}"])
                                 self.assertEqual(entry["by"][-2]["at"] == "-D", which == 1)
                                 self.assertIn(f"const {profile} ", line_at(entry["by"][-1]["at"]))
                                 # A line on the way names the switch.
@@ -127,7 +127,7 @@ class Switches(unittest.TestCase):
 
     def test_all_switches_stand_under_the_const_that_has_them(self):
         for (stage, variant, which), found in self.found.items():
-            entry = test_show.values(found["consts"])["reproduce"]
+            entry = test_show.values(found["consts"])["alignment.reproduce"]
             self.assertEqual([value["name"] for value in entry["values"]], fields())
             for value in entry["values"]:
                 self.assertEqual(value["from"], "written" if which else "default")
@@ -147,7 +147,7 @@ class Stage4(unittest.TestCase):
                 ("schedule", "floor_in_warmup", "schedule cosine"): (False, True)}
 
     def test_values_and_origins(self):
-        places = ["videochat2_mistral.vcs:%d" % test_show.line_of(self.RECIPE.with_name("videochat2_mistral.vcs"), "const reproduce"), "-D"]
+        places = ["alignment.vcs:%d" % test_show.line_of(FOLDER / "alignment.vcs", "const reproduce"), "-D"]
         for which, (options, name) in enumerate([((), "sane"), (("-D", "reproduce=upstream"), "upstream")]):
             [stage] = test_show.shown(self.RECIPE, "--stage", "4", *options)
             found = test_show.sections(stage)
@@ -158,7 +158,7 @@ class Stage4(unittest.TestCase):
                     value = test_show.values(found[title])[entry]
                     self.assertEqual(value["value"], wanted[which])
                     self.assertTrue(value["at"].endswith(f"{self.RECIPE.name}:{test_show.line_of(self.RECIPE, line) + sum(after)}"), value)
-                    self.assertEqual([step["const"] for step in value["by"]], ["videochat2_mistral.reproduce", f"reproduction.{name}"])
+                    self.assertEqual([step["const"] for step in value["by"]], ["alignment.reproduce", f"reproduction.{name}"])
                     self.assertTrue(value["by"][0]["at"].endswith(places[which]), value)
                     self.assertTrue(value["by"][1]["at"].endswith("reproduction.vcs:%d" % test_show.line_of(LIBRARY, f"const {name} =")))
 
@@ -176,12 +176,12 @@ class Traced(unittest.TestCase):
                 self.assertEqual(entry["value"], value)
                 self.assertTrue(entry["at"].endswith(f"shared.vcs:{entry['at'].rpartition(':')[2]}"), entry)
                 self.assertEqual([(step.get("argument"), step.get("const")) for step in entry["by"]],
-                                 [(f"shared.{function}.s", None), (None, "sizes"), (None, "shared.tiny")])
+                                 [(f"shared.{function}.s", None), (None, "alignment.sizes"), (None, "shared.tiny")])
                 self.assertIn(f"shared.{function}(sizes", line_at(entry["by"][0]["at"]))
                 self.assertEqual(entry["by"][1]["at"], "-D")
                 self.assertIn("const tiny", line_at(entry["by"][2]["at"]))
         table = plans.run(plans.VCC, "show", FOLDER / "videochat2_vicuna.vcs", "--stage", "2", "-D", "sizes=tiny")
-        self.assertRegex(table, r"\n    drop +0\.2 +\S+shared\.vcs:\d+; shared\.bridge\.s: \S+videochat2_vicuna\.vcs:\d+; sizes: -D on the command line; "
+        self.assertRegex(table, r"\n    drop +0\.2 +\S+shared\.vcs:\d+; shared\.bridge\.s: \S+videochat2_vicuna\.vcs:\d+; alignment\.sizes: -D on the command line; "
                                 r"shared\.tiny: \S+shared\.vcs:\d+\n")
 
     def test_through_functions_defaults_and_choices(self):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipes of VideoChat2 at full size and at test size: what each stage has and trains, to the last weight, as published. No weights are
 needed: the numbers are those of the graphs that would be compiled."""
+import json
 import math
+import pathlib
 import re
 import unittest
 
@@ -175,6 +177,18 @@ class Published(unittest.TestCase):
         self.assertEqual(stage.count("vision.", of=stage.trained), 2 * 1024 + 4 * 1024)
         self.assertEqual(stage.count("heads."), 2 * (768 * 768 + 768) + 2 * 1536 + 2 + 1)
 
+    def test_stage_1_is_the_same_for_all_language_models(self):
+        """And that of the module that they take it from, which is a recipe by itself."""
+        for options in ((), ("-D", "reproduce=upstream", "-D", "rows_1=64")):
+            text = programs.succeed(programs.VCC, "compile", FOLDER / "alignment.vcs", "--emit=graph", "-o", "-", *options, seconds=120)
+            alone = Weights(text)
+            for variant in ("vicuna", "mistral", "phi3"):
+                first = stages(variant, *options)[0]
+                self.assertEqual((first.all, first.trained, first.groups), (alone.all, alone.trained, alone.groups))
+                ours, theirs = ([line.strip() for line in part.splitlines() if " = tg." in line] for part in (first.text, text))
+                self.assertGreater(len(ours), 1000)
+                self.assertEqual(ours, theirs)
+
     def test_weights_of_one_axis_do_not_decay(self):
         # Two groups, and the bounded temperature apart. By default the queries and temporal vectors do not decay either.
         special = {"bridge.query_tokens", "bridge.extra_query_tokens", "vision.slot_embed"}
@@ -194,6 +208,39 @@ class Published(unittest.TestCase):
         self.assertEqual(first.count("bridge.", ["bridge.query_tokens"]), 68_389)
         self.assertEqual((second.trains, third.trains, third.count("adapter.")), (196_856, 224_280, 5_120))
         self.assertEqual(stages("mistral", *TINY, "-D", "lm_config=llama.tiny_vicuna")[2].count("adapter."), 25_536)
+
+
+
+class StretchedPositions(unittest.TestCase):
+    """Phi-3's short factors, which the recipe takes from the checkpoint's config.json."""
+
+    RECIPE = FOLDER / "videochat2_phi3.vcs"
+
+    def test_from_a_checkpoints_config(self):
+        """By the command that the README gives."""
+        [command] = re.findall(r"`(-D \"short_factors=.*?)`", (FOLDER / "README.md").read_text())
+        factors = [1.0 + number / 64 for number in range(48)]
+        scratch = programs.fresh_folder()
+        self.addCleanup(scratch.cleanup)
+        (pathlib.Path(scratch.name) / "config.json").write_text(json.dumps({"rope_scaling": {"type": "longrope", "long_factor": [9.0] * 48, "short_factor": factors}}))
+        out = programs.succeed("bash", "-c", f'{programs.VCC} show {self.RECIPE} --stage 2 --json {command}', cwd=scratch.name)
+        [stage] = json.loads(out)["stages"]
+        [config] = [value for section in stage["sections"] if section["title"] == "llm lm" for value in section["values"] if value["name"] == "c"]
+        self.assertEqual([value["value"] for value in config["values"] if value["name"] == "rope_factors"], [factors])
+
+    def test_wrong_factors(self):
+        for factors, words in (([1.0] * 47, "a head of 96 numbers has 48 frequencies, but there are 47 factors"), ([], "but there are 0 factors"),
+                               ([1.0] * 47 + [0.0], "frequencies are divided by factors above zero"), ([-1.0] + [1.0] * 47, "frequencies are divided by factors above zero")):
+            ended = programs.run(programs.VCC, "check", self.RECIPE, "-D", f"short_factors={factors}")
+            self.assertEqual(ended.code, 2, ended)
+            self.assertIn(words, ended.err)
+            self.assertIn("config.json", ended.err)
+            self.assertIn("videochat2_phi3.vcs:", ended.err)
+        # Of a configuration of one's own, where its layers are made.
+        own = "lm_config=llama.LlamaConfig(vocab: 100, width: 40, depth: 2, heads: 4, kv_heads: 4, hidden: 96, fused: true, rope_factors: [1.0, 2.0])"
+        ended = programs.run(programs.VCC, "check", self.RECIPE, *TINY, "-D", own)
+        self.assertEqual(ended.code, 2, ended)
+        self.assertIn("a head of 10 numbers has 5 frequencies, but there are 2 factors", ended.err)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import test_stages
 import videochat2
 import videochat2_twin
 
-STEPS = 5
+STEPS = 5  # an epoch of four samples a step
 HALVES = ("rows_1=2", "rows_2=2", "rows_3=2")
 BY_TWO = 'accumulation=shared.Accumulation(2, across: "one_modality")'
 # How a step of four samples is made: ranks, and what the recipe is compiled with.
@@ -29,8 +29,8 @@ class World(unittest.TestCase):
         cls.made = False
 
     @classmethod
-    def train(cls, name, ranks, options, stages, sizes=(videochat2.SIZES,), recipes=videochat2.FOLDER):
-        """Runs the stages; where a stage starts from another, from what the joined run left of it."""
+    def train(cls, name, ranks, options, stages, sizes=(videochat2.SIZES,), recipes=videochat2.FOLDER, count=STEPS, more=()):
+        """Runs the stages, of which so many steps are dumped; where a stage starts from another, from what the joined run left of it."""
         program = cls.folder / f"{name}.bin"
         manifest = videochat2.compiled("vicuna", program, *options, *sizes, recipes=recipes)
         if not cls.made:
@@ -44,7 +44,7 @@ class World(unittest.TestCase):
                     (out / before).mkdir(parents=True, exist_ok=True)
                     shutil.copy(made, out / before)
             command = [program, "--stage", stage, "--data", cls.folder / "data", "--weights", cls.folder / "weights", "--out", out,
-                       "--seed", steps.SEED, "--threads", 1, "--dump", ",".join(map(str, range(STEPS)))]
+                       "--seed", steps.SEED, "--threads", 1, "--dump", ",".join(map(str, range(count))), *more]
             programs.succeed(*(programs.ranks(ranks, *command) if ranks > 1 else command))
             if name == "joined":
                 videochat2.randomise(out / stage / "weights.safetensors", 0.15)
@@ -117,6 +117,59 @@ class Joined(World):
                 for mine, theirs in zip((line["loss"] for line in programs.steps_of(self.folder / name, stage)), whole):
                     self.assertAlmostEqual(mine, theirs, delta=1e-4 * theirs, msg=f"{name}, {stage}, seed {steps.SEED}")
 
+    def across(self, name, ranks, options, sizes=(videochat2.SIZES,)):
+        """One step of stages 2 and 3; gives the names of its micro-batches, which both have alike."""
+        self.train(name, ranks, options, ("connect", "instruct"), sizes=sizes, count=1, more=("--max-steps", 1))
+        return [programs.steps_of(self.folder / name, stage)[0]["variants"] for stage in ("connect", "instruct")]
+
+    def test_steps_of_every_modality(self):
+        """Four pictures and four clips a step, by one micro-batch of each kind or by two, one rank or two."""
+        by = 'accumulation=shared.Accumulation({}, across: "every_modality")'.format
+        self.assertEqual(self.across("every", 1, ("rows_2=4", "rows_3=4", by(1))), [["image", "video"]] * 2)
+        for name, ranks, options in (("every, accumulated", 1, ("rows_2=2", "rows_3=2", by(2))), ("every, both", 2, ("rows_2=1", "rows_3=1", "ranks=2", by(2)))):
+            self.assertEqual(self.across(name, ranks, options), [["image", "image", "video", "video"]] * 2)
+            for stage in ("connect", "instruct"):
+                whole, part = self.dumped("every", stage, 0), self.dumped(name, stage, 0)
+                self.close({"loss": part.output["loss"]}, {"loss": whole.output["loss"]}, f"{name}, {stage}")
+                self.assertEqual(set(part.gradient), set(whole.gradient))
+                self.close(part.gradient, whole.gradient, f"{name}, {stage}")
+
+    def test_steps_of_mixed_modalities(self):
+        """Seven micro-batches in a row, of six of pictures and four of clips: both kinds are among them. Two ranks make what one does, and that is
+        what PyTorch makes of all their samples together."""
+        by = 'accumulation=shared.Accumulation(7, across: "mixed")'
+        sizes = videochat2.STILL
+        variants = self.across("mixed", 1, ("rows_2=2", "rows_3=2", by), sizes)
+        self.assertEqual(self.across("mixed, ranks", 2, ("rows_2=1", "rows_3=1", "ranks=2", by), sizes), variants)
+        for stage, names in zip(("connect", "instruct"), variants):
+            self.assertEqual((len(names), set(names)), (7, {"image", "video"}))
+            whole, part = self.dumped("mixed", stage, 0), self.dumped("mixed, ranks", stage, 0)
+            self.close({"loss": part.output["loss"]}, {"loss": whole.output["loss"]}, f"mixed, {stage}")
+            self.close(part.gradient, whole.gradient, f"mixed, {stage}")
+            twin = videochat2_twin.Twin(stage, "vicuna", whole.before, set(whole.gradient), test_stages.SANE)
+            loss = sum(sum(twin.losses(self.together(whole, names, kind), whole.output).values()) for kind in ("image", "video"))
+            self.close({"loss": whole.output["loss"]}, {"loss": loss.detach()}, f"mixed, {stage}, PyTorch")
+            loss.backward()
+            theirs = {path: leaf.grad for path, leaf in twin.trained.items()}
+            every = [torch.cat([values[path].double().flatten() for path in sorted(whole.gradient)]) for values in (whole.gradient, theirs)]
+            self.close({"all": every[0]}, {"all": every[1]}, f"gradients of mixed, {stage}, PyTorch")
+            self.close(whole.gradient, theirs, f"mixed, {stage}, PyTorch", limit=1e-4)
+
+    @staticmethod
+    def together(step, names, kind):
+        """The inputs of a dumped step's micro-batches of one kind as those of one."""
+        parts = [{name.split("/", 1)[1]: value for name, value in step.kinds["input"].items() if name.startswith(f"{number}/")}
+                 for number, variant in enumerate(names) if variant == kind]
+        joined = {}
+        for name, first in parts[0].items():
+            values = [part[name] for part in parts]
+            if name.endswith(".at"):  # rows of what is visual, two times 24 a micro-batch
+                values = [torch.where(value < 0, value, value + 48 * number) for number, value in enumerate(values)]
+            if first.dim() == 0:
+                assert all(torch.equal(value, first) for value in values), name
+            joined[name] = first if first.dim() == 0 or name == "rng" else torch.cat(values)
+        return joined
+
     def test_samples_and_captions_of_stage_1(self):
         """Contrast goes over the captions of all ranks, and captions do not care."""
         for step in (0, 1):
@@ -145,16 +198,18 @@ class Alignment(World):
     """Stage 1 with dropout and stochastic depth, at a rate of zero: no step changes a weight."""
 
     @classmethod
-    def train_align(cls, name, ranks, *options, matching=1.0):
+    def train_align(cls, name, ranks, *options, matching=1.0, count=STEPS):
         text = (videochat2.FOLDER / "videochat2_vicuna.vcs").read_text()
         others = text[text.index("\n///", text.index("\nstage 1 ")):]
-        recipes = videochat2.rewritten(cls.folder / f"recipes of {name}", "vicuna", (others, "\n"), ("optimize adamw { lr: 1e-4", "optimize adamw { lr: 0.0"),
-                                       ("vtm: 1.0 *", f"vtm: {matching} *"))
-        cls.train(name, ranks, (*options, "epochs_1=1"), ("align",), recipes=recipes)
+        recipes = videochat2.rewritten(cls.folder / f"recipes of {name}", "vicuna", (others, "\n"),
+                                       ("alignment.vcs", "optimize adamw { lr: 1e-4", "optimize adamw { lr: 0.0"),
+                                       ("alignment.vcs", "vtm: 1.0 *", f"vtm: {matching} *"))
+        cls.train(name, ranks, (*options, "epochs_1=1"), ("align",), recipes=recipes, count=count)
 
     def first_of_each_kind(self, name):
-        variants = [line["variants"][0] for line in programs.steps_of(self.folder / name, "align")][:STEPS]
-        return sorted(variants.index(kind) for kind in set(variants))
+        """Among all steps of an epoch, which has both."""
+        variants = [line["variants"][0] for line in programs.steps_of(self.folder / name, "align")]
+        return sorted(variants.index(kind) for kind in ("image", "video"))
 
     def same(self, ranks, joined, terms):
         for step in self.first_of_each_kind(joined):
@@ -174,8 +229,8 @@ class Alignment(World):
 
     def test_all_three_losses_are_those_of_the_joined_batch_with_negatives_of_all_ranks(self):
         """There is one other sample, so that which is drawn is certain; what dropout draws for three questions about each sample is not."""
-        self.train_align("two", 1, "rows_1=2")
-        self.train_align("twice one", 2, "rows_1=1", "ranks=2", 'negatives="all_ranks"')
+        self.train_align("two", 1, "rows_1=2", count=2 * STEPS)
+        self.train_align("twice one", 2, "rows_1=1", "ranks=2", 'negatives="all_ranks"', count=2 * STEPS)
         self.same("twice one", "two", ("vtc", "vtm", "cap"))
 
 

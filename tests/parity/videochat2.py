@@ -54,14 +54,13 @@ def compiled(variant, program, *more, recipes=FOLDER):
 
 
 def rewritten(folder, variant, *changes):
-    """The recipes in a folder, one of them with other words: (old, new), ..."""
+    """The recipes in a folder, one of them with other words: (old, new), .., or (file, old, new) of another file."""
     shutil.copytree(FOLDER, folder)
-    file = folder / f"videochat2_{variant}.vcs"
-    text = file.read_text()
-    for old, new in changes:
+    for *name, old, new in changes:
+        file = folder / (name[0] if name else f"videochat2_{variant}.vcs")
+        text = file.read_text()
         assert old in text, old
-        text = text.replace(old, new)
-    file.write_text(text)
+        file.write_text(text.replace(old, new))
     return folder
 
 
