@@ -110,6 +110,12 @@ def clips_data(folder, count=8):
     return folder
 
 
+def write_film_without_frames(path):
+    """An mp4 file that says of each frame only how it differs from one before, of which the first is missing."""
+    succeed("ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "smptebars=size=32x32:rate=8", "-frames:v", "6", "-pix_fmt", "yuv420p", "-c:v", "libx264",
+            "-bsf:v", "noise=drop=key", path)
+
+
 def log_of(out, stage):
     return [json.loads(line) for line in (pathlib.Path(out) / stage / "log.jsonl").read_text().splitlines()]
 

@@ -176,6 +176,16 @@ class Branches(unittest.TestCase):
         self.assertEqual(ended.code, 3, ended)
         self.assertIn("p3.png: is a video, but the batch takes images here", ended.err)
 
+    def test_a_clip_without_a_frame_is_an_error(self):
+        """The dataset declares no skip."""
+        wrong = self.folder / "no frame"
+        shutil.copytree(self.folder / "data", wrong)
+        programs.write_film_without_frames(wrong / "media" / "c3.mp4")
+        ended = programs.run(programs.compiled("branches"), "--stage", "mixed", "--data", wrong, "--out", self.folder / "frameless")
+        self.assertEqual(ended.code, 3, ended)
+        self.assertIn("c3.mp4: has no frame that can be decoded", ended.err)
+        self.assertIn("declare `on_error: skip up to 1%` for dataset `clips`", ended.err)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -166,11 +166,19 @@ class Course(unittest.TestCase):
         self.assertEqual((ended.code, ended.out.count("done before")), (0, 1), ended)
 
     def test_another_count_is_refused(self):
-        trained(2, TWO, "counted", "pretrain", "--max-steps", 2)
-        ended = programs.run(*command(0, TWO, "counted", "pretrain"))
-        self.assertEqual(ended.code, 1, ended)
-        self.assertIn("was made by 2 ranks, but 1 was started", ended.err)
-        self.assertIn("mpirun -n 2", ended.err)
+        """It says how to go on, leaves what there is as it is, and as many ranks as before do go on."""
+        for first, others, words in ((2, (0, 3), ("was made by 2 ranks, but {} started", "mpirun -n 2")), (0, (2,), ("was made by 1 rank, but {} started", "go on with one"))):
+            out = f"counted by {first}"
+            trained(first, TWO, out, "pretrain", "--max-steps", 2)
+            before = {path: path.read_bytes() for path in (FOLDER / out).rglob("*") if path.is_file()}
+            for other in others:
+                ended = programs.run(*command(other, TWO, out, "pretrain"))
+                self.assertEqual((ended.code, ended.err.count("error: ")), (1, 1), ended)
+                for word in words:
+                    self.assertIn(word.format(f"{other} were" if other else "1 was"), ended.err)
+                self.assertEqual({path: path.read_bytes() for path in (FOLDER / out).rglob("*") if path.is_file()}, before)
+            trained(first, TWO, out, "pretrain", "--max-steps", 4)
+            self.assertEqual(len(programs.steps_of(FOLDER / out, "pretrain")), 4)
 
     def started(self, out):
         """A run of two ranks that would take long, when it has made some steps, and its ranks' process ids."""

@@ -320,6 +320,11 @@ class Media(Case):
         self.replace(3, (self.data / "clips" / "3.mp4").read_bytes()[:40])
         self.one_bad()
 
+    def test_no_frame(self):
+        """Replaced and counted, as declared."""
+        programs.write_film_without_frames(self.replace(3, None))
+        self.one_bad("has no frame that can be decoded")
+
     def test_audio_only(self):
         path = self.replace(3, None)
         programs.succeed("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", path)

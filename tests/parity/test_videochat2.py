@@ -220,6 +220,9 @@ class Vicuna(Runs, unittest.TestCase):
         self.refused(["coco_caption/1.png: is an image, but the batch takes videos here"], clips, changed(1, video="../coco_caption/1.png"))
         self.refused(["WebVid2M/1.mp4: is a video, but the batch takes images here"], images, changed(1, image="../WebVid2M/1.mp4"))
         self.refused(["dataset `caption_webvid` has no records"], clips, lambda records: [])
+        # Clips of no frame: a span behind the end, one that is empty.
+        self.refused(["WebVid2M/1.mp4: has", "seconds, but its record means 100 to 101"], clips, changed(1, start=100.0, end=101.0))
+        self.refused(["WebVid2M/1.mp4: has", "seconds, but its record means 0.5 to 0.5"], clips, changed(1, start=0.5, end=0.5))
 
     def test_a_records_text_makes_no_place_for_visual_tokens(self):
         """The template says where they are, once; what a record calls so is text."""
