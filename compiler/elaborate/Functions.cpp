@@ -282,9 +282,9 @@ LogicalResult Stage::readPrecision() {
     if (failed(value))
       return failure();
     auto *word = value->asBuiltin();
-    if (!word || (word->name != "f32" && word->name != "bf16"))
+    if (!word || !llvm::is_contained({"f32", "tf32", "bf16"}, word->name.str()))
       return fault(FaultKind::TypeMismatch, clause.getLoc(), "a precision is needed here but this is " + value->describe())
-          .help("write `f32` or `bf16`");
+          .help("write `f32`, `tf32` or `bf16`");
     precision = word->name.str();
     if (precision != "f32" && evaluator.f32Only)
       return fault(FaultKind::PrecisionUnsupported, clause.getLoc(),

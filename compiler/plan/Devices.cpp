@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Numbers from the makers' data sheets. A card's memory is stated in GB there but comes in powers of two.
+// Numbers from the makers' data sheets, which the runtime has too. A card's memory is stated in GB there but comes in powers of two.
 #include "compiler/plan/Devices.h"
 
 #include <algorithm>
@@ -14,13 +14,10 @@ static constexpr double kTera = 1e12;
 
 static std::vector<Device> cards() {
   return {
-      {"h200", "NVIDIA H200 SXM", 141 * kGibibyte, 4.8 * kTera, 66.9 * kTera, 494.7 * kTera, 989.4 * kTera},
-      {"h100", "NVIDIA H100 SXM", 80 * kGibibyte, 3.35 * kTera, 66.9 * kTera, 494.7 * kTera, 989.4 * kTera},
-      {"h100-pcie", "NVIDIA H100 PCIe", 80 * kGibibyte, 2.0 * kTera, 51.2 * kTera, 378.0 * kTera, 756.0 * kTera},
-      {"a100-80gb", "NVIDIA A100 SXM 80 GB", 80 * kGibibyte, 2.039 * kTera, 19.5 * kTera, 156.0 * kTera, 312.0 * kTera},
-      {"a100-40gb", "NVIDIA A100 SXM 40 GB", 40 * kGibibyte, 1.555 * kTera, 19.5 * kTera, 156.0 * kTera, 312.0 * kTera},
-      {"l40s", "NVIDIA L40S", 48 * kGibibyte, 0.864 * kTera, 91.6 * kTera, 183.2 * kTera, 362.05 * kTera},
-      {"rtx4090", "NVIDIA GeForce RTX 4090", 24 * kGibibyte, 1.008 * kTera, 82.6 * kTera, 82.6 * kTera, 165.2 * kTera},
+#define VCC_DEVICE(NAME, TITLE, WORDS, GIB, BANDWIDTH, F32, TF32, BF16)                                                         \
+  {NAME, TITLE, GIB * kGibibyte, BANDWIDTH * kTera, F32 * kTera, TF32 * kTera, BF16 * kTera},
+#include "runtime/program/Devices.def"
+#undef VCC_DEVICE
   };
 }
 

@@ -4,7 +4,6 @@
 #include "runtime/collectives/World.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 namespace vcc::runtime {
@@ -86,31 +85,6 @@ std::string World::broadcast(std::string text) {
   text.resize(length);
   broadcast(text.data(), length);
   return text;
-}
-
-static bool readNumber(const char *name, int &number) {
-  const char *text = std::getenv(name);
-  if (!text || !*text)
-    return false;
-  char *end = nullptr;
-  long value = std::strtol(text, &end, 10);
-  if (*end || value < 0 || value > 1 << 24)
-    return false;
-  number = int(value);
-  return true;
-}
-
-Launched launchedRanks() {
-  Launched found;
-  // Open MPI's mpirun; MPICH's and srun with PMI; srun with PMIx, which tells no size.
-  for (auto [rank, size] : {std::pair{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"}, std::pair{"PMI_RANK", "PMI_SIZE"},
-                            std::pair{"PMIX_RANK", "SLURM_STEP_NUM_TASKS"}})
-    if (readNumber(rank, found.rank)) {
-      found.byLauncher = true;
-      readNumber(size, found.size);
-      return found;
-    }
-  return found;
 }
 
 } // namespace vcc::runtime

@@ -6,6 +6,8 @@
 #ifndef VCC_RUNTIME_COLLECTIVES_WORLD_H
 #define VCC_RUNTIME_COLLECTIVES_WORLD_H
 
+#include "runtime/collectives/Launched.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -31,6 +33,8 @@ public:
   [[noreturn]] virtual void abort(int code) = 0;
 
   bool isFirst() const { return rank() == 0; }
+  /// Whether a launcher started ranks, be it one: devices then join them by a library of theirs.
+  virtual bool isJoined() const { return size() > 1; }
 
   double sum(double value);
   void sum(double *values, int64_t count);
@@ -46,13 +50,6 @@ private:
 
 /// The world of one process.
 std::unique_ptr<World> makeSingleWorld();
-
-/// What a launcher (mpirun, srun) has told this process of the ranks it started; one rank where there is none.
-struct Launched {
-  bool byLauncher = false;
-  int rank = 0, size = 1;
-};
-Launched launchedRanks();
 
 } // namespace vcc::runtime
 #endif

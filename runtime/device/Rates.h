@@ -5,6 +5,7 @@
 #define VCC_RUNTIME_DEVICE_RATES_H
 
 #include <cstdint>
+#include <string>
 
 namespace vcc::runtime {
 
@@ -12,9 +13,12 @@ struct MachineRates {
   double flops = 0; ///< of a matrix product, per second
   double bytes = 0; ///< to and from memory, per second
   double fork = 0;  ///< seconds that starting and joining all threads takes
+  std::string source; ///< where they come from; empty: measured here. Both are 0 where nothing is known
 
   /// The least time for this much work: products and memory overlap at best.
   double floor(uint64_t flopCount, uint64_t byteCount) const {
+    if (flops <= 0 || bytes <= 0)
+      return 0;
     double compute = double(flopCount) / flops, memory = double(byteCount) / bytes;
     return compute > memory ? compute : memory;
   }

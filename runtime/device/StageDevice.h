@@ -34,18 +34,24 @@ public:
   /// and puts its outputs into the host's io region.
   virtual void run(int64_t function) = 0;
   virtual void finish() {}
+  /// Whether the device itself adds the gradients of all ranks: then it is told by the next one before each run that is a step's last
+  /// micro-batch.
+  virtual bool sumsGradients() const { return false; }
+  virtual void sumAfterNext() {}
   /// Brings a part of a region from the device to the host's memory, and back.
   virtual void fetch(VccRegion, uint64_t /*offset*/, uint64_t /*bytes*/) {}
   virtual void publish(VccRegion, uint64_t /*offset*/, uint64_t /*bytes*/) {}
 
-  /// Whether launches work on the host's memory itself. Only then can they be timed and walked one by one, by the next two,
-  /// and all that they make be looked at after each.
+  /// Whether launches work on the host's memory itself. Only then can they be walked one by one, and all that they make be looked at
+  /// after each.
   virtual bool isHost() const { return false; }
-  /// run() with the times of its launches; there must be room for all of them.
+  /// run() with the times of its launches, all of which are over when it returns; there must be room for all of them.
   virtual void run(int64_t function, LaunchTime *times) = 0;
+  /// What a generated kernel is called that the program's table does not name; empty where it does.
+  virtual std::string kernelName(const VccLaunch &) const { return {}; }
   /// run(), asking after each launch whether to go on: the launch, its number and how many there are.
   virtual void walk(int64_t function, const std::function<bool(const VccLaunch &, uint64_t, uint64_t)> &goesOn) = 0;
-  /// What this device can do, measured.
+  /// What this device can do.
   virtual MachineRates rates() = 0;
 
   /// Whether a function has launches between ranks, so that all ranks must walk it together and to its end.
@@ -67,6 +73,7 @@ struct StagePlace {
   int threads = 1;
   World *world = nullptr; ///< needed where launches join ranks
   std::string libraries;  ///< the folder of NVIDIA's libraries, where the user names one
+  bool measureProducts = false; ///< whether ways of the library are timed
 };
 using MakeDevice = std::function<std::unique_ptr<StageDevice>(const StagePlace &)>;
 

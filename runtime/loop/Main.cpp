@@ -146,8 +146,10 @@ static Exit act(const std::vector<std::string> &arguments, const VccProgram &pro
   manifest::Manifest manifest = manifest::parseManifest(json);
   if (options.action == Options::Action::Overview)
     return say(overviewOf(manifest, options));
-  if (!options.cudaLibraries.empty() && manifest.target != "cuda")
-    throw Failure(Exit::Usage, "--cuda-libs is of programs for a GPU, but this one was compiled for the CPU", "compile it by `vcc compile --target=cuda`");
+  for (auto [given, name] : {std::pair(!options.cudaLibraries.empty(), "--cuda-libs"), std::pair(options.measureProducts, "--measure-products")})
+    if (given && manifest.target != "cuda")
+      throw Failure(Exit::Usage, fmt::format("{} is of programs for a GPU, but this one was compiled for the CPU", name),
+                    "compile it by `vcc compile --target=cuda`");
   checkFeatures(manifest.features, manifest.cpu);
   if (options.threads == 0)
     options.threads = usableThreads(world);

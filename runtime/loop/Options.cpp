@@ -103,9 +103,12 @@ const std::vector<Option> &table() {
          o.profile = true;
          o.profileSteps = numberOf<int64_t>("--profile-steps", v, 1);
        }},
-      {"--cuda-libs", "DIR", "programs for a GPU: the folder of libcublasLt (default: CUDA_HOME, the loader's places,\n"
+      {"--cuda-libs", "DIR", "programs for a GPU: the folder of libcublasLt and libnccl (default: CUDA_HOME, the loader's places,\n"
                              "                         a Python environment)",
        [](Options &o, const std::string &v) { o.cudaLibraries = v; }},
+      {"--measure-products", nullptr, "programs for a GPU: of the ways that cuBLASLt proposes for a matrix product time some, and\n"
+                                      "                         take the fastest (a run that goes on may then differ in last bits)",
+       [](Options &o, const std::string &) { o.measureProducts = true; }},
       {"--manifest", nullptr, "print what the recipe was compiled to, as JSON",
        [](Options &o, const std::string &) { o.action = Options::Action::Manifest; }},
       {"--help", nullptr, "print this", [](Options &o, const std::string &) { o.action = Options::Action::Help; }},

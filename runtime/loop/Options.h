@@ -29,6 +29,7 @@ struct Options {
   std::string profileFile; // empty: profile.json in the stage's folder
   int64_t profileSteps = 10;
   std::string cudaLibraries; // folder; empty: found
+  bool measureProducts = false;
 };
 
 /// Throws Failure(Exit::Usage) with the option that was probably meant.

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <iterator>
 
 namespace vcc::runtime {
@@ -43,7 +44,10 @@ private:
     First = false;
   }
   /// Exact, so that events touch where they touched.
-  static std::string microseconds(int64_t nanoseconds) { return fmt::format("{}.{:03}", nanoseconds / 1000, nanoseconds % 1000); }
+  static std::string microseconds(int64_t nanoseconds) {
+    int64_t size = std::abs(nanoseconds);
+    return fmt::format("{}{}.{:03}", nanoseconds < 0 ? "-" : "", size / 1000, size % 1000);
+  }
 
   int64_t Begin;
   bool First = true;

@@ -53,7 +53,7 @@ void checkProfilePath(const std::string &path) {
 
 Profiler::Profiler(const VccProgram &program, const VccStage &table, report::Timeline &timeline, StageDevice &device, int threads,
                    ProfileWindow window)
-    : Table(table), Spans(timeline), Threads(threads), Window(window), Rates(device.rates()) {
+    : Table(table), Device(device), Spans(timeline), Threads(threads), Window(window), Rates(device.rates()) {
   for (uint64_t i = 0; i < program.kernel_count; ++i)
     KernelNames[program.kernels[i].kernel] = program.kernels[i].name;
 }
@@ -149,7 +149,9 @@ Profiler::Description Profiler::describe(const VccLaunch &launch) const {
     about.kernel = fmt::format("{} {} ranks", launch.kind == VCC_LAUNCH_GATHER ? "gather" : "reduce_scatter", launch.ints[0]);
     break;
   default:
-    about.kernel = kernelName(launch.kernel);
+    about.kernel = Device.kernelName(launch);
+    if (about.kernel.empty())
+      about.kernel = kernelName(launch.kernel);
   }
   return about;
 }
@@ -203,6 +205,7 @@ report::Profile Profiler::profile() const {
   profile.threads = Threads;
   profile.seconds = double(End - Begin) / 1e9;
   profile.flopRate = Rates.flops, profile.byteRate = Rates.bytes, profile.forkSeconds = Rates.fork;
+  profile.rateSource = Rates.source;
   std::map<std::string, Work> phases;
   addLaunches(profile, phases);
   double evaluation = phases["evaluation"].seconds;

@@ -60,6 +60,7 @@ private:
   std::string kernelName(VccKernel kernel) const;
 
   const VccStage &Table;
+  const StageDevice &Device;
   report::Timeline &Spans;
   int Threads;
   ProfileWindow Window;

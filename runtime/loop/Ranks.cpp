@@ -4,6 +4,7 @@
 #include "runtime/loop/Ranks.h"
 
 #include "runtime/program/Failure.h"
+#include "runtime/program/Gradients.h"
 
 #include <fmt/format.h>
 
@@ -16,7 +17,6 @@
 namespace vcc::runtime {
 
 using manifest::Stage;
-using manifest::State;
 
 void checkRanks(const Stage &stage, const World &world, bool trains) {
   int ranks = std::max(world.size(), launchedRanks().size);
@@ -54,21 +54,8 @@ int usableThreads(World &world) {
 void sumGradients(World &world, const StageProgram &program) {
   if (world.size() == 1)
     return;
-  // Flat gradients of groups, and those that stand alone; parts of the flat ones lie inside them.
-  std::vector<std::pair<std::byte *, int64_t>> places;
-  for (const State &state : program.stage().states)
-    if (state.kind == State::Kind::Gradient)
-      places.emplace_back(program.at(state), state.bytes);
-    else if (std::byte *gradient = program.gradientOf(state))
-      places.emplace_back(gradient, state.bytes);
-  std::sort(places.begin(), places.end(), [](const auto &a, const auto &b) { return a.first != b.first ? a.first < b.first : a.second > b.second; });
-  std::byte *end = nullptr;
-  for (const auto &[begin, bytes] : places) {
-    if (begin < end)
-      continue;
-    world.sum(reinterpret_cast<float *>(begin), bytes / int64_t(sizeof(float)));
-    end = begin + bytes;
-  }
+  for (const GradientSpan &span : outermost(gradientSpans(program.stage())))
+    world.sum(reinterpret_cast<float *>(program.memory().at(span.region, span.begin)), int64_t((span.end - span.begin) / sizeof(float)));
 }
 
 static std::string packed(const std::vector<std::pair<std::string, std::string>> &pairs) {

@@ -97,6 +97,11 @@ DataOptions StageRun::dataOptions() const {
           Context.options.workers, Spans.get()};
 }
 
+StagePlace StageRun::placeOf() const {
+  const Options &options = Context.options;
+  return {Table, Stage, options.threads, &Context.world, options.cudaLibraries, options.measureProducts};
+}
+
 /// Steps that are over when `epochs` epochs are. Without data every step is an epoch.
 int64_t StageRun::stepAt(double epochs) const { return Data ? Data->stepAt(epochs) : std::llround(epochs); }
 
@@ -143,7 +148,7 @@ std::optional<Progress> StageRun::agreed(std::optional<Progress> found) const {
 
 /// Brings weights and moments to where training goes on from: init, then sources, then the newest checkpoint.
 void StageRun::begin() {
-  Program = std::make_unique<StageProgram>(StagePlace{Table, Stage, Context.options.threads, &Context.world, Context.options.cudaLibraries}, Context.makeDevice);
+  Program = std::make_unique<StageProgram>(placeOf(), Context.makeDevice);
   auto address = [this](const manifest::State &state) { return Program->at(state); };
   Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
   std::optional<Progress> found;
@@ -280,9 +285,6 @@ void StageRun::checkRange() const {
 }
 
 void StageRun::startProfile() {
-  if (!Program->device().isHost())
-    throw Failure(Exit::Usage, "--profile times the launches of programs for the CPU only",
-                  "`nsys profile` shows those of a GPU, under the names that `vcc compile --emit=resources` lists");
   ProfileWindow window = ProfileWindow::of(Now.step, Target, Context.options.profileSteps, Stage.name);
   Profile = std::make_unique<Profiler>(Context.program, Table, *Spans, Program->device(), Context.options.threads, window);
   Program->observe(Profile.get());
@@ -418,7 +420,7 @@ void StageRun::writeResults(const std::string &frozen, const Address &address) {
 
 void StageRun::evaluateOnly(const std::string &name) {
   lock();
-  Program = std::make_unique<StageProgram>(StagePlace{Table, Stage, Context.options.threads, &Context.world, Context.options.cudaLibraries}, Context.makeDevice);
+  Program = std::make_unique<StageProgram>(placeOf(), Context.makeDevice);
   auto address = [this](const manifest::State &state) { return Program->at(state); };
   Saved = std::make_unique<Checkpoints>(Stage, Folder.checkpoints, address);
   auto found = agreed(Saved->newest(Log));

@@ -96,7 +96,7 @@ private:
   void startProfile();
   void tellProfile();
   void step(int64_t index, Prefetch *prefetch);
-  void micro(Underway &step, int64_t number, Prefetch *prefetch);
+  void micro(Underway &step, int64_t number, bool isLast, Prefetch *prefetch);
   void finishMicro(Underway &step, int64_t number);
   void finishMicros(Underway &step);
   void finishUpdate(Underway &step);
@@ -118,6 +118,7 @@ private:
   int64_t stepAt(double epochs) const;
   bool isDue(const manifest::When &when) const;
   DataOptions dataOptions() const;
+  StagePlace placeOf() const;
 
   const RunContext &Context;
   const manifest::Stage &Stage;

@@ -65,7 +65,7 @@ const Slot &StageRun::taken(Prefetch &prefetch) {
   return prefetch.take();
 }
 
-void StageRun::micro(Underway &step, int64_t number, Prefetch *prefetch) {
+void StageRun::micro(Underway &step, int64_t number, bool isLast, Prefetch *prefetch) {
   const Function *taking = Stage.find(Function::Role::Micro);
   int64_t index = step.report.step, firstSample = number * Context.world.size() + Context.world.rank();
   if (prefetch) {
@@ -93,6 +93,8 @@ void StageRun::micro(Underway &step, int64_t number, Prefetch *prefetch) {
   }
   LastMicro = taking;
   step.micros.push_back(taking);
+  if (isLast)
+    Program->device().sumAfterNext();
   Program->begin(*taking, inputsOf(index, firstSample));
 }
 
@@ -112,10 +114,12 @@ void StageRun::finishMicro(Underway &step, int64_t number) {
 /// Called by all ranks at the same place. A function that joins ranks is walked again by all of them where one wants it, any
 /// other by those who want it.
 void StageRun::trace(const Function &function, bool wanted) {
+  if (!Program->device().isHost())
+    return;
   wanted = wanted && Cause.clause.empty();
   if (Program->device().joinsRanks(function.index))
     wanted = Context.world.sum(wanted ? 1.0 : 0.0) > 0;
-  if (!wanted || !Program->device().isHost())
+  if (!wanted)
     return;
   NotFinite found = whereNotFinite(*Program, function);
   if (Cause.clause.empty())
@@ -127,7 +131,8 @@ void StageRun::finishMicros(Underway &step) {
   average(step.report, step.times);
   {
     report::Timed timed(Spans.get(), "loop", "ranks");
-    sumGradients(Context.world, *Program);
+    if (!Program->device().sumsGradients())
+      sumGradients(Context.world, *Program);
     joinReports(Context.world, step.report);
   }
   {
@@ -197,7 +202,7 @@ void StageRun::step(int64_t index, Prefetch *prefetch) {
   bool atOnce = Program->device().isHost() || step.dump;
   int64_t micros = Data ? Data->micros(index) : Stage.accumulate;
   for (int64_t number = 0; number < micros; ++number) {
-    micro(step, number, prefetch);
+    micro(step, number, number + 1 == micros, prefetch);
     if (atOnce)
       finishMicro(step, number);
   }

@@ -66,17 +66,21 @@ private:
   void header() {
     Text += fmt::format("profile of stage {}: steps {} to {} (after {} that are not measured), {} thread{}, {:.3f} ms a step\n", P.stage,
                         P.firstStep, P.firstStep + P.steps - 1, P.warm, P.threads, P.threads == 1 ? "" : "s", perStep(P.seconds));
-    Text += fmt::format("measured just before: matrix products {:.1f} GFLOP/s, memory {:.1f} GB/s, starting the threads {:.1f} us\n",
-                        P.flopRate / 1e9, P.byteRate / 1e9, P.forkSeconds * 1e6);
+    if (!P.rateSource.empty())
+      Text += P.rateSource + (P.flopRate > 0 ? fmt::format(": matrix products {:.1f} TFLOP/s, memory {:.2f} TB/s\n", P.flopRate / 1e12, P.byteRate / 1e12) : "\n");
+    else
+      Text += fmt::format("measured just before: matrix products {:.1f} GFLOP/s, memory {:.1f} GB/s, starting the threads {:.1f} us\n",
+                          P.flopRate / 1e9, P.byteRate / 1e9, P.forkSeconds * 1e6);
     Text += "ms: a step's mean; least: each launch at its fastest, which other processes disturbed least; rates, floor and order go by it\n";
-    Text += "floor: what the work takes at the rates measured, as a share of the least; above 100 % where data comes from a cache\n";
+    Text += fmt::format("floor: what the work takes at {} rates, as a share of the least; above 100 % where data comes from a cache\n",
+                        P.rateSource.empty() ? "the measured" : "these");
     Work all;
     for (const auto &[name, work] : P.phases)
       if (work.launches)
         all.add(work);
     if (all.least < Disturbed * all.seconds)
-      Text += fmt::format("launches took {:.1f} times their least in the mean: other processes ran, read the least and doubt the rates measured\n",
-                          all.seconds / all.least);
+      Text += fmt::format("launches took {:.1f} times their least in the mean: other processes ran, read the least{}\n",
+                          all.seconds / all.least, P.rateSource.empty() ? " and doubt the rates measured" : "");
   }
 
   void columns(const char *what) {
@@ -190,6 +194,8 @@ void writeJson(JsonWriter &writer, const Profile &profile) {
   writer.member("steps", profile.steps).member("threads", profile.threads).member("seconds", profile.seconds);
   writer.member("matrix_product_flops_per_second", profile.flopRate).member("memory_bytes_per_second", profile.byteRate);
   writer.member("thread_start_seconds", profile.forkSeconds);
+  if (!profile.rateSource.empty())
+    writer.member("rates_from", std::string_view(profile.rateSource));
   writer.key("phases").beginObject();
   for (const auto &[name, work] : profile.phases) {
     writer.key(name).beginObject();

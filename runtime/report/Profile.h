@@ -32,6 +32,7 @@ struct Profile {
   int threads = 1;
   double seconds = 0;                                   // of the profiled steps together
   double flopRate = 0, byteRate = 0, forkSeconds = 0;   // measured
+  std::string rateSource;                               // of rates that were not measured; these may be 0
   std::vector<std::pair<std::string, Work>> phases;     // their seconds add up to `seconds`
   std::map<std::string, Work> paths;                    // by merged path of the part
   std::map<std::string, std::map<std::string, Work>> byPhase; // path -> phase

@@ -27,7 +27,7 @@ MAY_INCLUDE = {
     "dialects/vcs": set(),
     "dialects/tg": set(),
     "dialects/exec": {"dialects/tg"},
-    "compiler": {"dsl", "dialects", "runtime/program/Abi.h"},
+    "compiler": {"dsl", "dialects", "runtime/program/Abi.h", "runtime/program/Devices.def"},
     "runtime": set(),
 }
 STEPS = ["elaborate", "interpret", "precision", "differentiate", "recompute", "fuse", "schedule", "codegen", "link"]

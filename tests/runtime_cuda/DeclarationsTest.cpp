@@ -3,45 +3,22 @@
 // The runtime's own declarations of the driver and of cuBLASLt beside NVIDIA's headers, where a toolkit is installed: parameters by
 // number, size and kind, and every number by value. What is wrong does not compile.
 #include "runtime/device/cuda/ProductApi.h"
+#include "tests/runtime_cuda/SameSignature.h"
 
 #include <cublasLt.h>
 #include <cuda.h>
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <type_traits>
 
 namespace ours = vcc::runtime::cuda;
 
 namespace {
 
-/// Handles are pointers on both sides; whose, the types do not say.
-template <typename A, typename B>
-constexpr bool alike() {
-  if constexpr (std::is_pointer_v<A> || std::is_pointer_v<B>)
-    return std::is_pointer_v<A> && std::is_pointer_v<B>;
-  else
-    return sizeof(A) == sizeof(B) && std::is_floating_point_v<A> == std::is_floating_point_v<B> &&
-           (std::is_enum_v<A> || std::is_enum_v<B> || std::is_signed_v<A> == std::is_signed_v<B>);
-}
-
-template <typename F, typename G>
-struct Same;
-template <typename R, typename... A, typename S, typename... B>
-struct Same<R (*)(A...), S (*)(B...)> {
-  static constexpr bool compare() {
-    if constexpr (sizeof...(A) != sizeof...(B))
-      return false;
-    else
-      return sizeof(R) == sizeof(S) && (alike<A, B>() && ...);
-  }
-  static constexpr bool value = compare();
-};
-
-#define CHECK(MEMBER, SYMBOL, PARAMETERS) static_assert(Same<decltype(ours::DriverApi::MEMBER), decltype(&SYMBOL)>::value, #SYMBOL);
+#define CHECK(MEMBER, SYMBOL, PARAMETERS) static_assert(ours::Same<decltype(ours::DriverApi::MEMBER), decltype(&SYMBOL)>::value, #SYMBOL);
 VCC_DRIVER_CALLS(CHECK)
 #undef CHECK
-#define CHECK(MEMBER, SYMBOL, PARAMETERS) static_assert(Same<decltype(ours::ProductApi::MEMBER), decltype(&SYMBOL)>::value, #SYMBOL);
+#define CHECK(MEMBER, SYMBOL, PARAMETERS) static_assert(ours::Same<decltype(ours::ProductApi::MEMBER), decltype(&SYMBOL)>::value, #SYMBOL);
 VCC_PRODUCT_CALLS(CHECK)
 #undef CHECK
 #define EQUAL(OURS, THEIRS) static_assert(int(ours::OURS) == int(THEIRS), #THEIRS);
@@ -76,6 +53,7 @@ EQUAL(ComputeCapabilityMajor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
 EQUAL(ComputeCapabilityMinor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
 EQUAL(StreamNonBlocking, CU_STREAM_NON_BLOCKING)
 EQUAL(EventDisableTiming, CU_EVENT_DISABLE_TIMING)
+EQUAL(EventRecordExternal, CU_EVENT_RECORD_EXTERNAL)
 EQUAL(CaptureThreadLocal, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
 EQUAL(JitErrorLog, CU_JIT_ERROR_LOG_BUFFER)
 EQUAL(JitErrorLogBytes, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
@@ -83,13 +61,16 @@ EQUAL(ProductAllocFailed, CUBLAS_STATUS_ALLOC_FAILED)
 EQUAL(ProductArchMismatch, CUBLAS_STATUS_ARCH_MISMATCH)
 EQUAL(ProductNotSupported, CUBLAS_STATUS_NOT_SUPPORTED)
 EQUAL(ElementF32, CUDA_R_32F)
+EQUAL(ElementBf16, CUDA_R_16BF)
 EQUAL(ComputeF32, CUBLAS_COMPUTE_32F)
+EQUAL(ComputeTf32, CUBLAS_COMPUTE_32F_FAST_TF32)
 EQUAL(LayoutBatchCount, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT)
 EQUAL(LayoutBatchStride, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET)
 EQUAL(KindTransposeA, CUBLASLT_MATMUL_DESC_TRANSA)
 EQUAL(KindTransposeB, CUBLASLT_MATMUL_DESC_TRANSB)
 EQUAL(KindEpilogue, CUBLASLT_MATMUL_DESC_EPILOGUE)
 EQUAL(KindBias, CUBLASLT_MATMUL_DESC_BIAS_POINTER)
+EQUAL(KindBiasType, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE)
 EQUAL(WishWorkspace, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES)
 EQUAL(WishAlignmentA, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES)
 EQUAL(WishAlignmentD, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES)

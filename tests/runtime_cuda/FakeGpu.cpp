@@ -30,6 +30,19 @@ struct DriverStub<Method> {
   }
 };
 
+template <auto Method> struct CollectiveStub;
+template <typename... A, CollectiveResult (FakeGpu::*Method)(A...)>
+struct CollectiveStub<Method> {
+  static inline const char *Name = nullptr;
+  static CollectiveResult call(A... arguments) {
+    Result fault = FakeGpu::Now->enter(Name);
+    CollectiveResult result = CollectiveSuccess;
+    if (fault == Success || std::strstr(Name, "destroy") || std::strstr(Name, "abort") || std::strstr(Name, "endGroup"))
+      result = (FakeGpu::Now->*Method)(arguments...);
+    return fault == Success ? result : CollectiveSystemError;
+  }
+};
+
 template <auto Method> struct ProductStub;
 template <typename... A, ProductResult (FakeGpu::*Method)(A...)>
 struct ProductStub<Method> {
@@ -65,6 +78,14 @@ FakeGpu::FakeGpu() {
   VCC_PRODUCT_CALLS(VCC_STUB)
 #undef VCC_STUB
   Library.version = [] { return size_t(130100); };
+#define VCC_STUB(MEMBER, SYMBOL, PARAMETERS)                                                                                    \
+  CollectiveStub<&FakeGpu::collective_##MEMBER>::Name = "collective_" #MEMBER;                                                  \
+  Joiner.MEMBER = CollectiveStub<&FakeGpu::collective_##MEMBER>::call;
+  VCC_COLLECTIVE_CALLS(VCC_STUB)
+#undef VCC_STUB
+  Joiner.version = [](int *version) { return *version = Now->collectiveVersion, CollectiveSuccess; };
+  Joiner.errorText = [](CollectiveResult) { return "made to fail"; };
+  Joiner.lastError = [](Communicator) { return "by the fake"; };
 }
 
 FakeGpu::~FakeGpu() { Now = nullptr; }
@@ -89,8 +110,10 @@ Result FakeGpu::drop(bool known) {
 Result FakeGpu::init(unsigned) { return count ? Success : NoDevice; }
 Result FakeGpu::driverVersion(int *out) { return *out = version, Success; }
 Result FakeGpu::deviceCount(int *out) { return *out = count, Success; }
-Result FakeGpu::device(Ordinal *out, int ordinal) { return *out = ordinal, ordinal < count ? Success : Result(101); }
-Result FakeGpu::deviceName(char *name, int length, Ordinal) { return std::strncpy(name, "Fake GPU", size_t(length)), Success; }
+Result FakeGpu::device(Ordinal *out, int ordinal) { return *out = opened = ordinal, ordinal < count ? Success : Result(101); }
+Result FakeGpu::deviceName(char *name, int length, Ordinal) {
+  return std::strncpy(name, this->name.c_str(), size_t(length)), Success;
+}
 Result FakeGpu::deviceAttribute(int *value, int attribute, Ordinal) {
   return *value = attribute == ComputeCapabilityMajor ? major : minor, Success;
 }
@@ -140,15 +163,16 @@ void FakeGpu::advance(uint64_t stream, size_t count) {
   }
 }
 
-Result FakeGpu::put(Stream stream, std::function<void()> act) {
+Result FakeGpu::put(Stream stream, std::function<void()> act, double milliseconds) {
   auto found = Lines.find(key(stream));
   if (found == Lines.end())
     return Result(400);
-  if (found->second.capturing) {
-    found->second.captured.push_back(std::move(act));
+  if (Line &line = found->second; line.capturing) {
+    Capturing.nodes.push_back({std::move(act), milliseconds, key(stream), line.last});
+    line.last = {Capturing.nodes.size() - 1};
     return Success;
   }
-  found->second.work.push_back({std::move(act), {}});
+  found->second.work.push_back({std::move(act), {}, milliseconds});
   if (found->second.eager)
     advance(key(stream), found->second.work.size());
   return Success;
@@ -185,7 +209,7 @@ Result FakeGpu::createStream(Stream *stream, unsigned flags) {
   if (flags != StreamNonBlocking)
     return Result(1); // else it would wait for the legacy stream
   *stream = handle<Stream>();
-  Lines[key(*stream)].eager = eager[std::min<size_t>(Lines.size() - 1, 1)];
+  Lines[key(*stream)].eager = eager[std::min<size_t>(Lines.size() - 1, 2)];
   return Success;
 }
 Result FakeGpu::destroyStream(Stream stream) { return drop(Lines.erase(key(stream))); }
@@ -198,19 +222,44 @@ Result FakeGpu::synchronizeStream(Stream stream) {
 }
 Result FakeGpu::waitEvent(Stream stream, Event event, unsigned) {
   Line &line = Lines.at(key(stream));
-  line.work.push_back({nullptr, Events.at(key(event))});
+  const Done &done = Events.at(key(event));
+  if (done.captured != Capturing.origin && (done.captured || line.capturing))
+    return Result(905); // CUDA_ERROR_STREAM_CAPTURE_ISOLATION
+  if (done.captured) {
+    line.capturing = true; // joins the capture
+    line.last.insert(line.last.end(), done.nodes.begin(), done.nodes.end());
+    return Success;
+  }
+  line.work.push_back({nullptr, done, 0});
   if (line.eager)
     advance(key(stream), line.work.size());
   return Success;
 }
-Result FakeGpu::createEvent(Event *event, unsigned) {
+Result FakeGpu::createEvent(Event *event, unsigned flags) {
   *event = handle<Event>();
   Events[key(*event)];
+  if (!(flags & EventDisableTiming))
+    Timed.insert(key(*event));
   return Success;
 }
 Result FakeGpu::destroyEvent(Event event) { return drop(Events.erase(key(event))); }
 Result FakeGpu::recordEvent(Event event, Stream stream) {
-  Events.at(key(event)) = {key(stream), Lines.at(key(stream)).work.size()};
+  const Line &line = Lines.at(key(stream));
+  Done &done = Events.at(key(event));
+  if (line.capturing)
+    done = {key(stream), 0, Capturing.origin, line.last};
+  else
+    done = {key(stream), line.work.size()};
+  return Success;
+}
+Result FakeGpu::recordTimer(Event event, Stream stream, unsigned flags) {
+  Line &line = Lines.at(key(stream));
+  if (line.capturing != (flags == EventRecordExternal) || !Timed.count(key(event)))
+    return Result(1); // said to be captured where nothing is, or only ordering where it is
+  if (!line.capturing)
+    return recordEvent(event, stream);
+  Capturing.nodes.push_back({[] {}, 0, key(stream), line.last, key(event)});
+  line.last = {Capturing.nodes.size() - 1};
   return Success;
 }
 Result FakeGpu::synchronizeEvent(Event event) {
@@ -219,6 +268,26 @@ Result FakeGpu::synchronizeEvent(Event event) {
   if (done.stream)
     advance(done.stream, done.count);
   return Success;
+}
+
+
+/// A stream's clock is what its own work takes: waiting takes no time.
+double FakeGpu::timeOf(const Done &done) {
+  if (done.time >= 0)
+    return done.time;
+  const Line &line = Lines.at(done.stream);
+  double sum = 0;
+  for (size_t i = 0; i < done.count; ++i)
+    sum += line.work[i].milliseconds;
+  return sum;
+}
+Result FakeGpu::elapsed(float *milliseconds, Event begin, Event end) {
+  Done first = Events.at(key(begin)), last = Events.at(key(end));
+  if (!first.stream || first.stream != last.stream || !Timed.count(key(begin)) || !Timed.count(key(end)))
+    return Result(400);
+  if (Lines.at(last.stream).done < last.count)
+    return NotReady;
+  return *milliseconds = float(timeOf(last) - timeOf(first)), Success;
 }
 
 Result FakeGpu::loadModule(Module *module, const void *image, unsigned, int *, void **) {
@@ -249,13 +318,28 @@ Result FakeGpu::launch(Kernel kernel, unsigned gridX, unsigned, unsigned, unsign
 
 Result FakeGpu::beginCapture(Stream stream, int) {
   Lines.at(key(stream)).capturing = true;
+  Capturing = {key(stream), {}};
   return Success;
 }
 Result FakeGpu::endCapture(Stream stream, Graph *graph) {
-  Line &line = Lines.at(key(stream));
-  line.capturing = false;
+  // What other streams were given must lie before what this one ends with.
+  std::vector<bool> joined(Capturing.nodes.size());
+  std::vector<size_t> open = Lines.at(key(stream)).last;
+  while (!open.empty()) {
+    size_t node = open.back();
+    open.pop_back();
+    if (joined[node])
+      continue;
+    joined[node] = true;
+    open.insert(open.end(), Capturing.nodes[node].after.begin(), Capturing.nodes[node].after.end());
+  }
+  for (auto &[number, line] : Lines)
+    line.capturing = false, line.last.clear();
+  Captured whole = std::exchange(Capturing, {});
+  if (whole.origin != key(stream) || std::count(joined.begin(), joined.end(), false))
+    return Result(904); // CUDA_ERROR_STREAM_CAPTURE_UNJOINED
   *graph = handle<Graph>();
-  Graphs[key(*graph)] = std::exchange(line.captured, {});
+  Graphs[key(*graph)] = std::move(whole);
   return Success;
 }
 Result FakeGpu::instantiate(GraphExec *exec, Graph graph, unsigned long long) {
@@ -264,11 +348,36 @@ Result FakeGpu::instantiate(GraphExec *exec, Graph graph, unsigned long long) {
   return Success;
 }
 Result FakeGpu::destroyGraph(Graph graph) { return drop(Graphs.erase(key(graph))); }
+
+/// In an order that the graph allows: what other streams gave as early as may be, or as late.
+void FakeGpu::replay(const Captured &graph, bool early, Done at, double clock) {
+  std::vector<bool> done(graph.nodes.size());
+  auto isReady = [&](size_t node) {
+    return !done[node] && std::all_of(graph.nodes[node].after.begin(), graph.nodes[node].after.end(), [&](size_t before) { return done[before]; });
+  };
+  for (size_t count = 0; count < graph.nodes.size(); ++count) {
+    size_t chosen = graph.nodes.size();
+    for (size_t node = 0; node < graph.nodes.size(); ++node) {
+      bool wanted = (graph.nodes[node].stream != graph.origin) == early;
+      if (isReady(node) && (chosen == graph.nodes.size() || (wanted && (graph.nodes[chosen].stream != graph.origin) != early)))
+        chosen = node;
+    }
+    graph.nodes[chosen].act();
+    clock += graph.nodes[chosen].milliseconds;
+    if (at.time = clock; graph.nodes[chosen].timer)
+      Events.at(graph.nodes[chosen].timer) = at;
+    done[chosen] = true;
+  }
+}
 Result FakeGpu::launchGraph(GraphExec exec, Stream stream) {
-  for (const auto &act : Execs.at(key(exec)))
-    if (Result result = put(stream, act); result != Success)
-      return result;
-  return Success;
+  const Captured &graph = Execs.at(key(exec));
+  double milliseconds = 0;
+  for (const Node &node : graph.nodes)
+    milliseconds += node.milliseconds;
+  Done here{key(stream), Lines.at(key(stream)).work.size()};
+  double before = timeOf(here);
+  ++here.count;
+  return put(stream, [this, graph, here, before] { replay(graph, eager[2], here, before); }, milliseconds);
 }
 Result FakeGpu::destroyExec(GraphExec exec) { return drop(Execs.erase(key(exec))); }
 Result FakeGpu::errorName(Result, const char **name) { return *name = "CUDA_ERROR_FAKE", Success; }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // cuBLASLt as its documentation describes it, by naive loops: matrices by columns, D = op(A) op(B) + beta C, a bias along the rows of D.
+// Operands are read and the result is rounded as their types say; what is asked in other types than the documentation lists is refused.
 #include "tests/runtime_cuda/FakeGpu.h"
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 
 namespace vcc::runtime::cuda {
@@ -10,15 +14,39 @@ namespace vcc::runtime::cuda {
 namespace {
 
 struct Layout {
+  ElementKind type;
   uint64_t rows, columns;
   int64_t stride, batchStride = 0;
   int32_t batch = 1;
 };
 struct Kind {
+  ComputeKind compute;
+  ElementKind scale;
   int32_t turnA = 0, turnB = 0;
   uint32_t epilogue = EpilogueNone;
-  const float *bias = nullptr;
+  const void *bias = nullptr;
+  int32_t biasType = -1;
 };
+
+double cut(double value, int bits) { // to the nearest float with that many bits of fraction, ties to even
+  if (value == 0 || !std::isfinite(value))
+    return value;
+  int exponent = 0;
+  double fraction = std::frexp(value, &exponent);
+  return std::ldexp(std::nearbyint(std::ldexp(fraction, bits + 1)), exponent - bits - 1);
+}
+
+double read(const void *data, ElementKind type, int64_t index) {
+  if (type == ElementF32)
+    return double(static_cast<const float *>(data)[index]);
+  return double(std::bit_cast<float>(uint32_t(static_cast<const uint16_t *>(data)[index]) << 16));
+}
+void write(void *data, ElementKind type, int64_t index, double value) {
+  if (type == ElementF32)
+    static_cast<float *>(data)[index] = float(value);
+  else
+    static_cast<uint16_t *>(data)[index] = uint16_t(std::bit_cast<uint32_t>(float(cut(value, 7))) >> 16);
+}
 
 constexpr ProductResult Invalid = ProductResult(7);
 
@@ -40,10 +68,10 @@ ProductResult FakeGpu::product_create(ProductHandle *handle) { return *handle = 
 ProductResult FakeGpu::product_destroy(ProductHandle) { return --Live, ProductSuccess; }
 
 ProductResult FakeGpu::product_createLayout(MatrixLayout *layout, ElementKind type, uint64_t rows, uint64_t columns, int64_t stride) {
-  if (type != ElementF32 || !rows || !columns || stride < int64_t(rows))
+  if ((type != ElementF32 && type != ElementBf16) || !rows || !columns || stride < int64_t(rows))
     return Invalid;
   ++Live;
-  *layout = reinterpret_cast<MatrixLayout>(new Layout{rows, columns, stride});
+  *layout = reinterpret_cast<MatrixLayout>(new Layout{type, rows, columns, stride});
   return ProductSuccess;
 }
 ProductResult FakeGpu::product_destroyLayout(MatrixLayout layout) { return delete &of(layout), --Live, ProductSuccess; }
@@ -52,10 +80,10 @@ ProductResult FakeGpu::product_setLayout(MatrixLayout layout, LayoutAttribute at
 }
 
 ProductResult FakeGpu::product_createKind(ProductKind *kind, ComputeKind compute, ElementKind scale) {
-  if (compute != ComputeF32 || scale != ElementF32)
+  if ((compute != ComputeF32 && compute != ComputeTf32) || scale != ElementF32)
     return Invalid;
   ++Live;
-  *kind = reinterpret_cast<ProductKind>(new Kind);
+  *kind = reinterpret_cast<ProductKind>(new Kind{compute, scale});
   return ProductSuccess;
 }
 ProductResult FakeGpu::product_destroyKind(ProductKind kind) { return delete &of(kind), --Live, ProductSuccess; }
@@ -69,50 +97,69 @@ ProductResult FakeGpu::product_setKind(ProductKind kind, KindAttribute attribute
     return set(of(kind).epilogue, value, bytes);
   case KindBias:
     return set(of(kind).bias, value, bytes);
+  case KindBiasType:
+    return set(of(kind).biasType, value, bytes);
   }
   return Invalid;
 }
 
 ProductResult FakeGpu::product_createWishes(ProductWishes *wishes) { return *wishes = FakeGpu::handle<ProductWishes>(), ProductSuccess; }
 ProductResult FakeGpu::product_destroyWishes(ProductWishes) { return --Live, ProductSuccess; }
-ProductResult FakeGpu::product_setWish(ProductWishes, WishAttribute attribute, const void *, size_t bytes) {
-  return bytes == (attribute == WishWorkspace ? 8 : 4) ? ProductSuccess : Invalid;
+ProductResult FakeGpu::product_setWish(ProductWishes, WishAttribute attribute, const void *value, size_t bytes) {
+  if (bytes != (attribute == WishWorkspace ? 8 : 4))
+    return Invalid;
+  if (attribute == WishWorkspace)
+    set(wished.emplace_back(), value, bytes);
+  return ProductSuccess;
 }
 ProductResult FakeGpu::product_choose(ProductHandle, ProductKind, MatrixLayout, MatrixLayout, MatrixLayout, MatrixLayout, ProductWishes, int wanted,
                                       ProductChoice *choices, int *found) {
-  *found = wanted < 1 ? 0 : 1;
-  choices[0] = {};
+  *found = int(std::min<size_t>(size_t(wanted), algorithms.size()));
+  for (int i = 0; i < *found; ++i) {
+    choices[i] = {};
+    choices[i].algorithm.data[0] = uint64_t(i);
+    choices[i].workspace = algorithms[size_t(i)].workspace, choices[i].state = algorithms[size_t(i)].state;
+  }
   return ProductSuccess;
 }
 
 ProductResult FakeGpu::product_multiply(ProductHandle, ProductKind kind, const void *alpha, const void *aData, MatrixLayout aLayout, const void *bData,
                                         MatrixLayout bLayout, const void *beta, const void *cData, MatrixLayout cLayout, void *dData,
-                                        MatrixLayout dLayout, const ProductAlgorithm *, void *, size_t, Stream stream) {
+                                        MatrixLayout dLayout, const ProductAlgorithm *algorithm, void *, size_t workspace, Stream stream) {
   Kind how = of(kind);
   Layout a = of(aLayout), b = of(bLayout), c = of(cLayout), d = of(dLayout);
   uint64_t rows = how.turnA ? a.columns : a.rows, inner = how.turnA ? a.rows : a.columns, columns = how.turnB ? b.rows : b.columns;
   bool fits = inner == (how.turnB ? b.columns : b.rows) && d.rows == rows && d.columns == columns && c.rows == rows && c.columns == columns;
   if (!fits || a.batch != d.batch || b.batch != d.batch || c.batch != d.batch || *static_cast<const float *>(alpha) != 1)
     return Invalid;
+  const FakeAlgorithm &by = algorithms.at(algorithm->data[0]);
+  ElementKind biasType = how.biasType < 0 ? d.type : ElementKind(how.biasType);
+  bool known = a.type == b.type && c.type == d.type && (d.type == a.type || (a.type == ElementBf16 && d.type == ElementF32)) &&
+               (how.compute == ComputeF32 || a.type == ElementF32) && biasType == d.type;
+  if (!known || by.multiplies != ProductSuccess)
+    return known ? by.multiplies : ProductNotSupported;
+  if (by.workspace > workspace)
+    return Invalid;
   float factor = *static_cast<const float *>(beta);
-  auto act = [=] {
-    for (int32_t i = 0; i < d.batch; ++i) {
-      auto *A = static_cast<const float *>(aData) + i * a.batchStride, *B = static_cast<const float *>(bData) + i * b.batchStride;
-      auto *C = static_cast<const float *>(cData) + i * c.batchStride;
-      auto *D = static_cast<float *>(dData) + i * d.batchStride;
-      for (uint64_t column = 0; column < columns; ++column)
-        for (uint64_t row = 0; row < rows; ++row) {
-          double sum = factor == 0 ? 0 : double(factor) * double(C[row + column * uint64_t(c.stride)]);
-          for (uint64_t k = 0; k < inner; ++k)
-            sum += double(how.turnA ? A[k + row * uint64_t(a.stride)] : A[row + k * uint64_t(a.stride)]) *
-                   double(how.turnB ? B[column + k * uint64_t(b.stride)] : B[k + column * uint64_t(b.stride)]);
-          if (how.epilogue == EpilogueBias)
-            sum += double(how.bias[row]);
-          D[row + column * uint64_t(d.stride)] = float(sum);
-        }
-    }
+  asked.push_back({a.type, b.type, c.type, d.type, how.scale, how.compute, how.epilogue, how.biasType, factor, algorithm->data[0], workspace});
+  auto taken = [compute = how.compute](const void *data, const Layout &layout, int64_t index) {
+    double value = read(data, layout.type, index);
+    return compute == ComputeTf32 ? cut(value, 10) : value;
   };
-  return put(stream, act) == Success ? ProductSuccess : Invalid;
+  auto act = [=] {
+    for (int32_t i = 0; i < d.batch; ++i)
+      for (int64_t column = 0; column < int64_t(columns); ++column)
+        for (int64_t row = 0; row < int64_t(rows); ++row) {
+          double sum = factor == 0 ? 0 : double(factor) * read(cData, c.type, i * c.batchStride + row + column * c.stride);
+          for (int64_t k = 0; k < int64_t(inner); ++k)
+            sum += taken(aData, a, i * a.batchStride + (how.turnA ? k + row * a.stride : row + k * a.stride)) *
+                   taken(bData, b, i * b.batchStride + (how.turnB ? column + k * b.stride : k + column * b.stride));
+          if (how.epilogue == EpilogueBias)
+            sum += read(how.bias, biasType, row);
+          write(dData, d.type, i * d.batchStride + row + column * d.stride, sum);
+        }
+  };
+  return put(stream, act, by.milliseconds) == Success ? ProductSuccess : Invalid;
 }
 
 } // namespace vcc::runtime::cuda

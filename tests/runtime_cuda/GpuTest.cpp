@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Opening a GPU, choosing the form of its kernels, and what faults are called.
+#include "runtime/device/cuda/DeviceRates.h"
 #include "runtime/device/cuda/Enqueue.h"
 #include "runtime/device/cuda/Gpu.h"
 #include "runtime/device/cuda/Kernels.h"
@@ -112,7 +113,24 @@ TEST(Gpu, LibrariesAreLookedForInOrder) {
   EXPECT_THAT(libraryFolders(""), ElementsAre(home + "/lib64", home + "/lib", "", "/usr/local/cuda/lib64", packages + "cu13/lib", packages + "cudnn/lib"));
   EXPECT_THAT(libraryFolders("/opt/there"), ElementsAre("/opt/there"));
   EXPECT_THAT(told([&] { loadProducts(scratch.path("none")); }), HasSubstr("6 matrix products need libcublasLt.so.13 or .12"));
+  EXPECT_THAT(told([&] { loadCollectives(scratch.path("none")); }), HasSubstr("6 several ranks on GPUs need libnccl.so.2, which cannot be loaded"));
   unsetenv("CUDA_HOME"), unsetenv("VIRTUAL_ENV");
+}
+
+TEST(Gpu, RatesAreThoseOfTheTable) {
+  auto rates = [](const char *name, const char *precision) {
+    MachineRates found = ratesOf(name, precision);
+    return std::pair(found.flops / 1e12, found.bytes / 1e12);
+  };
+  EXPECT_EQ(rates("NVIDIA H200", "bf16"), std::pair(989.4, 4.8));
+  EXPECT_EQ(rates("NVIDIA H200", "tf32"), std::pair(494.7, 4.8));
+  EXPECT_EQ(rates("NVIDIA H100 80GB HBM3", "f32"), std::pair(66.9, 3.35));
+  EXPECT_EQ(rates("NVIDIA H100 PCIe", "bf16"), std::pair(756.0, 2.0));
+  EXPECT_EQ(rates("NVIDIA A100-SXM4-40GB", "bf16"), std::pair(312.0, 1.555));
+  EXPECT_EQ(rates("NVIDIA A100-SXM4-80GB", "bf16"), std::pair(312.0, 2.039));
+  EXPECT_EQ(rates("NVIDIA GeForce RTX 4090", "bf16"), std::pair(165.2, 1.008));
+  EXPECT_EQ(rates("NVIDIA GeForce RTX 4080", "bf16"), std::pair(0.0, 0.0));
+  EXPECT_EQ(ratesOf("Some GPU", "bf16").floor(1000000, 1000000), 0.0);
 }
 
 TEST(Gpu, RegionsHoldConstantsAndZeros) {
@@ -151,7 +169,7 @@ TEST(Gpu, MovesStayWithinTheirRegions) {
     launch.kind = kind, launch.name = "move", launch.buffers = buffers, launch.buffer_count = kind == VCC_LAUNCH_FILL ? 1 : 2;
     launch.ints = ints.data(), launch.int_count = ints.size();
     return told([&] {
-      makeMove(launch, device, regions)->enqueue(device.compute());
+      (isBetweenRanks(launch) ? makeBetweenRanks(launch, device, regions, nullptr) : makeMove(launch, device, regions))->enqueue(device.compute());
       device.check(gpu.driver().synchronizeStream(device.compute()), "move");
     });
   };
@@ -161,7 +179,7 @@ TEST(Gpu, MovesStayWithinTheirRegions) {
   EXPECT_EQ(moved(VCC_LAUNCH_FILL, {8}), "nothing");
   EXPECT_EQ(arena[128 + 7], 0);
   EXPECT_EQ(arena[128 + 8], 24);
-  EXPECT_EQ(moved(VCC_LAUNCH_GATHER, {1, 8}), "nothing"); // one rank
+  EXPECT_EQ(moved(VCC_LAUNCH_GATHER, {1, 8}), "nothing"); // one rank, and nothing that joins any
   EXPECT_EQ(arena[128 + 7], 23);
   EXPECT_THAT(moved(VCC_LAUNCH_REDUCE_SCATTER, {2, 8}), HasSubstr("70 launch `move` joins 2 ranks"));
   EXPECT_THAT(moved(VCC_LAUNCH_COPY, {129}), HasSubstr("70 launch `move` moves 129 bytes beyond the end"));

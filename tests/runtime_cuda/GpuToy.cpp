@@ -2,6 +2,7 @@
 #include "tests/runtime_cuda/GpuToy.h"
 
 #include <deque>
+#include <map>
 #include <string>
 
 namespace vcc::runtime::test {
@@ -75,7 +76,20 @@ Converted &converted() {
 
 } // namespace
 
-GpuToy gpuToy() { return {converted().program, converted().code}; }
+GpuToy gpuToy(const std::string &precision) {
+  static std::map<std::string, std::pair<std::string, VccProgram>> Programs;
+  auto [found, isNew] = Programs.try_emplace(precision);
+  auto &[text, program] = found->second;
+  if (isNew) {
+    program = converted().program;
+    text.assign(program.manifest, program.manifest_bytes);
+    for (auto [from, to] : {std::pair<std::string, std::string>("\"target\":\"cpu\"", "\"target\":\"cuda\""),
+                            {"\"name\":\"fit\",", "\"name\":\"fit\",\"precision\":\"" + precision + "\",\"parallel\":{\"shard\":\"none\"},"}})
+      text.replace(text.find(from), from.size(), to);
+    program.manifest = text.data(), program.manifest_bytes = text.size();
+  }
+  return {program, converted().code};
+}
 
 void teach(cuda::FakeGpu &gpu) { gpu.kernels = converted().behaviour; }
 

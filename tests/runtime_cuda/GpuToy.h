@@ -14,8 +14,8 @@ struct GpuToy {
   const VccDeviceCode &code;
 };
 
-/// Valid as long as the process lives.
-GpuToy gpuToy();
+/// Valid as long as the process lives. The first stage may be run by several ranks.
+GpuToy gpuToy(const std::string &precision = "f32");
 
 /// Gives a fake GPU the toy's kernels.
 void teach(cuda::FakeGpu &gpu);

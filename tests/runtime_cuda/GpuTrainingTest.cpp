@@ -17,6 +17,7 @@
 #include <cstring>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 namespace vcc::runtime {
 namespace {
@@ -42,12 +43,13 @@ Outcome train(const std::vector<std::string> &arguments, const VccProgram &progr
   return outcome;
 }
 
-Outcome trainOn(FakeGpu &gpu, const std::vector<std::string> &arguments) {
+Outcome trainOn(FakeGpu &gpu, const std::vector<std::string> &arguments, const std::string &precision = "f32") {
   test::teach(gpu);
-  auto [program, code] = test::gpuToy();
+  auto [program, code] = test::gpuToy(precision);
   return train(arguments, program,
                cuda::onGpu(code, {[&]() -> const cuda::DriverApi & { return gpu.driver(); },
-                                  [&](const std::string &) -> const cuda::ProductApi & { return gpu.products(); }}));
+                                  [&](const std::string &) -> const cuda::ProductApi & { return gpu.products(); },
+                                  [&](const std::string &) -> const cuda::CollectiveApi & { return gpu.collectives(); }}));
 }
 
 std::vector<std::string> stages(const Scratch &out, const std::string &which, std::vector<std::string> more = {}) {
@@ -174,12 +176,57 @@ TEST(GpuTraining, SaysWhatDoesNotFitBeforeItTrains) {
   EXPECT_EQ(gpu.countOf("launch"), 0);
 }
 
-TEST(GpuTraining, RefusesAProfile) {
+TEST(GpuTraining, MultipliesAsTheStageSays) {
+  auto asked = [](const std::string &precision, std::vector<std::string> more) {
+    Scratch out;
+    FakeGpu gpu;
+    gpu.algorithms = {{0, 2}, {0, 1}};
+    Outcome outcome = trainOn(gpu, stages(out, "fit", more), precision);
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    EXPECT_FALSE(gpu.asked.empty());
+    return gpu.asked.empty() ? cuda::FakeProduct{} : gpu.asked.back();
+  };
+  EXPECT_EQ(asked("f32", {"--max-steps", "2"}).compute, cuda::ComputeF32);
+  EXPECT_EQ(asked("tf32", {"--max-steps", "2"}).compute, cuda::ComputeTf32);
+  EXPECT_EQ(asked("f32", {"--max-steps", "2"}).algorithm, 0u);
+  EXPECT_EQ(asked("f32", {"--max-steps", "2", "--measure-products"}).algorithm, 1u);
+}
+
+TEST(GpuTraining, ProfilesWithoutChangingANumber) {
+  Scratch plain, profiled;
+  FakeGpu first;
+  ASSERT_EQ(trainOn(first, stages(plain, "fit", {"--max-steps", "12"})).code, 0);
+  FakeGpu gpu;
+  gpu.name = "NVIDIA H100 80GB HBM3";
+  gpu.algorithms = {{0, 3}};
+  Outcome outcome = trainOn(gpu, stages(profiled, "fit", {"--max-steps", "12", "--profile-steps", "4"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_EQ(gpu.left(), 0);
+  EXPECT_EQ(numbersOf(profiled.path("fit/log.jsonl"), "loss"), numbersOf(plain.path("fit/log.jsonl"), "loss"));
+  EXPECT_EQ(readFile(profiled.path("fit/weights.safetensors")), readFile(plain.path("fit/weights.safetensors")));
+  EXPECT_THAT(outcome.text, HasSubstr("the table of devices has of NVIDIA H100 SXM: matrix products 66.9 TFLOP/s, memory 3.35 TB/s"));
+  // Each launch takes a millisecond on the fake's clock, a product three; four steps of two micro-batches and an update.
+  std::string text = readFile(profiled.path("fit/profile.json"));
+  JsonDocument document(text);
+  auto kernels = document.root().at("profile").at("kernels");
+  for (auto [name, launches, milliseconds] : {std::tuple("gemm 8x1x4", 8, 3), std::tuple("gemm 4x1x8 tn", 8, 3), std::tuple("residual", 8, 1),
+                                              std::tuple("squares", 8, 1), std::tuple("update", 4, 1)}) {
+    auto work = kernels.at(name);
+    EXPECT_EQ(work.at("launches").integer(), launches) << name;
+    EXPECT_NEAR(work.at("seconds").number(), 1e-3 * launches * milliseconds, 1e-8) << name;
+    EXPECT_NEAR(work.at("least_seconds").number(), 1e-3 * launches * milliseconds, 1e-8) << name;
+  }
+  // A captured graph with times, and one without, of each function.
+  EXPECT_EQ(gpu.countOf("instantiate"), 4);
+  EXPECT_EQ(gpu.countOf("recordTimer"), 5 + 2);
+}
+
+TEST(GpuTraining, ProfilesAGpuThatNoTableHas) {
   Scratch out;
   FakeGpu gpu;
-  Outcome outcome = trainOn(gpu, stages(out, "fit", {"--profile"}));
-  EXPECT_EQ(outcome.code, 1);
-  EXPECT_THAT(outcome.errors, HasSubstr("--profile times the launches of programs for the CPU only"));
+  Outcome outcome = trainOn(gpu, stages(out, "fit", {"--max-steps", "5", "--profile"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.text, HasSubstr("the table of devices has no Fake GPU: no floor\n"));
 }
 
 TEST(GpuTraining, StopsOnANumberThatIsNotFinite) {

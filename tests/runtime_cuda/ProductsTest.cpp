@@ -8,12 +8,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <random>
 
 namespace vcc::runtime::cuda {
 namespace {
 
+using testing::HasSubstr;
 
 unsigned seed() {
   static unsigned Seed = [] {
@@ -49,7 +53,15 @@ struct Case {
   int64_t batch0 = 1, batch1 = 1, m = 5, n = 7, k = 4;
   Layout a = Rows, b = Rows, c = Rows;
   bool interleaved = false, shared = false, bias = false, addend = false, accumulate = false;
+  uint32_t input = 4, output = 4; // bytes of an element
+  bool tf32 = false;
 };
+
+float read(const std::byte *memory, uint32_t bytes, uint64_t index) {
+  uint32_t bits = 0;
+  std::memcpy(reinterpret_cast<char *>(&bits) + (4 - bytes), memory + index * bytes, bytes);
+  return std::bit_cast<float>(bits);
+}
 
 class ProductsOnGpu : public testing::Test {
 protected:
@@ -58,9 +70,10 @@ protected:
     Operand b = operand(given.batch0, given.batch1, given.k, given.n, given.b, given.interleaved, given.shared);
     Operand c = operand(given.batch0, given.batch1, given.m, given.n, given.c, given.interleaved);
     int64_t parts[] = {a.elements, b.elements, c.elements, given.n, c.elements};
+    uint32_t widths[] = {given.input, given.input, given.output, given.output, given.output};
     uint64_t offsets[5], next = 64;
     for (int i = 0; i < 5; ++i)
-      offsets[i] = next, next += uint64_t(parts[i]) * 4 + 64;
+      offsets[i] = next, next += (uint64_t(parts[i]) * widths[i] + 127) / 64 * 64;
     VccStage stage{};
     stage.name = "products", stage.arena_bytes = next;
     FakeGpu gpu;
@@ -69,14 +82,17 @@ protected:
     Products products(gpu.products(), device);
 
     std::uniform_real_distribution<float> uniform(-1, 1);
-    auto *memory = reinterpret_cast<float *>(regions.at(VCC_REGION_ARENA, 0));
-    for (uint64_t i = 0; i < next / 4; ++i)
-      memory[i] = uniform(random);
-    std::vector<float> before(memory, memory + next / 4);
+    auto *memory = reinterpret_cast<std::byte *>(regions.at(VCC_REGION_ARENA, 0));
+    for (int part = 0; part < 5; ++part)
+      for (uint64_t i = 0; i < uint64_t(parts[part]); ++i) {
+        uint32_t bits = std::bit_cast<uint32_t>(uniform(random));
+        std::memcpy(memory + offsets[part] + i * widths[part], reinterpret_cast<char *>(&bits) + (4 - widths[part]), widths[part]);
+      }
+    std::vector<std::byte> before(memory, memory + next);
 
     VccBuffer buffers[5];
     for (int i = 0; i < 5; ++i)
-      buffers[i] = {VCC_REGION_ARENA, 4, offsets[i]};
+      buffers[i] = {VCC_REGION_ARENA, widths[i], offsets[i]};
     if (!given.bias)
       buffers[3] = {};
     if (!given.addend)
@@ -86,28 +102,67 @@ protected:
     VccLaunch launch{};
     launch.kind = VCC_LAUNCH_GEMM, launch.name = "product";
     launch.buffers = buffers, launch.buffer_count = 5, launch.ints = ints, launch.int_count = VCC_GEMM_INTS;
-    auto ready = products.make(launch, regions);
+    auto ready = products.make(launch, regions, {.tf32 = given.tf32});
     ready->enqueue(device.compute());
     device.check(gpu.driver().synchronizeStream(device.compute()), "compute");
 
-    auto at = [&](int part, int64_t place) { return before[offsets[part] / 4 + uint64_t(place)]; };
-    std::vector<bool> written(next / 4);
+    // What the library was asked: types of the operands, sums and factors in f32.
+    ElementKind input = given.input == 2 ? ElementBf16 : ElementF32, output = given.output == 2 ? ElementBf16 : ElementF32;
+    ASSERT_FALSE(gpu.asked.empty());
+    for (const FakeProduct &asked : gpu.asked)
+      ASSERT_EQ(asked, (FakeProduct{input, input, output, output, ElementF32, given.tf32 && input == ElementF32 ? ComputeTf32 : ComputeF32,
+                                    given.bias ? EpilogueBias : EpilogueNone, given.bias ? int(output) : -1,
+                                    given.addend || given.accumulate ? 1.0f : 0.0f, 0, WorkspaceBytes}));
+
+    auto at = [&](int part, int64_t place) { return double(read(before.data() + offsets[part], widths[part], uint64_t(place))); };
+    // Of tf32 each factor may be off by 2^-11; bf16 results by 2^-8, or by 2^-7 where the sums here and there lie on both sides of a tie.
+    double loose = (given.tf32 && input == ElementF32 ? double(given.k) * 0x1p-9 : 0) + 1e-5;
+    std::vector<bool> written(next);
     for (int64_t i = 0; i < given.batch0; ++i)
       for (int64_t j = 0; j < given.batch1; ++j)
         for (int64_t row = 0; row < given.m; ++row)
           for (int64_t column = 0; column < given.n; ++column) {
             int64_t place = i * c.batch0 + j * c.batch1 + row * c.row + column * c.column;
-            double sum = (given.bias ? double(at(3, column)) : 0) + (given.addend ? double(at(4, place)) : 0) +
-                         (given.accumulate ? double(at(2, place)) : 0);
+            double sum = (given.bias ? at(3, column) : 0) + (given.addend ? at(4, place) : 0) + (given.accumulate ? at(2, place) : 0);
             for (int64_t inner = 0; inner < given.k; ++inner)
-              sum += double(at(0, i * a.batch0 + j * a.batch1 + row * a.row + inner * a.column)) *
-                     double(at(1, i * b.batch0 + j * b.batch1 + inner * b.row + column * b.column));
-            ASSERT_NEAR(memory[offsets[2] / 4 + uint64_t(place)], sum, 1e-5) << row << " " << column;
-            written[offsets[2] / 4 + uint64_t(place)] = true;
+              sum += at(0, i * a.batch0 + j * a.batch1 + row * a.row + inner * a.column) *
+                     at(1, i * b.batch0 + j * b.batch1 + inner * b.row + column * b.column);
+            double found = double(read(memory + offsets[2], widths[2], uint64_t(place)));
+            ASSERT_NEAR(found, sum, loose + (output == ElementBf16 ? std::abs(sum) * 0x1p-7 : 0)) << row << " " << column;
+            for (uint32_t byte = 0; byte < widths[2]; ++byte)
+              written[offsets[2] + uint64_t(place) * widths[2] + byte] = true;
           }
-    for (uint64_t i = 0; i < next / 4; ++i)
+    for (uint64_t i = 0; i < next; ++i)
       if (!written[i])
-        ASSERT_EQ(memory[i], before[i]) << "byte " << 4 * i;
+        ASSERT_EQ(memory[i], before[i]) << "byte " << i;
+  }
+};
+
+/// A plain product of 8 x 8 in the arena; `result` may lie elsewhere.
+struct Plain {
+  VccBuffer buffers[5] = {{VCC_REGION_ARENA, 4, 0}, {VCC_REGION_ARENA, 4, 4096}, {VCC_REGION_ARENA, 4, 8192}, {}, {}};
+  int64_t ints[VCC_GEMM_INTS] = {1, 1, 8, 8, 8, 0, 0, 8, 1, 0, 0, 8, 1, 0, 0, 8, 1, 0, 0, 0};
+  VccLaunch launch{};
+  VccStage stage{};
+  Plain() {
+    launch.kind = VCC_LAUNCH_GEMM, launch.name = "product", launch.buffers = buffers, launch.buffer_count = 5;
+    launch.ints = ints, launch.int_count = VCC_GEMM_INTS;
+    stage.name = "products", stage.arena_bytes = 1 << 16, stage.state_bytes = 4096;
+  }
+  Plain(const Plain &) = delete;
+
+  /// What is told when it is made and run once, with the exit code before it.
+  std::string told(FakeGpu &gpu, const ProductWay &way = {}) {
+    try {
+      Gpu device(gpu.driver());
+      Regions regions(device, stage);
+      Products products(gpu.products(), device);
+      products.make(launch, regions, way)->enqueue(device.compute());
+      device.check(gpu.driver().synchronizeStream(device.compute()), "compute");
+    } catch (const Failure &failure) {
+      return std::to_string(int(failure.code())) + " " + failure.what();
+    }
+    return "nothing";
   }
 };
 
@@ -123,9 +178,11 @@ TEST_F(ProductsOnGpu, AreThoseOfTheTable) {
     given.c = !given.interleaved && coin() ? Columns : Rows;
     given.addend = coin(), given.accumulate = !given.addend && coin();
     given.bias = given.c == Rows && coin();
+    given.input = coin() ? 2 : 4, given.output = given.input == 2 && coin() ? 2 : 4, given.tf32 = coin();
     SCOPED_TRACE(testing::Message() << "round " << round << ": " << given.batch0 << " x " << given.batch1 << " x " << given.m << " x " << given.n
                                     << " x " << given.k << " interleaved " << given.interleaved << " shared " << given.shared << " columns " << given.a
-                                    << given.b << given.c << " addend " << given.addend << " accumulate " << given.accumulate << " bias " << given.bias);
+                                    << given.b << given.c << " addend " << given.addend << " accumulate " << given.accumulate << " bias " << given.bias
+                                    << " bytes " << given.input << " " << given.output << " tf32 " << given.tf32);
     check(given, random);
     if (HasFatalFailure())
       return;
@@ -133,23 +190,113 @@ TEST_F(ProductsOnGpu, AreThoseOfTheTable) {
 }
 
 TEST_F(ProductsOnGpu, AskTheLibraryOnceForEachShape) {
-  VccStage stage{};
-  stage.name = "products", stage.arena_bytes = 1 << 16;
+  Plain plain;
   FakeGpu gpu;
   Gpu device(gpu.driver());
-  Regions regions(device, stage);
+  Regions regions(device, plain.stage);
   Products products(gpu.products(), device);
-  VccBuffer buffers[] = {{VCC_REGION_ARENA, 4, 0}, {VCC_REGION_ARENA, 4, 4096}, {VCC_REGION_ARENA, 4, 8192}};
-  int64_t ints[VCC_GEMM_INTS] = {1, 1, 8, 8, 8, 0, 0, 8, 1, 0, 0, 8, 1, 0, 0, 8, 1, 0, 0, 0};
-  VccLaunch launch{};
-  launch.kind = VCC_LAUNCH_GEMM, launch.name = "product", launch.buffers = buffers, launch.buffer_count = 3;
-  launch.ints = ints, launch.int_count = VCC_GEMM_INTS;
-  products.make(launch, regions), products.make(launch, regions);
+  products.make(plain.launch, regions, {}), products.make(plain.launch, regions, {});
   EXPECT_EQ(gpu.countOf("product_choose"), 1);
-  buffers[2].offset = 8196; // less aligned
-  products.make(launch, regions);
+  plain.buffers[2].offset = 8196; // less aligned
+  products.make(plain.launch, regions, {});
   EXPECT_EQ(gpu.countOf("product_choose"), 2);
-  EXPECT_EQ(products.shapesChosen(), 2u);
+  products.make(plain.launch, regions, {.tf32 = true});
+  EXPECT_EQ(gpu.countOf("product_choose"), 3);
+  plain.buffers[0].element_bytes = plain.buffers[1].element_bytes = 2;
+  products.make(plain.launch, regions, {});
+  EXPECT_EQ(gpu.countOf("product_choose"), 4);
+  EXPECT_EQ(products.shapesChosen(), 4u);
+}
+
+TEST_F(ProductsOnGpu, RefuseTypesThatTheLibraryHasNot) {
+  auto refused = [](std::vector<uint32_t> bytes) {
+    Plain plain;
+    for (size_t i = 0; i < bytes.size(); ++i)
+      plain.buffers[i] = {VCC_REGION_ARENA, bytes[i], 4096 * i};
+    FakeGpu gpu;
+    std::string text = plain.told(gpu);
+    EXPECT_EQ(gpu.left(), 0);
+    EXPECT_EQ(gpu.asked.size(), text == "nothing" ? 1u : 0u);
+    return text;
+  };
+  EXPECT_EQ(refused({2, 2, 4, 4, 4}), "nothing"); // the gradient of a weight
+  EXPECT_EQ(refused({2, 2, 2, 2, 2}), "nothing");
+  EXPECT_THAT(refused({2, 4, 4}), HasSubstr("70 launch `product` multiplies elements of two types"));
+  EXPECT_THAT(refused({4, 4, 2}), HasSubstr("70 launch `product` gives bf16 from elements of f32"));
+  EXPECT_THAT(refused({2, 2, 2, 4}), HasSubstr("adds a bias of another type"));
+  EXPECT_THAT(refused({2, 2, 4, 4, 2}), HasSubstr("adds an addend of another type"));
+  EXPECT_THAT(refused({1, 1, 4}), HasSubstr("elements of 1 bytes, which is neither f32 nor bf16"));
+}
+
+TEST_F(ProductsOnGpu, KeepToTheWorkspace) {
+  Plain plain;
+  FakeGpu gpu;
+  gpu.algorithms = {{.workspace = WorkspaceBytes}};
+  EXPECT_EQ(plain.told(gpu), "nothing");
+  EXPECT_EQ(gpu.wished, std::vector<uint64_t>{WorkspaceBytes});
+  // A library that proposes more than was allowed is not followed.
+  FakeGpu greedy;
+  greedy.algorithms = {{.workspace = WorkspaceBytes + 1}};
+  EXPECT_THAT(plain.told(greedy), HasSubstr("could not choose an algorithm for a matrix product of `product`"));
+  EXPECT_EQ(greedy.left(), 0);
+  FakeGpu none;
+  none.algorithms = {};
+  EXPECT_THAT(plain.told(none), HasSubstr("could not choose an algorithm"));
+}
+
+TEST_F(ProductsOnGpu, TakeTheFastestWhereTheyAreMeasured) {
+  auto taken = [](std::vector<FakeAlgorithm> algorithms, bool measured = true, bool accumulates = false) {
+    Plain plain;
+    plain.ints[VCC_GEMM_ACCUMULATE] = accumulates;
+    plain.buffers[2] = {VCC_REGION_STATE, 4, 0};
+    FakeGpu gpu;
+    gpu.algorithms = std::move(algorithms);
+    Gpu device(gpu.driver());
+    Regions regions(device, plain.stage);
+    Products products(gpu.products(), device);
+    auto *state = reinterpret_cast<float *>(regions.at(VCC_REGION_STATE, 0));
+    std::fill_n(state, 64, 7.0f);
+    auto ready = products.make(plain.launch, regions, {.measured = measured});
+    device.check(gpu.driver().synchronizeStream(device.compute()), "measure");
+    for (int i = 0; i < 64; ++i)
+      EXPECT_EQ(state[i], 7.0f) << "what is measured must not change what lasts";
+    size_t before = gpu.asked.size();
+    products.make(plain.launch, regions, {.measured = measured}); // known by now
+    EXPECT_EQ(gpu.asked.size(), before);
+    ready->enqueue(device.compute());
+    return gpu.asked.back().algorithm;
+  };
+  EXPECT_EQ(taken({{0, 3}, {0, 1}, {0, 2}}), 1u);
+  EXPECT_EQ(taken({{0, 3}, {0, 1}, {0, 2}}, false), 0u);
+  EXPECT_EQ(taken({{0, 2}, {0, 2}}), 0u); // the library's order among equals
+  EXPECT_EQ(taken({{0, 2}, {0, 1}}, true, true), 1u);
+  EXPECT_EQ(taken({{0, 3}, {WorkspaceBytes + 1, 1}, {0, 2}}), 2u);
+  EXPECT_EQ(taken({{0, 3}, {0, 1, ProductNotSupported}, {0, 2}}), 2u);
+  EXPECT_EQ(taken({{0, 3}, {0, 1, ProductSuccess, ProductNotSupported}, {0, 2}}), 2u);
+  std::vector<FakeAlgorithm> many(ProductsMeasured + 1, FakeAlgorithm{0, 2});
+  many.back().milliseconds = 1;
+  EXPECT_EQ(taken(many), 0u); // not among those that are asked for
+}
+
+TEST_F(ProductsOnGpu, SayWhatFailsWhicheverCallDoes) {
+  for (bool measured : {false, true}) {
+    Plain plain;
+    plain.buffers[3] = {VCC_REGION_ARENA, 4, 12288};
+    FakeGpu whole;
+    whole.algorithms = {{}, {}};
+    ASSERT_EQ(plain.told(whole, {.measured = measured}), "nothing");
+    for (int64_t at = 0; at < int64_t(whole.calls.size()); ++at) {
+      FakeGpu gpu;
+      gpu.algorithms = {{}, {}};
+      gpu.failAt = at, gpu.failWith = EccUncorrectable;
+      std::string text = plain.told(gpu, {.measured = measured});
+      EXPECT_EQ(gpu.left(), 0) << gpu.failed;
+      if (gpu.failed.find("destroy") != std::string::npos || gpu.failed.find("free") != std::string::npos || gpu.failed.find("release") != std::string::npos)
+        EXPECT_EQ(text, "nothing") << gpu.failed;
+      else
+        EXPECT_THAT(text, HasSubstr(gpu.failed.rfind("product_", 0) == 0 ? "cuBLASLt" : "error that ECC cannot correct")) << gpu.failed;
+    }
+  }
 }
 
 TEST_F(ProductsOnGpu, WithoutAUnitStrideAreRefused) {

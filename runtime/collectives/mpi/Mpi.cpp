@@ -51,7 +51,11 @@ private:
 } // namespace
 
 std::unique_ptr<World> makeMpiWorld() {
-  if (!launchedRanks().byLauncher)
+  Launched launched = launchedRanks();
+  if (!launched.byMpi && launched.size > 1)
+    throw Failure(Exit::Usage, fmt::format("{} ranks were started without MPI, by which programs for the CPU find each other", launched.size),
+                  "start them by mpirun, or by srun with `--mpi=pmix`");
+  if (!launched.byMpi)
     return makeSingleWorld();
   int given = MPI_THREAD_SINGLE;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &given);

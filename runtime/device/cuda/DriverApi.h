@@ -53,7 +53,7 @@ using Graph = struct GraphObject *;
 using GraphExec = struct GraphExecObject *;
 
 enum : int { ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76 }; ///< CUdevice_attribute
-enum : unsigned { StreamNonBlocking = 1, EventDisableTiming = 2 };
+enum : unsigned { StreamNonBlocking = 1, EventDisableTiming = 2, EventRecordExternal = 1 };
 enum : int { CaptureThreadLocal = 1 };                   ///< CUstreamCaptureMode
 enum : int { JitErrorLog = 5, JitErrorLogBytes = 6 };    ///< CUjit_option
 
@@ -84,7 +84,9 @@ enum : int { JitErrorLog = 5, JitErrorLogBytes = 6 };    ///< CUjit_option
   X(createEvent, cuEventCreate, (Event * event, unsigned flags))                                                                \
   X(destroyEvent, cuEventDestroy_v2, (Event event))                                                                             \
   X(recordEvent, cuEventRecord, (Event event, Stream stream))                                                                   \
+  X(recordTimer, cuEventRecordWithFlags, (Event event, Stream stream, unsigned flags))                                          \
   X(synchronizeEvent, cuEventSynchronize, (Event event))                                                                        \
+  X(elapsed, cuEventElapsedTime, (float *milliseconds, Event begin, Event end))                                                 \
   X(loadModule, cuModuleLoadDataEx, (Module * module, const void *image, unsigned count, int *options, void **values))          \
   X(unloadModule, cuModuleUnload, (Module module))                                                                              \
   X(kernel, cuModuleGetFunction, (Kernel * kernel, Module module, const char *name))                                            \

@@ -10,7 +10,16 @@
 
 namespace vcc::runtime::cuda {
 
+bool isBetweenRanks(const VccLaunch &launch) { return launch.kind == VCC_LAUNCH_GATHER || launch.kind == VCC_LAUNCH_REDUCE_SCATTER; }
+
 namespace {
+
+Address movable(const VccLaunch &launch, const VccBuffer &buffer, const Regions &regions, int64_t bytes) {
+  Address address = regions.resolve(buffer);
+  if (!address || bytes < 0 || uint64_t(bytes) > regions.size(VccRegion(buffer.region)) - buffer.offset)
+    failLaunch(launch, fmt::format("moves {} bytes beyond the end of its region", bytes));
+  return address;
+}
 
 class GridLaunch final : public Enqueued {
 public:
@@ -52,13 +61,11 @@ private:
 class Move final : public Enqueued {
 public:
   Move(const VccLaunch &launch, const Gpu &gpu, const Regions &regions) : Device(gpu) {
-    bool copies = launch.kind != VCC_LAUNCH_FILL, joins = launch.kind == VCC_LAUNCH_GATHER || launch.kind == VCC_LAUNCH_REDUCE_SCATTER;
+    bool copies = launch.kind != VCC_LAUNCH_FILL, joins = isBetweenRanks(launch);
     checkCounts(launch, copies ? 2 : 1, joins ? 2 : 1);
-    if (joins && launch.ints[0] != 1)
-      failLaunch(launch, fmt::format("joins {} ranks, which programs for a GPU cannot do yet", launch.ints[0]));
     Bytes = launch.ints[joins ? 1 : 0];
-    To = checked(launch, launch.buffers[0], regions);
-    From = copies ? checked(launch, launch.buffers[1], regions) : 0;
+    To = movable(launch, launch.buffers[0], regions, Bytes);
+    From = copies ? movable(launch, launch.buffers[1], regions, Bytes) : 0;
   }
 
   void enqueue(Stream stream) override {
@@ -71,14 +78,38 @@ public:
   }
 
 private:
-  Address checked(const VccLaunch &launch, const VccBuffer &buffer, const Regions &regions) const {
-    Address address = regions.resolve(buffer);
-    if (!address || Bytes < 0 || uint64_t(Bytes) > regions.size(VccRegion(buffer.region)) - buffer.offset)
-      failLaunch(launch, fmt::format("moves {} bytes beyond the end of its region", Bytes));
-    return address;
-  }
   const Gpu &Device;
   int64_t Bytes = 0;
+  Address To = 0, From = 0;
+};
+
+class BetweenRanks final : public Enqueued {
+public:
+  BetweenRanks(const VccLaunch &launch, const Regions &regions, GpuRanks &ranks) : Ranks(ranks), Gathers(launch.kind == VCC_LAUNCH_GATHER) {
+    checkCounts(launch, 2, 2);
+    int64_t count = launch.ints[0], bytes = launch.ints[1];
+    if (count != ranks.size())
+      failLaunch(launch, fmt::format("joins {} ranks, but {} run", count, ranks.size()));
+    if (!Gathers && bytes % int64_t(sizeof(float)))
+      failLaunch(launch, fmt::format("adds up {} bytes, which are no floats", bytes));
+    To = movable(launch, launch.buffers[0], regions, Gathers ? bytes * count : bytes);
+    From = movable(launch, launch.buffers[1], regions, Gathers ? bytes : bytes * count);
+    Bytes = uint64_t(bytes);
+  }
+
+  void enqueue(Stream) override {
+    Ranks.fork();
+    if (Gathers)
+      Ranks.gather(From, To, Bytes);
+    else
+      Ranks.sumParts(From, To, Bytes / sizeof(float));
+    Ranks.join();
+  }
+
+private:
+  GpuRanks &Ranks;
+  bool Gathers;
+  uint64_t Bytes = 0;
   Address To = 0, From = 0;
 };
 
@@ -86,6 +117,15 @@ private:
 
 std::unique_ptr<Enqueued> makeGrid(const VccLaunch &launch, const Gpu &gpu, const Regions &regions, Kernels &kernels) {
   return std::make_unique<GridLaunch>(launch, gpu, regions, kernels);
+}
+
+std::unique_ptr<Enqueued> makeBetweenRanks(const VccLaunch &launch, const Gpu &gpu, const Regions &regions, GpuRanks *ranks) {
+  if (ranks)
+    return std::make_unique<BetweenRanks>(launch, regions, *ranks);
+  checkCounts(launch, 2, 2);
+  if (launch.ints[0] != 1)
+    failLaunch(launch, fmt::format("joins {} ranks, but one runs", launch.ints[0]));
+  return makeMove(launch, gpu, regions);
 }
 
 std::unique_ptr<Enqueued> makeMove(const VccLaunch &launch, const Gpu &gpu, const Regions &regions) {

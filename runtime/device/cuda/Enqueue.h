@@ -5,6 +5,7 @@
 #ifndef VCC_RUNTIME_DEVICE_CUDA_ENQUEUE_H
 #define VCC_RUNTIME_DEVICE_CUDA_ENQUEUE_H
 
+#include "runtime/collectives/nccl/GpuRanks.h"
 #include "runtime/device/cuda/Gpu.h"
 #include "runtime/device/cuda/Kernels.h"
 #include "runtime/device/cuda/Regions.h"
@@ -14,6 +15,9 @@
 
 namespace vcc::runtime::cuda {
 
+/// Whether all ranks have to run a launch together.
+bool isBetweenRanks(const VccLaunch &launch);
+
 class Enqueued {
 public:
   virtual ~Enqueued() = default;
@@ -21,7 +25,9 @@ public:
 };
 
 std::unique_ptr<Enqueued> makeGrid(const VccLaunch &launch, const Gpu &gpu, const Regions &regions, Kernels &kernels);
-/// Fills and copies; what joins ranks is a copy where there is one.
+/// Between all ranks; a copy where nothing joins them.
+std::unique_ptr<Enqueued> makeBetweenRanks(const VccLaunch &launch, const Gpu &gpu, const Regions &regions, GpuRanks *ranks);
+/// Fills and copies.
 std::unique_ptr<Enqueued> makeMove(const VccLaunch &launch, const Gpu &gpu, const Regions &regions);
 
 } // namespace vcc::runtime::cuda

@@ -12,7 +12,7 @@ namespace vcc::runtime::cuda {
 /// PTX of ISA 8.0 is what the programs hold.
 static constexpr int LeastDriver = 12000, LeastChip = 80;
 
-Gpu::Gpu(const DriverApi &api) : Api(api) {
+Gpu::Gpu(const DriverApi &api, int number) : Api(api) {
   check(Api.driverVersion(&DriverVersion), "ask the driver for its version");
   if (DriverVersion < LeastDriver)
     throw Failure(Exit::Machine,
@@ -24,8 +24,11 @@ Gpu::Gpu(const DriverApi &api) : Api(api) {
   check(Api.deviceCount(&count), "count the GPUs");
   if (count < 1)
     fail(NoDevice, "find a GPU");
+  if (number >= count && count > 1)
+    throw Failure(Exit::Machine, fmt::format("this machine shows {} GPUs, but rank {} of those on it needs one of its own", count, number),
+                  "start fewer ranks on it, or let the launcher give each its GPU");
   Ordinal device = 0;
-  check(Api.device(&device, 0), "open the first GPU");
+  check(Api.device(&device, count == 1 ? 0 : number), "open the GPU");
   char name[256] = {};
   check(Api.deviceName(name, sizeof name - 1, device), "ask the GPU for its name");
   Name = name;
@@ -40,11 +43,7 @@ Gpu::Gpu(const DriverApi &api) : Api(api) {
   check(Api.retainContext(&context, device), "open a context on the GPU");
   Held = Owned<Ordinal>(device, Api.releaseContext);
   check(Api.setContext(context), "use the GPU's context");
-  for (auto [stream, doing] : {std::pair(&Compute, "make the stream of computations"), std::pair(&Copies, "make the stream of copies")}) {
-    Stream made = nullptr;
-    check(Api.createStream(&made, StreamNonBlocking), doing);
-    *stream = Owned<Stream>(made, Api.destroyStream);
-  }
+  Compute = makeStream(), Copies = makeStream();
 }
 
 void Gpu::fail(Result result, const std::string &doing) const { failCall(Api, result, doing); }
@@ -72,10 +71,28 @@ Owned<void *> Gpu::allocateHost(size_t bytes) const {
   return {pointer, Api.freeHost};
 }
 
+Owned<Stream> Gpu::makeStream() const {
+  Stream stream = nullptr;
+  check(Api.createStream(&stream, StreamNonBlocking), "make a stream");
+  return {stream, Api.destroyStream};
+}
+
 Owned<Event> Gpu::makeEvent() const {
   Event event = nullptr;
   check(Api.createEvent(&event, EventDisableTiming), "make an event");
   return {event, Api.destroyEvent};
+}
+
+Owned<Event> Gpu::makeTimer() const {
+  Event event = nullptr;
+  check(Api.createEvent(&event, 0), "make an event");
+  return {event, Api.destroyEvent};
+}
+
+double Gpu::seconds(Event begin, Event end) const {
+  float milliseconds = 0;
+  check(Api.elapsed(&milliseconds, begin, end), "take a time on the GPU");
+  return double(milliseconds) / 1e3;
 }
 
 } // namespace vcc::runtime::cuda

@@ -37,9 +37,9 @@ private:
 
 class Gpu {
 public:
-  /// The first GPU that the driver shows (CUDA_VISIBLE_DEVICES chooses). Throws Failure(Exit::Machine) where the driver is too old
-  /// or there is none that can run the program's kernels.
-  explicit Gpu(const DriverApi &api);
+  /// Of the GPUs that the driver shows (CUDA_VISIBLE_DEVICES chooses) that of this number; a launcher may show each rank its own alone.
+  /// Throws Failure(Exit::Machine) where the driver is too old or there is none that can run the program's kernels.
+  explicit Gpu(const DriverApi &api, int number = 0);
   Gpu(const Gpu &) = delete;
   Gpu &operator=(const Gpu &) = delete;
 
@@ -64,7 +64,12 @@ public:
   Owned<Address> allocate(size_t bytes, const char *what) const;
   /// Pinned memory of the host.
   Owned<void *> allocateHost(size_t bytes) const;
+  Owned<Stream> makeStream() const;
   Owned<Event> makeEvent() const;
+  /// One whose time is taken.
+  Owned<Event> makeTimer() const;
+  /// Seconds between two of these, which lie behind.
+  double seconds(Event begin, Event end) const;
 
 private:
   const DriverApi &Api;

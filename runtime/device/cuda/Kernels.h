@@ -22,6 +22,7 @@ public:
   /// A kernel by its number in the table.
   const Entry &at(uint64_t number);
 
+  std::string nameOf(uint64_t number) const { return number < Code.kernel_count ? Code.kernels[number].name : "kernel"; }
   uint64_t modulesLoaded() const;
   /// How many of them the driver had to compile from PTX.
   uint64_t modulesCompiled() const { return Compiled; }

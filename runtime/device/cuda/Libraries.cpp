@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <initializer_list>
+#include <utility>
 
 namespace vcc::runtime::cuda {
 
@@ -40,26 +42,44 @@ void addPackages(std::vector<std::string> &folders, const fs::path &environment)
   folders.insert(folders.end(), found.begin(), found.end());
 }
 
-ProductApi openProducts(const std::string &folder) {
+/// The first of these that can be loaded; what for, and which package has it, is said where none can be.
+std::pair<void *, std::string> openFirst(const std::string &folder, std::initializer_list<const char *> names, const char *needed, const char *package) {
   std::string tried;
   for (const std::string &place : libraryFolders(folder))
-    for (const char *name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
+    for (const char *name : names) {
       std::string path = place.empty() ? name : place + "/" + name;
-      void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-      if (!library) {
-        tried += fmt::format("\n  {}", dlerror());
-        continue;
-      }
-      ProductApi api;
-      const char *help = "cuBLASLt 12 or 13 is needed";
-#define VCC_RESOLVE(MEMBER, SYMBOL, PARAMETERS) resolve(library, path, #SYMBOL, api.MEMBER, help);
-      VCC_PRODUCT_CALLS(VCC_RESOLVE)
-#undef VCC_RESOLVE
-      resolve(library, path, "cublasLtGetVersion", api.version, help);
-      return api;
+      if (void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL))
+        return {library, path};
+      tried += fmt::format("\n  {}", dlerror());
     }
-  throw Failure(Exit::Machine, "matrix products need libcublasLt.so.13 or .12, which cannot be loaded:" + tried,
-                "pip install nvidia-cublas, or install the CUDA toolkit, and name the folder with the library by --cuda-libs or set CUDA_HOME");
+  throw Failure(Exit::Machine, fmt::format("{}, which cannot be loaded:{}", needed, tried),
+                fmt::format("{}, and name the folder with the library by --cuda-libs or set CUDA_HOME", package));
+}
+
+ProductApi openProducts(const std::string &folder) {
+  auto [library, path] = openFirst(folder, {"libcublasLt.so.13", "libcublasLt.so.12"}, "matrix products need libcublasLt.so.13 or .12",
+                                   "pip install nvidia-cublas, or install the CUDA toolkit");
+  ProductApi api;
+  const char *help = "cuBLASLt 12 or 13 is needed";
+#define VCC_RESOLVE(MEMBER, SYMBOL, PARAMETERS) resolve(library, path, #SYMBOL, api.MEMBER, help);
+  VCC_PRODUCT_CALLS(VCC_RESOLVE)
+#undef VCC_RESOLVE
+  resolve(library, path, "cublasLtGetVersion", api.version, help);
+  return api;
+}
+
+CollectiveApi openCollectives(const std::string &folder) {
+  auto [library, path] = openFirst(folder, {"libnccl.so.2"}, "several ranks on GPUs need libnccl.so.2",
+                                   "pip install nvidia-nccl-cu13 (nvidia-nccl-cu12 for a driver older than R580)");
+  CollectiveApi api;
+  const char *help = "NCCL 2.18 or newer is needed";
+#define VCC_RESOLVE(MEMBER, SYMBOL, PARAMETERS) resolve(library, path, #SYMBOL, api.MEMBER, help);
+  VCC_COLLECTIVE_CALLS(VCC_RESOLVE)
+#undef VCC_RESOLVE
+  resolve(library, path, "ncclGetVersion", api.version, help);
+  resolve(library, path, "ncclGetErrorString", api.errorText, help);
+  resolve(library, path, "ncclGetLastError", api.lastError, help);
+  return api;
 }
 
 DriverApi openDriver() {
@@ -93,6 +113,11 @@ std::vector<std::string> libraryFolders(const std::string &folder) {
 
 const DriverApi &loadDriver() {
   static const DriverApi api = openDriver();
+  return api;
+}
+
+const CollectiveApi &loadCollectives(const std::string &folder) {
+  static const CollectiveApi api = openCollectives(folder);
   return api;
 }
 

@@ -4,6 +4,7 @@
 #ifndef VCC_RUNTIME_DEVICE_CUDA_LIBRARIES_H
 #define VCC_RUNTIME_DEVICE_CUDA_LIBRARIES_H
 
+#include "runtime/collectives/nccl/CollectiveApi.h"
 #include "runtime/device/cuda/ProductApi.h"
 
 #include <string>
@@ -16,6 +17,9 @@ const DriverApi &loadDriver();
 
 /// cuBLASLt 13 or 12; `folder` (--cuda-libs) may be empty. Loaded once.
 const ProductApi &loadProducts(const std::string &folder);
+
+/// NCCL 2, likewise.
+const CollectiveApi &loadCollectives(const std::string &folder);
 
 /// Where a library of the toolkit is looked for, in order: `folder` alone where it is given; else CUDA_HOME, the loader's own
 /// places, the toolkit's usual one, the packages of an active Python environment (VIRTUAL_ENV, CONDA_PREFIX). An empty folder stands

@@ -16,10 +16,10 @@ using ProductKind = struct ProductKindObject *;         ///< cublasLtMatmulDesc_
 using MatrixLayout = struct MatrixLayoutObject *;       ///< cublasLtMatrixLayout_t
 using ProductWishes = struct ProductWishesObject *;     ///< cublasLtMatmulPreference_t
 
-enum ElementKind : int { ElementF32 = 0 };              ///< cudaDataType
-enum ComputeKind : int { ComputeF32 = 68 };             ///< cublasComputeType_t
+enum ElementKind : int { ElementF32 = 0, ElementBf16 = 14 };    ///< cudaDataType
+enum ComputeKind : int { ComputeF32 = 68, ComputeTf32 = 77 };   ///< cublasComputeType_t
 enum LayoutAttribute : int { LayoutBatchCount = 5, LayoutBatchStride = 6 };
-enum KindAttribute : int { KindTransposeA = 3, KindTransposeB = 4, KindEpilogue = 7, KindBias = 8 };
+enum KindAttribute : int { KindTransposeA = 3, KindTransposeB = 4, KindEpilogue = 7, KindBias = 8, KindBiasType = 26 };
 enum WishAttribute : int { WishWorkspace = 1, WishAlignmentA = 5, WishAlignmentB = 6, WishAlignmentC = 7, WishAlignmentD = 8 };
 enum Epilogue : uint32_t { EpilogueNone = 1, EpilogueBias = 4 };
 

@@ -50,42 +50,31 @@ const void *pointer(Address address) { return reinterpret_cast<const void *>(add
 
 class ProductLaunch final : public Enqueued {
 public:
-  ProductLaunch(const VccLaunch &launch, Products &products, const Regions &regions)
-      : P(products), Launch(launch), Shape(shapeOf(launch)), Workspace(regions.workspace()) {
-    if (launch.ints[VCC_GEMM_ACTIVATION] != VCC_ACTIVATION_NONE)
-      failLaunch(launch, fmt::format("has activation {}, which is a kernel of its own on a GPU", launch.ints[VCC_GEMM_ACTIVATION]));
-    for (uint64_t i = 0; i < std::min<uint64_t>(launch.buffer_count, 5); ++i) {
-      if (launch.buffers[i].region != VCC_REGION_NONE && launch.buffers[i].element_bytes != sizeof(float))
-        failLaunch(launch, fmt::format("multiplies elements of {} bytes; programs for a GPU multiply f32 alone so far",
-                                       launch.buffers[i].element_bytes));
-      At[i] = regions.resolve(launch.buffers[i]);
-    }
-    if (Shape.swapped)
-      std::swap(At[0], At[1]);
-    bool accumulates = launch.ints[VCC_GEMM_ACCUMULATE] != 0;
-    if (accumulates && At[4])
-      failLaunch(launch, "adds to its result and an addend at once, which cuBLASLt cannot");
-    Beta = accumulates || At[4] ? 1.0f : 0.0f;
-    Added = At[4] ? At[4] : At[2];
+  ProductLaunch(const VccLaunch &launch, Products &products, const Regions &regions, const ProductWay &way)
+      : P(products), Launch(launch), Shape(shapeOf(launch)), Of(operandsOf(launch, Shape, regions, way)), Workspace(regions.workspace()) {
     describe();
-    choose();
+    choose(regions, way);
   }
 
-  void enqueue(Stream stream) override {
-    const float alpha = 1.0f;
-    for (int64_t i = 0; i < Shape.outer; ++i) {
-      Address skipped = uint64_t(i * Shape.outerD) * sizeof(float);
-      ProductResult result = P.Api.multiply(
-          P.Handle, Kind.get(), &alpha, pointer(At[0] + uint64_t(i * Shape.outerA) * sizeof(float)), A.get(),
-          pointer(At[1] + uint64_t(i * Shape.outerB) * sizeof(float)), B.get(), &Beta, pointer(Added + skipped), D.get(),
-          const_cast<void *>(pointer(At[2] + skipped)), D.get(), &Algorithm, const_cast<void *>(pointer(Workspace)), WorkspaceBytes, stream);
-      P.check(result, Launch, "enqueue a matrix product");
-    }
-  }
+  void enqueue(Stream stream) override { P.check(put(Algorithm, Of.result, Of.added, stream), Launch, "enqueue a matrix product"); }
 
 private:
-  void layout(Described<MatrixLayout> &layout, const StoredMatrix &matrix) {
-    P.check(P.Api.createLayout(layout.out(P.Api.destroyLayout), ElementF32, uint64_t(matrix.rows), uint64_t(matrix.columns), matrix.stride), Launch,
+  ProductResult put(const ProductAlgorithm &algorithm, Address result, Address added, Stream stream) {
+    const float alpha = 1.0f;
+    for (int64_t i = 0; i < Shape.outer; ++i) {
+      auto skipped = uint64_t(i * Shape.outerD * Of.outputBytes());
+      ProductResult status = P.Api.multiply(
+          P.Handle, Kind.get(), &alpha, pointer(Of.a + uint64_t(i * Shape.outerA * Of.inputBytes())), A.get(),
+          pointer(Of.b + uint64_t(i * Shape.outerB * Of.inputBytes())), B.get(), &Of.beta, pointer(added + skipped), D.get(),
+          const_cast<void *>(pointer(result + skipped)), D.get(), &algorithm, const_cast<void *>(pointer(Workspace)), WorkspaceBytes, stream);
+      if (status != ProductSuccess)
+        return status;
+    }
+    return ProductSuccess;
+  }
+
+  void layout(Described<MatrixLayout> &layout, const StoredMatrix &matrix, ElementKind type) {
+    P.check(P.Api.createLayout(layout.out(P.Api.destroyLayout), type, uint64_t(matrix.rows), uint64_t(matrix.columns), matrix.stride), Launch,
             "describe a matrix");
     int32_t count = int32_t(Shape.batch);
     P.check(P.Api.setLayout(layout.get(), LayoutBatchCount, &count, sizeof count), Launch, "describe a stack of matrices");
@@ -98,29 +87,31 @@ private:
   }
 
   void describe() {
-    layout(A, Shape.a), layout(B, Shape.b), layout(D, Shape.d);
-    P.check(P.Api.createKind(Kind.out(P.Api.destroyKind), ComputeF32, ElementF32), Launch, "describe a matrix product");
+    layout(A, Shape.a, Of.input), layout(B, Shape.b, Of.input), layout(D, Shape.d, Of.output);
+    P.check(P.Api.createKind(Kind.out(P.Api.destroyKind), Of.compute, ElementF32), Launch, "describe a matrix product");
     int32_t turnA = Shape.a.transposed, turnB = Shape.b.transposed; // CUBLAS_OP_N is 0, CUBLAS_OP_T is 1
     kind(KindTransposeA, &turnA, sizeof turnA), kind(KindTransposeB, &turnB, sizeof turnB);
-    if (At[3]) {
+    if (Of.bias) {
       uint32_t epilogue = EpilogueBias;
-      const void *bias = pointer(At[3]);
-      kind(KindEpilogue, &epilogue, sizeof epilogue), kind(KindBias, &bias, sizeof bias);
+      const void *bias = pointer(Of.bias);
+      int32_t type = Of.output;
+      kind(KindEpilogue, &epilogue, sizeof epilogue), kind(KindBias, &bias, sizeof bias), kind(KindBiasType, &type, sizeof type);
     }
   }
 
   /// Of all the places that the outer products start at.
-  uint32_t alignment(Address first, int64_t step) const {
+  uint32_t alignment(Address first, int64_t stepBytes) const {
     uint32_t least = alignmentOf(first);
     for (int64_t i = 1; i < Shape.outer; ++i)
-      least = std::min(least, alignmentOf(first + uint64_t(i * step) * sizeof(float)));
+      least = std::min(least, alignmentOf(first + uint64_t(i * stepBytes)));
     return least;
   }
 
-  void choose() {
-    uint32_t alignments[] = {alignment(At[0], Shape.outerA), alignment(At[1], Shape.outerB), alignment(Added, Shape.outerD),
-                             alignment(At[2], Shape.outerD)};
-    std::vector<int64_t> key = {Shape.batch, At[3] != 0, Beta != 0, Added == At[2]};
+  void choose(const Regions &regions, const ProductWay &way) {
+    int64_t stepD = Shape.outerD * Of.outputBytes();
+    uint32_t alignments[] = {alignment(Of.a, Shape.outerA * Of.inputBytes()), alignment(Of.b, Shape.outerB * Of.inputBytes()),
+                             alignment(Of.added, stepD), alignment(Of.result, stepD)};
+    std::vector<int64_t> key = {Shape.batch, Of.bias != 0, Of.beta != 0, Of.added == Of.result, Of.input, Of.output, Of.compute};
     for (const StoredMatrix &matrix : {Shape.a, Shape.b, Shape.d})
       for (int64_t number : {matrix.rows, matrix.columns, matrix.stride, int64_t(matrix.transposed), matrix.batchStride})
         key.push_back(number);
@@ -129,6 +120,13 @@ private:
       Algorithm = known->second;
       return;
     }
+    std::vector<ProductChoice> choices = proposed(alignments, way.measured ? ProductsMeasured : 1);
+    Algorithm = (way.measured ? fastest(choices, regions) : choices.front()).algorithm;
+    P.Chosen.emplace(std::move(key), Algorithm);
+  }
+
+  /// The library's proposals that keep to the workspace, the best first as it thinks.
+  std::vector<ProductChoice> proposed(const uint32_t (&alignments)[4], int wanted) {
     Described<ProductWishes> wishes;
     P.check(P.Api.createWishes(wishes.out(P.Api.destroyWishes)), Launch, "ask for an algorithm");
     auto wish = [&](WishAttribute attribute, const void *value, size_t bytes) {
@@ -139,27 +137,63 @@ private:
     WishAttribute names[] = {WishAlignmentA, WishAlignmentB, WishAlignmentC, WishAlignmentD};
     for (int i = 0; i < 4; ++i)
       wish(names[i], &alignments[i], sizeof alignments[i]);
-    ProductChoice choice{};
+    std::vector<ProductChoice> choices(static_cast<size_t>(wanted));
     int found = 0;
-    ProductResult result = P.Api.choose(P.Handle, Kind.get(), A.get(), B.get(), D.get(), D.get(), wishes.get(), 1, &choice, &found);
-    if (result == ProductSuccess && (found < 1 || choice.state != ProductSuccess || choice.workspace > WorkspaceBytes))
-      result = ProductNotSupported;
-    P.check(result, Launch, "choose an algorithm for a matrix product");
-    Algorithm = choice.algorithm;
-    P.Chosen.emplace(std::move(key), Algorithm);
+    ProductResult result =
+        P.Api.choose(P.Handle, Kind.get(), A.get(), B.get(), D.get(), D.get(), wishes.get(), wanted, choices.data(), &found);
+    choices.resize(static_cast<size_t>(std::clamp(found, 0, wanted)));
+    std::erase_if(choices, [](const ProductChoice &choice) { return choice.state != ProductSuccess || choice.workspace > WorkspaceBytes; });
+    P.check(result == ProductSuccess && choices.empty() ? ProductNotSupported : result, Launch, "choose an algorithm for a matrix product");
+    return choices;
+  }
+
+  /// Bytes from the result's first element to behind its last.
+  uint64_t resultBytes() const {
+    int64_t last = (Shape.outer - 1) * Shape.outerD + (Shape.batch - 1) * Shape.d.batchStride + (Shape.d.columns - 1) * Shape.d.stride + Shape.d.rows;
+    return uint64_t(last * Of.outputBytes());
+  }
+
+  /// Each runs once unmeasured and then some times; the first of equals. Results are written to the arena, whose content lasts no longer
+  /// than a function: what is in weights or state is not touched. Where the arena is too small for that, nothing is measured.
+  const ProductChoice &fastest(const std::vector<ProductChoice> &choices, const Regions &regions) {
+    constexpr int Rounds = 5;
+    uint32_t region = Launch.buffers[2].region;
+    bool passing = region == VCC_REGION_ARENA || region == VCC_REGION_IO;
+    if (choices.size() < 2 || (!passing && resultBytes() > regions.size(VCC_REGION_ARENA)))
+      return choices.front();
+    Address result = passing ? Of.result : regions.at(VCC_REGION_ARENA, 0), added = Of.added == Of.result ? result : Of.added;
+    const Gpu &gpu = P.Device;
+    Owned<Event> begin = gpu.makeTimer(), end = gpu.makeTimer();
+    const ProductChoice *best = nullptr;
+    double least = 0;
+    for (const ProductChoice &choice : choices) {
+      ProductResult status = put(choice.algorithm, result, added, gpu.compute());
+      if (status == ProductNotSupported)
+        continue;
+      P.check(status, Launch, "measure a matrix product");
+      gpu.check(gpu.api().recordEvent(begin.get(), gpu.compute()), "measure a matrix product");
+      for (int round = 0; round < Rounds; ++round)
+        P.check(put(choice.algorithm, result, added, gpu.compute()), Launch, "measure a matrix product");
+      gpu.check(gpu.api().recordEvent(end.get(), gpu.compute()), "measure a matrix product");
+      gpu.check(gpu.api().synchronizeEvent(end.get()), "measure a matrix product");
+      double seconds = gpu.seconds(begin.get(), end.get());
+      if (!best || seconds < least)
+        best = &choice, least = seconds;
+    }
+    return best ? *best : choices.front();
   }
 
   Products &P;
   const VccLaunch &Launch;
   ProductShape Shape;
-  Address Workspace, At[5] = {}, Added = 0; // a, b (as the library takes them), result, bias, addend
-  float Beta = 0;
+  ProductOperands Of;
+  Address Workspace;
   Described<MatrixLayout> A, B, D;
   Described<ProductKind> Kind;
   ProductAlgorithm Algorithm{};
 };
 
-Products::Products(const ProductApi &api, const Gpu &gpu) : Api(api) {
+Products::Products(const ProductApi &api, const Gpu &gpu) : Api(api), Device(gpu) {
   if (ProductResult result = Api.create(&Handle); result != ProductSuccess)
     throw Failure(result == ProductAllocFailed ? Exit::Memory : Exit::Machine,
                   fmt::format("cuBLASLt cannot start on the {} (status {})", gpu.name(), int(result)),
@@ -189,8 +223,8 @@ std::string Products::version() const {
   return fmt::format("cuBLASLt {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
-std::unique_ptr<Enqueued> Products::make(const VccLaunch &launch, const Regions &regions) {
-  return std::make_unique<ProductLaunch>(launch, *this, regions);
+std::unique_ptr<Enqueued> Products::make(const VccLaunch &launch, const Regions &regions, const ProductWay &way) {
+  return std::make_unique<ProductLaunch>(launch, *this, regions, way);
 }
 
 } // namespace vcc::runtime::cuda

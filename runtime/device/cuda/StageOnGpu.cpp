@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/device/cuda/StageOnGpu.h"
 
+#include "runtime/collectives/World.h"
 #include "runtime/device/LaunchFaults.h"
+#include "runtime/device/cuda/DeviceRates.h"
 #include "runtime/program/Failure.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <utility>
 
 namespace vcc::runtime::cuda {
 
@@ -14,6 +20,14 @@ Products &Session::products(const std::string &folder) {
   if (!Library)
     Library = std::make_unique<Products>(Loaders.products(folder), Device);
   return *Library;
+}
+
+GpuRanks *Session::ranks(const StagePlace &place) {
+  if (!place.stage.parallel || !place.world || !place.world->isJoined())
+    return nullptr;
+  if (!Joined)
+    Joined = std::make_unique<GpuRanks>(Loaders.collectives(place.libraries), Device, *place.world);
+  return Joined.get();
 }
 
 /// Of the function that gives the most.
@@ -29,8 +43,12 @@ static uint64_t outputBytes(const manifest::Stage &stage) {
 }
 
 StageOnGpu::StageOnGpu(std::shared_ptr<Session> session, const StagePlace &place)
-    : Shared(std::move(session)), Stage(place.table), LibraryFolder(place.libraries), Host(place.table, StageMemory::Use::Image),
-      Places(Shared->Device, place.table), Moves(Shared->Device, Places, Host, outputBytes(place.stage)), Functions(place.table.function_count) {
+    : Shared(std::move(session)), Stage(place.table), LibraryFolder(place.libraries), Precision(place.stage.precision),
+      Way{place.stage.precision == "tf32", place.measureProducts}, Host(place.table, StageMemory::Use::Image),
+      Places(Shared->Device, place.table), Moves(Shared->Device, Places, Host, outputBytes(place.stage)), Functions(place.table.function_count),
+      Ranks(Shared->ranks(place)) {
+  if (Ranks)
+    Sums = std::make_unique<GradientSums>(place.stage, Places, *Ranks);
   for (uint64_t i = 0; i < Stage.function_count; ++i)
     Functions[i].table = &Stage.functions[i];
   for (const manifest::Function &function : place.stage.functions) {
@@ -42,6 +60,9 @@ StageOnGpu::StageOnGpu(std::shared_ptr<Session> session, const StagePlace &place
 }
 
 StageOnGpu::~StageOnGpu() {
+  // What others will never take part in would never end.
+  if (Ranks && std::uncaught_exceptions() > 0)
+    Ranks->abort();
   // What is given back may still be in use; where this fails, so has the run.
   Shared->Device.api().synchronizeStream(Shared->Device.copies());
   Shared->Device.api().synchronizeStream(Shared->Device.compute());
@@ -52,29 +73,62 @@ std::unique_ptr<Enqueued> StageOnGpu::make(const VccLaunch &launch) {
   case VCC_LAUNCH_GRID:
     return makeGrid(launch, Shared->Device, Places, Shared->Code);
   case VCC_LAUNCH_GEMM:
-    return Shared->products(LibraryFolder).make(launch, Places);
-  case VCC_LAUNCH_FILL:
-  case VCC_LAUNCH_COPY:
+    return Shared->products(LibraryFolder).make(launch, Places, Way);
   case VCC_LAUNCH_GATHER:
   case VCC_LAUNCH_REDUCE_SCATTER:
+    return makeBetweenRanks(launch, Shared->Device, Places, Ranks);
+  case VCC_LAUNCH_FILL:
+  case VCC_LAUNCH_COPY:
     return makeMove(launch, Shared->Device, Places);
   default:
     failLaunch(launch, fmt::format("is of kind {}, which has no form for a GPU", launch.kind));
   }
 }
 
-void StageOnGpu::enqueue(Function &function) {
-  for (auto &launch : function.launches)
-    launch->enqueue(Shared->Device.compute());
+void StageOnGpu::prepare(Function &function) {
+  if (function.launches.size() == function.table->launch_count)
+    return;
+  function.launches.clear();
+  for (uint64_t i = 0; i < function.table->launch_count; ++i)
+    function.launches.push_back(make(function.table->launches[i]));
 }
 
-void StageOnGpu::capture(Function &function) {
+void StageOnGpu::enqueue(Function &function, const Manner &manner) {
+  const Gpu &gpu = Shared->Device;
+  auto behind = [&](size_t count) {
+    // In a graph an event would only order, unless it is said to be one that is asked for its time.
+    if (manner.timed)
+      gpu.check(gpu.api().recordTimer(function.timers[count].get(), gpu.compute(), manner.captured ? EventRecordExternal : 0), "take a launch's time");
+    if (manner.sums)
+      Sums->launched(*function.table, count);
+  };
+  behind(0);
+  for (size_t i = 0; i < function.launches.size(); ++i) {
+    function.launches[i]->enqueue(gpu.compute());
+    behind(i + 1);
+  }
+}
+
+/// When all is over: the last launch ended now, by the host's clock.
+void StageOnGpu::readTimes(const Function &function, LaunchTime *times) const {
+  const Gpu &gpu = Shared->Device;
+  gpu.check(gpu.api().synchronizeStream(gpu.compute()), "compute on the GPU");
+  auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  std::vector<int64_t> at;
+  for (const Owned<Event> &timer : function.timers)
+    at.push_back(now - std::llround(1e9 * gpu.seconds(timer.get(), function.timers.back().get())));
+  for (size_t i = 0; i < function.launches.size(); ++i)
+    times[i] = {at[i], at[i + 1]};
+}
+
+Owned<GraphExec> StageOnGpu::capture(Function &function, Manner manner) {
+  manner.captured = true;
   const Gpu &gpu = Shared->Device;
   const DriverApi &api = gpu.api();
   gpu.check(api.beginCapture(gpu.compute(), CaptureThreadLocal), "begin to capture a graph");
   Graph captured = nullptr;
   try {
-    enqueue(function);
+    enqueue(function, manner);
   } catch (...) { // the stream must not stay in capture
     if (api.endCapture(gpu.compute(), &captured) == Success && captured)
       api.destroyGraph(captured);
@@ -84,31 +138,48 @@ void StageOnGpu::capture(Function &function) {
   Owned<Graph> graph(captured, api.destroyGraph);
   GraphExec exec = nullptr;
   gpu.check(api.instantiate(&exec, graph.get(), 0), "make a captured graph ready");
-  function.graph = Owned<GraphExec>(exec, api.destroyExec);
+  return {exec, api.destroyExec};
 }
 
-void StageOnGpu::run(int64_t index) {
+void StageOnGpu::run(int64_t index, LaunchTime *times) {
   if (index < 0 || uint64_t(index) >= Functions.size())
     throw Failure(Exit::Internal,
                   fmt::format("stage `{}` has {} functions, but function {} is called", Stage.name, Functions.size(), index));
   Function &function = Functions[size_t(index)];
-  if (function.launches.size() != function.table->launch_count) {
-    function.launches.clear();
-    for (uint64_t i = 0; i < function.table->launch_count; ++i)
-      function.launches.push_back(make(function.table->launches[i]));
-  }
+  if (!Way.measured)
+    prepare(function);
+  else // at once: what is measured writes to the arena, which may hold gradients between two functions
+    for (Function &each : Functions)
+      prepare(each);
   Moves.give(function.inputs);
-  if (!function.ran)
-    enqueue(function);
+  const Gpu &gpu = Shared->Device;
+  Manner manner{std::exchange(SumsNext, false), times != nullptr, false};
+  while (manner.timed && function.timers.size() <= function.launches.size())
+    function.timers.push_back(gpu.makeTimer());
+  Function::Form &form = function.forms[manner.sums][manner.timed];
+  if (!form.ran && !function.forms[manner.sums][false].ran)
+    enqueue(function, manner);
   else if (!function.launches.empty()) {
-    if (!function.graph)
-      capture(function);
-    const Gpu &gpu = Shared->Device;
-    if (Result result = gpu.api().launchGraph(function.graph.get(), gpu.compute()); result != Success)
+    if (!form.graph)
+      form.graph = capture(function, manner);
+    if (Result result = gpu.api().launchGraph(form.graph.get(), gpu.compute()); result != Success)
       gpu.fail(result, fmt::format("launch the graph of `{}`", function.table->name));
   }
-  function.ran = true;
+  form.ran = true;
+  if (times && !function.launches.empty())
+    readTimes(function, times);
   Moves.take(function.outputs);
+}
+
+void StageOnGpu::finish() {
+  Moves.finish();
+  if (Ranks)
+    Ranks->check();
+}
+
+bool StageOnGpu::joinsRanks(int64_t index) const {
+  const VccFunction &function = *Functions.at(size_t(index)).table;
+  return std::any_of(function.launches, function.launches + function.launch_count, [](const VccLaunch &launch) { return isBetweenRanks(launch); });
 }
 
 void StageOnGpu::fetch(VccRegion region, uint64_t offset, uint64_t bytes) {
@@ -132,6 +203,8 @@ std::vector<std::string> StageOnGpu::account() const {
   Gpu::Memory memory = gpu.memory();
   uint64_t others = memory.total - memory.left - std::min<uint64_t>(memory.total - memory.left, bytes());
   std::string library = Shared->Library ? ", " + Shared->Library->version() : std::string();
+  if (Ranks)
+    library += ", " + Ranks->account();
   std::string compiled = Shared->Code.modulesCompiled() ? ", kernels compiled by the driver" : "";
   return {fmt::format("GPU: {} (sm_{}), driver of CUDA {}.{}{}{}", gpu.name(), gpu.chip(), gpu.driverVersion() / 1000,
                       gpu.driverVersion() % 1000 / 10, library, compiled),
@@ -142,11 +215,14 @@ std::vector<std::string> StageOnGpu::account() const {
 }
 
 [[noreturn]] static void failWalk() {
-  throw Failure(Exit::Internal, "launches on a GPU are neither timed nor walked one by one");
+  throw Failure(Exit::Internal, "launches on a GPU are not walked one by one");
 }
-void StageOnGpu::run(int64_t, LaunchTime *) { failWalk(); }
 void StageOnGpu::walk(int64_t, const std::function<bool(const VccLaunch &, uint64_t, uint64_t)> &) { failWalk(); }
-MachineRates StageOnGpu::rates() { failWalk(); }
+MachineRates StageOnGpu::rates() { return ratesOf(Shared->Device.name(), Precision); }
+
+std::string StageOnGpu::kernelName(const VccLaunch &launch) const {
+  return launch.kind == VCC_LAUNCH_GRID ? Shared->Code.nameOf(uint64_t(launch.ints[VCC_GRID_KERNEL])) : std::string();
+}
 
 MakeDevice onGpu(const VccDeviceCode &code, LibraryLoaders loaders) {
   auto kept = std::make_shared<LibraryLoaders>(std::move(loaders));
