@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/codegen/cuda/Assemble.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -61,6 +63,24 @@ std::vector<KernelResources> readReport(llvm::StringRef Report, unsigned Chip) {
   return Found;
 }
 
+std::string withRegisters(std::string Ptx, llvm::StringRef Kernel, unsigned Registers) {
+  size_t Entry = Ptx.find(".entry " + Kernel.str() + "(");
+  size_t Body = Entry == std::string::npos ? Entry : Ptx.find("\n{", Entry);
+  if (Body == std::string::npos)
+    return Ptx;
+  const std::string Word = "\n.maxnreg ";
+  if (size_t Old = Ptx.find(Word, Entry); Old < Body) {
+    size_t End = Ptx.find('\n', Old + 1);
+    Ptx.erase(Old, End - Old);
+    Body -= End - Old;
+  }
+  return Ptx.insert(Body, Word + std::to_string(Registers));
+}
+
+/// At each of these a chip holds fewer warps. Without a limit ptxas now and then spills a few bytes to hold more of them, at some limits too;
+/// the last one it never needs.
+static constexpr unsigned RegisterLimits[] = {40, 48, 56, 64, 72, 80, 96, 112, 128, 168, 255};
+
 namespace {
 
 struct Job {
@@ -103,26 +123,58 @@ llvm::Error run(Job &J, llvm::StringRef Assembler) {
 
 } // namespace
 
+/// Each kernel with a frame in some chip's report gets the next limit above the registers that it has, or above its last limit; whether
+/// there is any.
+static bool raiseLimits(std::string &Ptx, llvm::ArrayRef<Job> Jobs, llvm::StringMap<unsigned> &Limits) {
+  bool Raised = false;
+  llvm::StringMap<unsigned> Spilling;
+  for (const Job &J : Jobs)
+    for (const KernelResources &R : readReport(J.Report, J.Chip)) {
+      if (R.LocalBytes == 0)
+        continue;
+      unsigned &Most = Spilling[R.Kernel];
+      Most = std::max<unsigned>({Most, static_cast<unsigned>(R.Registers), Limits.lookup(R.Kernel)});
+    }
+  for (const auto &[Kernel, Registers] : Spilling)
+    for (unsigned Limit : RegisterLimits)
+      if (Limit > Registers) {
+        Limits[Kernel] = Limit;
+        Ptx = withRegisters(std::move(Ptx), Kernel, Limit);
+        Raised = true;
+        break;
+      }
+  return Raised;
+}
+
 llvm::Expected<DeviceCode> assemble(llvm::ArrayRef<std::string> Ptx, llvm::StringRef Assembler, unsigned Threads) {
-  std::vector<Job> Jobs;
-  for (const std::string &Text : Ptx)
-    for (unsigned Chip : Chips)
-      Jobs.push_back({&Text, Chip, {}, {}, {}});
-  llvm::DefaultThreadPool Pool(llvm::hardware_concurrency(Threads));
-  for (Job &J : Jobs)
-    Pool.async([&J, Assembler] {
-      if (llvm::Error Error = run(J, Assembler))
-        J.Error = llvm::toString(std::move(Error));
-    });
-  Pool.wait();
+  constexpr size_t PerModule = std::size(Chips);
   DeviceCode Code;
   for (const std::string &Text : Ptx)
     Code.Modules.push_back({Text, {}});
-  for (auto [I, J] : llvm::enumerate(Jobs)) {
-    if (!J.Error.empty())
-      return llvm::createStringError(J.Error);
-    Code.Modules[I / std::size(Chips)].Cubins.push_back(std::move(J.Cubin));
+  std::vector<Job> Jobs;
+  for (const DeviceModule &Module : Code.Modules)
+    for (unsigned Chip : Chips)
+      Jobs.push_back({&Module.Ptx, Chip, {}, {}, {}});
+  std::vector<llvm::StringMap<unsigned>> Limits(Code.Modules.size());
+  llvm::DefaultThreadPool Pool(llvm::hardware_concurrency(Threads));
+  std::vector<bool> Open(Code.Modules.size(), true);
+  while (llvm::is_contained(Open, true)) {
+    for (auto [I, J] : llvm::enumerate(Jobs))
+      if (Open[I / PerModule])
+        Pool.async([&J = J, Assembler] {
+          if (llvm::Error Error = run(J, Assembler))
+            J.Error = llvm::toString(std::move(Error));
+        });
+    Pool.wait();
+    for (const Job &J : Jobs)
+      if (!J.Error.empty())
+        return llvm::createStringError(J.Error);
+    for (size_t I = 0; I < Open.size(); ++I)
+      if (Open[I])
+        Open[I] = raiseLimits(Code.Modules[I].Ptx, llvm::ArrayRef(Jobs).slice(I * PerModule, PerModule), Limits[I]);
   }
+  for (auto [I, J] : llvm::enumerate(Jobs))
+    Code.Modules[I / PerModule].Cubins.push_back(std::move(J.Cubin));
   for (unsigned Chip : Chips)
     for (Job &J : Jobs)
       if (J.Chip == Chip)

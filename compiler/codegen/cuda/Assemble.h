@@ -34,7 +34,12 @@ struct DeviceCode {
 /// $CUDA_HOME/bin/ptxas, else the toolkit's usual place, else the PATH. A PyPI wheel's folder serves as CUDA_HOME too.
 llvm::Expected<std::string> findAssembler();
 
+/// Where ptxas keeps something of a kernel in local memory, all chips' code of it is made again with a limit on its registers, which the
+/// module's PTX then says, until nothing is left there or the limit is the highest.
 llvm::Expected<DeviceCode> assemble(llvm::ArrayRef<std::string> Ptx, llvm::StringRef Assembler, unsigned Threads);
+
+/// PTX in which this kernel may have so many registers.
+std::string withRegisters(std::string Ptx, llvm::StringRef Kernel, unsigned Registers);
 
 /// The resources that `ptxas -v` reports.
 std::vector<KernelResources> readReport(llvm::StringRef Report, unsigned Chip);
