@@ -3,6 +3,7 @@
 // Products of the launch table as cuBLASLt is asked for them, against naive loops over the table's own strides.
 #include "runtime/device/cuda/Products.h"
 #include "runtime/program/Failure.h"
+#include "tests/Seed.h"
 #include "tests/runtime_cuda/FakeGpu.h"
 
 #include <gmock/gmock.h>
@@ -18,16 +19,6 @@ namespace vcc::runtime::cuda {
 namespace {
 
 using testing::HasSubstr;
-
-unsigned seed() {
-  static unsigned Seed = [] {
-    const char *given = std::getenv("VCC_TEST_SEED");
-    unsigned value = given ? unsigned(std::strtoul(given, nullptr, 10)) : std::random_device()();
-    std::printf("seed %u (VCC_TEST_SEED)\n", value);
-    return value;
-  }();
-  return Seed;
-}
 
 enum Layout { Rows, Columns };
 
@@ -167,7 +158,7 @@ struct Plain {
 };
 
 TEST_F(ProductsOnGpu, AreThoseOfTheTable) {
-  std::mt19937 random(seed());
+  std::mt19937 random(vcc::test::chosenSeed());
   auto size = [&](int64_t most) { return std::uniform_int_distribution<int64_t>(1, most)(random); };
   auto coin = [&] { return std::bernoulli_distribution()(random); };
   for (int round = 0; round < 300; ++round) {

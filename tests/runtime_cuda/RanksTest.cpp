@@ -6,6 +6,7 @@
 #include "runtime/device/cuda/StageOnGpu.h"
 #include "runtime/loop/Main.h"
 #include "runtime/program/Failure.h"
+#include "tests/Seed.h"
 #include "tests/runtime/Scratch.h"
 #include "tests/runtime_cuda/GpuToy.h"
 
@@ -68,9 +69,7 @@ std::string told(F &&act) {
 constexpr VccRegion S = VCC_REGION_STATE;
 
 TEST(Buckets, HoldEachElementOnceFromTheLastToTheFirst) {
-  unsigned seed = std::random_device()();
-  std::printf("seed %u\n", seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(vcc::test::chosenSeed());
   auto upTo = [&](uint64_t most) { return std::uniform_int_distribution<uint64_t>(1, most)(random) * 4; };
   for (int round = 0; round < 200; ++round) {
     std::vector<GradientSpan> spans;
