@@ -24,6 +24,7 @@ GIGABYTE = 1 << 30
 # A program with two threads, its libraries and the small models of the tests needs less than half of this.
 MEMORY = 3 * GIGABYTE
 SECONDS = 60
+SANITIZED = bool(os.environ.get("VCC_SANITIZED"))  # by tests/san: many times slower, with more addresses than memory
 
 
 class Ended:
@@ -37,14 +38,13 @@ class Ended:
 
 
 def run(*command, memory=MEMORY, seconds=SECONDS, cwd=None, env=None):
-    """Runs to the end under a limit on memory and time; a process that takes longer is a failure of the test. A sanitizer (tests/san)
-    reserves more addresses than any limit on memory allows."""
+    """Runs to the end under a limit on memory and time; a process that takes longer is a failure of the test."""
     def limit():
-        if not os.environ.get("VCC_SANITIZED"):
+        if not SANITIZED:
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     finished = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              preexec_fn=limit, timeout=seconds, cwd=cwd, env=env)
+                              preexec_fn=limit, timeout=seconds * (10 if SANITIZED else 1), cwd=cwd, env=env)
     return Ended(finished.returncode, finished.stdout.decode(errors="replace"), finished.stderr.decode(errors="replace"))
 
 
