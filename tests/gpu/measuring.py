@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a profile of a program on a GPU says of its kernels, and a log of its steps."""
+import json
+import pathlib
+import re
+import statistics
+
+GEMM = re.compile(r"gemm (?:(\d+) x )?(\d+)x(\d+)x(\d+)(?: ([nt])([nt]))?")
+LARGE = 64e6
+
+
+def launches(profile):
+    """(kernel, path, seconds, bytes, FLOPs) of every launch in the trace."""
+    events = json.loads(pathlib.Path(profile).read_text())["traceEvents"]
+    return [(event["args"]["kernel"], event["name"], event["dur"] / 1e6, event["args"]["bytes"], event["args"]["flops"])
+            for event in events if event.get("ph") == "X" and "launch" in event.get("args", {})]
+
+
+def kind_of(kernel):
+    """`row` of `row_3f2a_r1v4_af`."""
+    return re.match(r"[a-z_]+?(?=_[0-9a-f]{8}|\b|$)", kernel).group().rstrip("_")
+
+
+def bandwidths(found, copy_rate, least=LARGE):
+    """Of each kind of generated kernel the launches that move much: how many, bytes a second of the best, the median and the worst kernel (each
+    at its fastest), as shares of the copying rate."""
+    fastest = {}
+    for kernel, path, seconds, moved, _ in found:
+        if moved < least or kernel.startswith(("gemm", "attention", "fill", "copy")) or seconds <= 0:
+            continue
+        rate = moved / seconds
+        fastest[kernel, moved] = max(rate, fastest.get((kernel, moved), 0.0))
+    by_kind = {}
+    for (kernel, _), rate in fastest.items():
+        by_kind.setdefault(kind_of(kernel), []).append(rate / copy_rate)
+    return {kind: {"kernels": len(rates), "best": max(rates), "median": statistics.median(rates), "worst": min(rates)}
+            for kind, rates in sorted(by_kind.items())}
+
+
+def products(found):
+    """(batch, m, n, k, a turned, b turned) -> the least seconds and FLOPs of each product."""
+    least = {}
+    for kernel, _, seconds, _, flops in found:
+        match = GEMM.match(kernel)
+        if not match or seconds <= 0:
+            continue
+        batch, m, n, k = (int(number or 1) for number in match.groups()[:4])
+        key = (batch, m, n, k, match.group(5) == "t", match.group(6) == "t")
+        if key not in least or seconds < least[key][0]:
+            least[key] = (seconds, flops)
+    return least
+
+
+def steps(log, warm=3):
+    """Of a log's steps behind the first ones: median seconds, samples and tokens a second."""
+    entries = [json.loads(line) for line in pathlib.Path(log).read_text().splitlines()]
+    entries = [entry for entry in entries if "event" not in entry][warm:]
+    if not entries:
+        raise ValueError(f"{log} has no step behind the first {warm}")
+    seconds = statistics.median(entry["seconds"] for entry in entries)
+    return {"steps": len(entries), "seconds": seconds, "samples_per_second": statistics.mean(entry["samples"] for entry in entries) / seconds,
+            "tokens_per_second": statistics.mean(entry["tokens"] for entry in entries) / seconds}
+
+
+def utilisation(flops_per_step, seconds, peak=990e12):
+    return flops_per_step / seconds / peak
