@@ -8,5 +8,5 @@
 int vcc_main_cuda(int argc, char **argv, const VccProgram *program) {
   using namespace vcc::runtime;
   return runMain(argc, argv, *program, makeLaunchedWorld,
-                 cuda::onGpu(vcc_device_code, {cuda::loadDriver, cuda::loadProducts, cuda::loadCollectives, launchedRanks().local}));
+                 cuda::onGpu(vcc_device_code, {cuda::loadDriver, cuda::loadProducts, cuda::loadCollectives, launchedRanks().local, cuda::loadAttention}));
 }

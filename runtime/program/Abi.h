@@ -74,7 +74,9 @@ enum VccActivation { VCC_ACTIVATION_NONE = 0, VCC_ACTIVATION_GELU_ERF = 1, VCC_A
    (when given), j >= starts[b, i] (when given, i32 [B,Sq]) and (not causal or j <= i + Sk - Sq).
    The kernel is made for the head size D, with starts or without, and takes the buffers and integers of the launch, but as workspace the scratch of the
    calling thread, vcc_attention_scratch_bytes of it. Units: forward blocks of block_rows queries of each query head of each key
-   head of each sample, in this order, the blocks of one head next to each other; backward the key heads of each sample. */
+   head of each sample, in this order, the blocks of one head next to each other; backward the key heads of each sample.
+   On a device it is a library's call: no kernel, elements are bf16 (lse f32), BLOCK_ROWS and MAX_THREADS are 1, and the bytes of
+   workspace are what the call may use at most, which is part of the arena. */
 enum VccAttentionInt {
   VCC_ATTENTION_B, VCC_ATTENTION_SQ, VCC_ATTENTION_SK, VCC_ATTENTION_H, VCC_ATTENTION_G, VCC_ATTENTION_D,
   VCC_ATTENTION_CAUSAL, VCC_ATTENTION_SCALE_BITS, VCC_ATTENTION_BLOCK_ROWS, VCC_ATTENTION_WORKSPACE_BYTES_PER_THREAD,
@@ -92,6 +94,13 @@ static inline int64_t vcc_attention_stride(int64_t keys) { return ((keys + 15) /
 static inline int64_t vcc_attention_scratch_bytes(int64_t rows, int64_t keys, int64_t d, int backward) {
   int64_t panel = keys < VCC_ATTENTION_PANEL ? keys : VCC_ATTENTION_PANEL;
   return ((rows + 7) / 8 * 8 * vcc_attention_stride(keys) + d * vcc_attention_stride(panel)) * 4 * (backward ? 2 : 1);
+}
+
+/* What a library's call may use on a device. cuDNN's deterministic gradient keeps the scores' gradients in bf16, in blocks of 64 queries and
+   128 keys, and the gradients of all heads where several read the same keys; the runtime a sum for each query beside it. */
+static inline int64_t vcc_attention_device_bytes(int64_t b, int64_t sq, int64_t sk, int64_t h, int64_t g, int64_t d, int backward) {
+  int64_t spare = (int64_t)1 << 16, heads = b * h, queries = (sq + 63) / 64 * 64, keys = (sk + 127) / 128 * 128;
+  return spare + (backward ? (heads * sq * 4 + 255) / 256 * 256 + heads * queries * keys * 2 + (h == g ? 0 : 4 * heads * keys * d) : 0);
 }
 
 enum VccPhase { VCC_PHASE_FORWARD = 0, VCC_PHASE_BACKWARD = 1, VCC_PHASE_UPDATE = 2, VCC_PHASE_EVALUATE = 3, VCC_PHASE_INIT = 4 };

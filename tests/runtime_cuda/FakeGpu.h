@@ -88,6 +88,8 @@ public:
   // For the stubs.
   static FakeGpu *Now;
   Result enter(const char *call);
+  /// Gives a stream something to do.
+  Result put(Stream stream, std::function<void()> act, double milliseconds = 1);
 #define VCC_FAKE_CALL(MEMBER, SYMBOL, PARAMETERS) Result MEMBER PARAMETERS;
   VCC_DRIVER_CALLS(VCC_FAKE_CALL)
 #undef VCC_FAKE_CALL
@@ -129,7 +131,6 @@ private:
     std::vector<size_t> last; // of the nodes captured, those that the next one comes after
   };
   void replay(const Captured &graph, bool early, Done at, double clock);
-  Result put(Stream stream, std::function<void()> act, double milliseconds = 1);
   double timeOf(const Done &done);
   void advance(uint64_t stream, size_t count);
   template <typename T> T handle() {

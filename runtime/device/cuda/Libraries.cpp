@@ -82,6 +82,31 @@ CollectiveApi openCollectives(const std::string &folder) {
   return api;
 }
 
+AttentionApi openAttention(const std::string &folder) {
+  const char *help = "cuDNN 9 is needed: pip install nvidia-cudnn-cu13 (for drivers of R580 or newer; nvidia-cudnn-cu12 for older ones), and name the "
+                     "folder with the library by --cuda-libs or set CUDA_HOME; compiled with --attention=split the program does without";
+  std::string tried;
+  for (const std::string &place : libraryFolders(folder)) {
+    std::string path = (place.empty() ? "" : place + "/") + "libcudnn.so.9";
+    void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+      tried += fmt::format("\n  {}", dlerror());
+      continue;
+    }
+    AttentionApi api;
+    resolve(library, path, "cudnnGetVersion", api.version, help);
+    if (size_t version = api.version(); version / 10000 != 9)
+      throw Failure(Exit::Machine, fmt::format("{} is cuDNN {}.{}", path, version / 10000, version / 100 % 100), help);
+#define VCC_RESOLVE(MEMBER, SYMBOL, PARAMETERS) resolve(library, path, #SYMBOL, api.MEMBER, help);
+    VCC_ATTENTION_CALLS(VCC_RESOLVE)
+#undef VCC_RESOLVE
+    resolve(library, path, "cudnnGetErrorString", api.resultText, help);
+    resolve(library, path, "cudnnGetLastErrorString", api.lastError, help);
+    return api;
+  }
+  throw Failure(Exit::Machine, "attention needs libcudnn.so.9, which cannot be loaded:" + tried, help);
+}
+
 DriverApi openDriver() {
   const std::string name = "libcuda.so.1";
   void *library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -123,6 +148,11 @@ const CollectiveApi &loadCollectives(const std::string &folder) {
 
 const ProductApi &loadProducts(const std::string &folder) {
   static const ProductApi api = openProducts(folder);
+  return api;
+}
+
+const AttentionApi &loadAttention(const std::string &folder) {
+  static const AttentionApi api = openAttention(folder);
   return api;
 }
 

@@ -5,6 +5,7 @@
 #define VCC_RUNTIME_DEVICE_CUDA_LIBRARIES_H
 
 #include "runtime/collectives/nccl/CollectiveApi.h"
+#include "runtime/device/cuda/AttentionApi.h"
 #include "runtime/device/cuda/ProductApi.h"
 
 #include <string>
@@ -20,6 +21,9 @@ const ProductApi &loadProducts(const std::string &folder);
 
 /// NCCL 2, likewise.
 const CollectiveApi &loadCollectives(const std::string &folder);
+
+/// cuDNN 9; likewise.
+const AttentionApi &loadAttention(const std::string &folder);
 
 /// Where a library of the toolkit is looked for, in order: `folder` alone where it is given; else CUDA_HOME, the loader's own
 /// places, the toolkit's usual one, the packages of an active Python environment (VIRTUAL_ENV, CONDA_PREFIX). An empty folder stands

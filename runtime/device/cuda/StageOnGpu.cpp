@@ -30,6 +30,12 @@ GpuRanks *Session::ranks(const StagePlace &place) {
   return Joined.get();
 }
 
+Attentions &Session::attentions(const std::string &folder) {
+  if (!Attention)
+    Attention = std::make_unique<Attentions>(Loaders.attention(folder), Device);
+  return *Attention;
+}
+
 /// Of the function that gives the most.
 static uint64_t outputBytes(const manifest::Stage &stage) {
   uint64_t most = 0;
@@ -57,6 +63,11 @@ StageOnGpu::StageOnGpu(std::shared_ptr<Session> session, const StagePlace &place
     Functions[size_t(function.index)].inputs = spansOf(function.inputs);
     Functions[size_t(function.index)].outputs = spansOf(function.outputs);
   }
+  // A library that is missing is told of now, and not when the first step comes to it.
+  for (const Function &function : Functions)
+    for (uint64_t i = 0; i < function.table->launch_count; ++i)
+      if (uint32_t kind = function.table->launches[i].kind; kind == VCC_LAUNCH_ATTENTION || kind == VCC_LAUNCH_ATTENTION_GRAD)
+        Shared->attentions(LibraryFolder);
 }
 
 StageOnGpu::~StageOnGpu() {
@@ -74,6 +85,9 @@ std::unique_ptr<Enqueued> StageOnGpu::make(const VccLaunch &launch) {
     return makeGrid(launch, Shared->Device, Places, Shared->Code);
   case VCC_LAUNCH_GEMM:
     return Shared->products(LibraryFolder).make(launch, Places, Way);
+  case VCC_LAUNCH_ATTENTION:
+  case VCC_LAUNCH_ATTENTION_GRAD:
+    return Shared->attentions(LibraryFolder).make(launch, Places);
   case VCC_LAUNCH_GATHER:
   case VCC_LAUNCH_REDUCE_SCATTER:
     return makeBetweenRanks(launch, Shared->Device, Places, Ranks);
@@ -203,6 +217,8 @@ std::vector<std::string> StageOnGpu::account() const {
   Gpu::Memory memory = gpu.memory();
   uint64_t others = memory.total - memory.left - std::min<uint64_t>(memory.total - memory.left, bytes());
   std::string library = Shared->Library ? ", " + Shared->Library->version() : std::string();
+  if (Shared->Attention)
+    library += ", " + Shared->Attention->version();
   if (Ranks)
     library += ", " + Ranks->account();
   std::string compiled = Shared->Code.modulesCompiled() ? ", kernels compiled by the driver" : "";

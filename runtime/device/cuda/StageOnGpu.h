@@ -6,6 +6,7 @@
 #define VCC_RUNTIME_DEVICE_CUDA_STAGEONGPU_H
 
 #include "runtime/device/StageDevice.h"
+#include "runtime/device/cuda/Attentions.h"
 #include "runtime/device/cuda/Enqueue.h"
 #include "runtime/device/cuda/GradientSums.h"
 #include "runtime/device/cuda/Products.h"
@@ -22,6 +23,7 @@ struct LibraryLoaders {
   std::function<const ProductApi &(const std::string &folder)> products;
   std::function<const CollectiveApi &(const std::string &folder)> collectives;
   int number = 0;
+  std::function<const AttentionApi &(const std::string &folder)> attention = {};
 };
 
 /// What the stages of a program share on its GPU.
@@ -31,12 +33,15 @@ struct Session {
   Products &products(const std::string &folder);
   /// By the first stage that ranks run; null where none were started.
   GpuRanks *ranks(const StagePlace &place);
+  /// By the first stage with attention that is a call, when it is made.
+  Attentions &attentions(const std::string &folder);
 
   const LibraryLoaders &Loaders;
   Gpu Device;
   Kernels Code;
   std::unique_ptr<Products> Library; // before the GPU goes
   std::unique_ptr<GpuRanks> Joined;  // likewise
+  std::unique_ptr<Attentions> Attention;
 };
 
 class StageOnGpu final : public StageDevice {
