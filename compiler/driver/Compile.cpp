@@ -66,7 +66,7 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
   struct Arguments {
     RecipeArguments recipe;
     LevelOptions levels;
-    std::string emit, target = "cpu";
+    std::string emit, target = "cpu", attention;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App *command = app.add_subcommand("compile", "compile a recipe to a training program");
@@ -78,6 +78,8 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
   command->add_option("--target", arguments->target, "cpu or cuda")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
+  command->add_option("--attention", arguments->attention, "with --target=cuda: cudnn (the default; what it cannot do is split) or split")
+      ->check(CLI::IsMember({"cudnn", "split"}));
   command->add_option("--emit", arguments->emit, "stop at a level and print it")
       ->check(CLI::IsMember({"vcs", "graph", "step", "plan", "kernels", "llvm", "asm", "resources", "object"}));
   command
@@ -92,6 +94,11 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
       arguments->levels.cuda = arguments->target == "cuda";
       if (!acceptsLevel(arguments->levels.cuda, arguments->emit))
         return kUsage;
+      if (!arguments->levels.cuda && !arguments->attention.empty()) {
+        llvm::errs() << "error: --attention is of --target=cuda alone\nhelp: on the CPU attention is always generated code\n";
+        return kUsage;
+      }
+      arguments->levels.splitAttention = arguments->attention == "split";
       auto source = sourceOptions(arguments->recipe, executable);
       if (!source)
         return kUsage;

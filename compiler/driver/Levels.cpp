@@ -279,15 +279,20 @@ int Run::lowerStages(std::vector<StageRun> &stages) {
     stage.ports = elaborate::readPorts(*stage.module);
     if (options.last == Level::Step)
       continue;
+    bool device = options.cuda || stage.narrow; // no CPU computes in bf16
     if (failed(apply(stage, "fuse",
                      [&](mlir::OpPassManager &passes) {
-                       fuse::buildFusePipeline(passes, options.cuda || stage.narrow ? fuse::FuseOptions::cuda() : fuse::FuseOptions());
+                       fuse::Attentions split = options.splitAttention ? fuse::Attentions::All : fuse::Attentions::Unsupported;
+                       fuse::buildFusePipeline(passes, device ? fuse::FuseOptions::cuda(split) : fuse::FuseOptions());
                      })))
       return internal("stage `" + stage.name + "` fails in fusion");
     dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
-    if (failed(
-            apply(stage, "schedule",
-                  [](mlir::OpPassManager &passes) { schedule::buildSchedulePipeline(passes); })) ||
+    if (failed(apply(stage, "schedule",
+                     [&](mlir::OpPassManager &passes) {
+                       schedule::ScheduleStagePassOptions scheduling;
+                       scheduling.device = device;
+                       schedule::buildSchedulePipeline(passes, scheduling);
+                     })) ||
         failed(verifyLevel(*stage.module, Level::Plan)))
       return internal("stage `" + stage.name + "` fails at level `plan`");
     dump(stage.name + ".plan.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
@@ -344,6 +349,13 @@ int Run::generateCuda() {
     if (failed(place(stage)))
       return internal("the plan does not fit the manifest");
   recipe->manifest["target"] = "cuda";
+  recipe->manifest["libraries"] = {"cublasLt"};
+  if (llvm::any_of(modules, [](mlir::ModuleOp module) {
+        return module.walk([](mlir::Operation *op) {
+          return llvm::isa<exec::AttentionOp, exec::AttentionGradOp>(op) ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
+        }).wasInterrupted();
+      }))
+    recipe->manifest["libraries"].push_back("cudnn");
   std::string manifest = recipe->manifest.dump(1);
   dump("manifest.json", manifest);
   auto object = emitCudaObject(modules, manifest, costs);

@@ -28,6 +28,8 @@ struct LevelOptions {
   std::string cpu = "native";
   /// Whether the steps run on an NVIDIA GPU.
   bool cuda = false;
+  /// Whether attention is products and kernels there, and never a call of cuDNN.
+  bool splitAttention = false;
   /// Only this stage, by name or number; empty: all. A program always holds all.
   std::string stage;
   /// Folder for one numbered file per level and stage; empty: none.

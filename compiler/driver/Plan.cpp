@@ -16,7 +16,7 @@ namespace vcc::driver {
 namespace {
 struct PlanArguments {
   RecipeArguments recipe;
-  std::string device = "h200", stage;
+  std::string device = "h200", stage, attention = "cudnn";
   int64_t count = 1;
   bool json = false;
 };
@@ -37,6 +37,8 @@ static int runPlan(const PlanArguments &arguments, const char *executable) {
   auto levels = levelOptions(arguments.recipe, arguments.stage, executable);
   if (!levels)
     return kUsage;
+  levels->cuda = device->name != "cpu"; // what is planned is the program for that device
+  levels->splitAttention = arguments.attention == "split";
   std::vector<plan::StageReport> stages;
   int code = planStages(
       *levels,
@@ -61,6 +63,9 @@ void addPlan(CLI::App &app, Action &action, const char *executable) {
   arguments->recipe.add(*command);
   command->add_option("--stage", arguments->stage, "only this stage, by name or number");
   command->add_option("--device", arguments->device, llvm::join(plan::deviceNames(), ", "))->capture_default_str();
+  command->add_option("--attention", arguments->attention, "of the programs that are planned: cudnn or split, as of vcc compile --target=cuda")
+      ->check(CLI::IsMember({"cudnn", "split"}))
+      ->capture_default_str();
   command->add_option("--count", arguments->count, "how many devices share a step's samples; each holds all weights")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
       ->capture_default_str();

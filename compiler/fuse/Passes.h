@@ -9,6 +9,13 @@
 
 namespace vcc::fuse {
 
+/// Which attention becomes products and rows instead of a call.
+enum class Attentions {
+  Dropout,     ///< that with dropout on its probabilities, which no library draws as this project does
+  Unsupported, ///< also what cuDNN is not asked for (AttentionCalls.h)
+  All
+};
+
 #define GEN_PASS_DECL
 #include "compiler/fuse/Passes.h.inc"
 #define GEN_PASS_REGISTRATION
@@ -16,16 +23,16 @@ namespace vcc::fuse {
 
 /// What the library calls of a target can do.
 struct FuseOptions {
-  bool attention = true;   ///< else every attention becomes products and rows
+  Attentions split = Attentions::Dropout;
   bool activations = true; ///< as epilogues of products
-  /// cuBLASLt's GELU is not the graph's; attention has no call yet.
-  static FuseOptions cuda() { return {/*attention=*/false, /*activations=*/false}; }
+  /// cuBLASLt's GELU is not the graph's.
+  static FuseOptions cuda(Attentions split = Attentions::Unsupported) { return {split, /*activations=*/false}; }
 };
 
 /// All passes of fusion in order, with the simplifications between them.
 void buildFusePipeline(mlir::OpPassManager &manager, const FuseOptions &options = {});
 
-/// Registers the passes and the pipelines `tg-fuse` and `tg-fuse-cuda` (for vcc-opt).
+/// Registers the passes and the pipelines `tg-fuse`, `tg-fuse-cuda` and `tg-fuse-cuda-split` (for vcc-opt).
 void registerFuse();
 
 } // namespace vcc::fuse

@@ -18,8 +18,11 @@ def SplitCompositesPass : Pass<"tg-split-composites", "::mlir::ModuleOp"> {
     Afterwards there is no softmax, log_softmax, cross_entropy(_grad), pad, stop_gradient or accumulating write, and
     each reduction is over the last axis, or (float sums) over the first of two, or over the only axis.
   }];
-  let options = [Option<"attention", "attention", "bool", /*default=*/"false",
-                        "split every attention, not only that with dropout on its probabilities">];
+  let options = [Option<"attention", "attention", "::vcc::fuse::Attentions", /*default=*/"::vcc::fuse::Attentions::Dropout",
+                        "which attention is split", [{::llvm::cl::values(
+                          clEnumValN(::vcc::fuse::Attentions::Dropout, "dropout", "that with dropout on its probabilities"),
+                          clEnumValN(::vcc::fuse::Attentions::Unsupported, "unsupported", "what cuDNN is not asked for"),
+                          clEnumValN(::vcc::fuse::Attentions::All, "all", "every one"))}]>];
   let dependentDialects = ["::vcc::tg::TgDialect"];
 }
 

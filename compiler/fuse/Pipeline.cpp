@@ -8,7 +8,7 @@
 using namespace mlir;
 
 void vcc::fuse::buildFusePipeline(OpPassManager &manager, const FuseOptions &options) {
-  manager.addPass(createSplitCompositesPass({/*attention=*/!options.attention}));
+  manager.addPass(createSplitCompositesPass({/*attention=*/options.split}));
   manager.addPass(createFoldTransposesPass());
   manager.addPass(createCSEPass());
   manager.addPass(createConvertContractionsPass());
@@ -25,4 +25,6 @@ void vcc::fuse::registerFuse() {
                              [](OpPassManager &manager) { buildFusePipeline(manager); });
   PassPipelineRegistration<>("tg-fuse-cuda", "tg-fuse for what the libraries of --target=cuda can do",
                              [](OpPassManager &manager) { buildFusePipeline(manager, FuseOptions::cuda()); });
+  PassPipelineRegistration<>("tg-fuse-cuda-split", "tg-fuse-cuda without calls for attention",
+                             [](OpPassManager &manager) { buildFusePipeline(manager, FuseOptions::cuda(Attentions::All)); });
 }

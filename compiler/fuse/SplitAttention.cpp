@@ -3,6 +3,7 @@
 // Attention as products and rows. Scores are [B, G, H/G, Sq, Sk]: query heads by the key head that they read. Of narrow
 // operands the products are narrow; what lies between them is computed in f32.
 #include "compiler/fuse/SplitAttention.h"
+#include "compiler/fuse/AttentionCalls.h"
 #include "dialects/tg/Build.h"
 
 #include <limits>
@@ -131,9 +132,9 @@ private:
 };
 
 struct SplitAttention : OpRewritePattern<tg::AttentionOp> {
-  SplitAttention(MLIRContext *context, bool all) : OpRewritePattern(context), all(all) {}
+  SplitAttention(MLIRContext *context, fuse::Attentions split) : OpRewritePattern(context), split(split) {}
   LogicalResult matchAndRewrite(tg::AttentionOp op, PatternRewriter &rewriter) const override {
-    if (op.getDropout().isZero() && !all)
+    if (!fuse::splits(split, op))
       return failure();
     Scores s(rewriter, op);
     Value scores = s.scaled(s.withKeys(s.byHeads(op.getQ()), op.getK()));
@@ -147,13 +148,13 @@ struct SplitAttention : OpRewritePattern<tg::AttentionOp> {
     rewriter.replaceOp(op, {out, lse});
     return success();
   }
-  bool all;
+  fuse::Attentions split;
 };
 
 struct SplitAttentionGrad : OpRewritePattern<tg::AttentionGradOp> {
-  SplitAttentionGrad(MLIRContext *context, bool all) : OpRewritePattern(context), all(all) {}
+  SplitAttentionGrad(MLIRContext *context, fuse::Attentions split) : OpRewritePattern(context), split(split) {}
   LogicalResult matchAndRewrite(tg::AttentionGradOp op, PatternRewriter &rewriter) const override {
-    if (op.getDropout().isZero() && !all)
+    if (!fuse::splits(split, op))
       return failure();
     Scores s(rewriter, op);
     Value q = s.byHeads(op.getQ()), dout = s.byHeads(op.getDout());
@@ -166,11 +167,11 @@ struct SplitAttentionGrad : OpRewritePattern<tg::AttentionGradOp> {
     rewriter.replaceOp(op, {dq, s.overQueries(ds, q), s.overQueries(s.dropped(p), dout)});
     return success();
   }
-  bool all;
+  fuse::Attentions split;
 };
 
 } // namespace
 
-void vcc::fuse::addSplitAttentionPatterns(RewritePatternSet &patterns, bool all) {
-  patterns.add<SplitAttention, SplitAttentionGrad>(patterns.getContext(), all);
+void vcc::fuse::addSplitAttentionPatterns(RewritePatternSet &patterns, Attentions split) {
+  patterns.add<SplitAttention, SplitAttentionGrad>(patterns.getContext(), split);
 }

@@ -4,13 +4,14 @@
 #ifndef VCC_COMPILER_FUSE_SPLITATTENTION_H
 #define VCC_COMPILER_FUSE_SPLITATTENTION_H
 
+#include "compiler/fuse/Passes.h"
 #include "mlir/IR/PatternMatch.h"
 
 namespace vcc::fuse {
 
-/// Attention with dropout on its probabilities, or `all` of them, and their gradients, become matrix products, a softmax and
-/// draws. Scores of all queries are then in memory.
-void addSplitAttentionPatterns(mlir::RewritePatternSet &patterns, bool all);
+/// The attention that is to be split, and its gradients, become matrix products, a softmax and draws. Scores of all queries are
+/// then in memory.
+void addSplitAttentionPatterns(mlir::RewritePatternSet &patterns, Attentions split);
 
 } // namespace vcc::fuse
 

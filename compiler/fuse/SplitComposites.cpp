@@ -271,7 +271,7 @@ struct SplitComposites : fuse::impl::SplitCompositesPassBase<SplitComposites> {
     RewritePatternSet patterns(&getContext());
     patterns.add<SplitSoftmax, SplitLogSoftmax, SplitCrossEntropy, SplitCrossEntropyGrad, SplitPad, FlattenConcat,
                  SplitReduce, SplitAccumulation, DropStopGradient>(&getContext());
-    fuse::addSplitAttentionPatterns(patterns, /*all=*/attention);
+    fuse::addSplitAttentionPatterns(patterns, attention);
     if (failed(applyPatternsAndFoldGreedily(getOperation(), std::move(joins))) ||
         failed(applyPatternsAndFoldGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

@@ -253,8 +253,10 @@ private:
     ArrayRef<int64_t> queries = tg::tensorType(q).getShape(), keys = tg::tensorType(k).getShape();
     return builder.getDenseI64ArrayAttr({queries[0], queries[1], keys[1], queries[2], keys[2], queries[3]});
   }
-  /// One for each head size, which is the model's and no batch's, and one more for rows of several sequences.
+  /// One for each head size, which is the model's and no batch's, and one more for rows of several sequences. A library's call has none.
   template <typename Op> FlatSymbolRefAttr attentionKernel(StringRef name, Op op) {
+    if (context.attention.device)
+      return {};
     std::string size = std::to_string(tg::tensorType(op.getQ()).getShape()[3]);
     return FlatSymbolRefAttr::get(builder.getContext(), (name + Twine(op.getStarts() ? "_packed_" : "_") + size).str());
   }
@@ -263,22 +265,22 @@ private:
   }
 
   void emitAttention(tg::AttentionOp op, int workspace) {
-    AttentionScratch scratch = scratchOf(op);
+    AttentionScratch scratch = scratchOf(op, context.attention);
     builder.create<exec::AttentionOp>(
         *loc, name(op.getQ()), name(op.getK()), name(op.getV()), name(op.getOut()), name(op.getLse()),
         name(op.getLengths()), name(op.getStarts()), name(workspace), attentionKernel("attention", op),
         sizesOf(op.getQ(), op.getK()), op.getCausalAttr(), scaleOf(op), i64(scratch.rows),
-        i64(scratch.bytesPerThread), i64(context.threads), phaseAttr(), labelAttr(), i64(op.flops()), i64(op.bytes()));
+        i64(scratch.bytesPerThread), i64(scratch.threads), phaseAttr(), labelAttr(), i64(op.flops()), i64(op.bytes()));
   }
 
   void emitAttentionGrad(tg::AttentionGradOp op, int workspace) {
-    AttentionScratch scratch = scratchOf(op);
+    AttentionScratch scratch = scratchOf(op, context.attention);
     builder.create<exec::AttentionGradOp>(
         *loc, name(op.getQ()), name(op.getK()), name(op.getV()), name(op.getOut()), name(op.getLse()),
         name(op.getDout()), name(op.getDq()), name(op.getDk()), name(op.getDv()), name(op.getLengths()),
         name(op.getStarts()), name(workspace), attentionKernel("attention_grad", op), sizesOf(op.getQ(), op.getK()),
         op.getCausalAttr(), scaleOf(op),
-        i64(scratch.rows), i64(scratch.bytesPerThread), i64(context.threads), phaseAttr(), labelAttr(),
+        i64(scratch.rows), i64(scratch.bytesPerThread), i64(scratch.threads), phaseAttr(), labelAttr(),
         i64(op.flops()), i64(op.bytes()));
   }
 

@@ -15,7 +15,7 @@ struct EmitContext {
   const mlir::SymbolTable &kernels;
   llvm::StringSet<> &views;  ///< parts of matrices that are declared, by name
   mlir::StringRef function;
-  int64_t threads;
+  AttentionTarget attention;
 };
 
 /// Declares the arena buffers of a packed plan and emits its launches.

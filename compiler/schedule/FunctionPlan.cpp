@@ -59,8 +59,8 @@ bool schedule::sameAccess(tg::LaunchOp launch, tg::KernelOp kernel, unsigned inp
 }
 
 FailureOr<FunctionPlan> FunctionPlan::make(func::FuncOp function, RegionLayout &layout, const SymbolTable &kernels,
-                                           int64_t threads) {
-  FunctionPlan plan(function, layout, kernels, threads);
+                                           const AttentionTarget &attention) {
+  FunctionPlan plan(function, layout, kernels, attention);
   if (failed(plan.check()))
     return failure();
   plan.number();
@@ -308,21 +308,24 @@ int FunctionPlan::placeOf(int storage) const {
   return storage;
 }
 
-AttentionScratch schedule::scratchOf(Operation *op) {
+AttentionScratch schedule::scratchOf(Operation *op, const AttentionTarget &target) {
   constexpr int64_t MaxRows = 64;
   bool grad = isa<tg::AttentionGradOp>(op);
-  int64_t queries = tg::tensorType(op->getOperand(0)).getShape()[1];
-  ArrayRef<int64_t> keys = tg::tensorType(op->getOperand(1)).getShape();
-  int64_t rows = std::min(queries, MaxRows);
-  int64_t bytes = vcc_attention_scratch_bytes(rows, keys[1], keys[3], grad);
-  return {rows, static_cast<int64_t>(llvm::alignTo(bytes, exec::BufferAlignment))};
+  ArrayRef<int64_t> q = tg::tensorType(op->getOperand(0)).getShape(), k = tg::tensorType(op->getOperand(1)).getShape();
+  if (target.device) {
+    int64_t bytes = vcc_attention_device_bytes(q[0], q[1], k[1], q[2], k[2], q[3], grad);
+    return {1, static_cast<int64_t>(llvm::alignTo(bytes, exec::BufferAlignment)), 1};
+  }
+  int64_t rows = std::min(q[1], MaxRows);
+  int64_t bytes = vcc_attention_scratch_bytes(rows, k[1], k[3], grad);
+  return {rows, static_cast<int64_t>(llvm::alignTo(bytes, exec::BufferAlignment)), target.threads};
 }
 
 int FunctionPlan::workspaceOf(Operation *op) {
   if (!isa<tg::AttentionOp, tg::AttentionGradOp>(op))
     return -1;
-  auto floats = RankedTensorType::get({scratchOf(op).bytesPerThread * threads / 4},
-                                      Float32Type::get(function.getContext()));
+  AttentionScratch scratch = scratchOf(op, attention);
+  auto floats = RankedTensorType::get({scratch.bytesPerThread * scratch.threads / 4}, Float32Type::get(function.getContext()));
   return arenaStorage(floats, "workspace of attention");
 }
 

@@ -38,11 +38,17 @@ struct Step {
   int workspace = -1;                ///< of attention
 };
 
+/// Who computes attention: generated code on so many threads, or a library on a GPU.
+struct AttentionTarget {
+  int64_t threads;
+  bool device;
+};
+
 class FunctionPlan {
 public:
   /// Fails with a diagnostic for what has no place in a plan.
   static mlir::FailureOr<FunctionPlan> make(mlir::func::FuncOp function, RegionLayout &layout,
-                                            const mlir::SymbolTable &kernels, int64_t threads);
+                                            const mlir::SymbolTable &kernels, const AttentionTarget &attention);
 
   llvm::ArrayRef<Step> steps() const { return theSteps; }
   llvm::MutableArrayRef<Storage> storages() { return all; }
@@ -56,8 +62,8 @@ public:
   static mlir::Value rootOf(mlir::Value value);
 
 private:
-  FunctionPlan(mlir::func::FuncOp function, RegionLayout &layout, const mlir::SymbolTable &kernels, int64_t threads)
-      : function(function), layout(&layout), kernels(&kernels), threads(threads) {}
+  FunctionPlan(mlir::func::FuncOp function, RegionLayout &layout, const mlir::SymbolTable &kernels, const AttentionTarget &attention)
+      : function(function), layout(&layout), kernels(&kernels), attention(attention) {}
 
   mlir::LogicalResult check();
   void number();
@@ -81,7 +87,7 @@ private:
   mlir::func::FuncOp function;
   RegionLayout *layout;
   const mlir::SymbolTable *kernels;
-  int64_t threads;
+  AttentionTarget attention;
   llvm::DenseMap<mlir::Operation *, int> position;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<int, 4>> uses; ///< of roots, by position
   llvm::MapVector<mlir::Value, mlir::OpOperand *> windowUse;   ///< parts of concatenations
@@ -102,11 +108,12 @@ bool sameAccess(tg::LaunchOp launch, tg::KernelOp kernel, unsigned input, unsign
 /// The parameter number of each input of a launch (uniforms have none).
 llvm::SmallVector<unsigned> inputParams(tg::KernelOp kernel);
 
-/// Rows of queries that attention takes at a time, and its scratch per thread in bytes.
+/// Rows of queries that attention takes at a time, its scratch per thread in bytes, and the threads that have one. On a GPU all of
+/// it is one workspace, which no engine of the library may exceed.
 struct AttentionScratch {
-  int64_t rows, bytesPerThread;
+  int64_t rows, bytesPerThread, threads;
 };
-AttentionScratch scratchOf(mlir::Operation *attention);
+AttentionScratch scratchOf(mlir::Operation *attention, const AttentionTarget &target);
 
 } // namespace vcc::schedule
 

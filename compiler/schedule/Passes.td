@@ -24,7 +24,8 @@ def ScheduleStagePass : Pass<"exec-schedule", "::mlir::ModuleOp"> {
     ```
     Afterwards the module holds only tg.kernel symbols and one exec.module.
   }];
-  let options = [Option<"threads", "threads", "int64_t", "16", "threads for which attention has workspace">];
+  let options = [Option<"threads", "threads", "int64_t", "16", "threads for which attention has workspace">,
+                 Option<"device", "device", "bool", "false", "attention is a library's call on a GPU">];
   let dependentDialects = ["::vcc::exec::ExecDialect"];
 }
 

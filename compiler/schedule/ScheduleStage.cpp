@@ -57,8 +57,9 @@ struct ScheduleStage : schedule::impl::ScheduleStagePassBase<ScheduleStage> {
     RegionLayout layout(stage, buffers);
     llvm::StringSet<> views;
     int64_t arena = 0;
+    AttentionTarget attention{threads, device};
     for (auto function : stage.getOps<func::FuncOp>()) {
-      FailureOr<FunctionPlan> planned = FunctionPlan::make(function, layout, symbols, threads);
+      FailureOr<FunctionPlan> planned = FunctionPlan::make(function, layout, symbols, attention);
       if (failed(planned))
         return failure();
       arena = std::max(arena, packFunction(*planned));
@@ -68,7 +69,7 @@ struct ScheduleStage : schedule::impl::ScheduleStagePassBase<ScheduleStage> {
         buffers.setInsertionPoint(op);
       OpBuilder launches(&getContext());
       launches.setInsertionPointToEnd(&op.getBody().emplaceBlock());
-      emitLaunches(*planned, {buffers, launches, symbols, views, op.getSymName(), threads});
+      emitLaunches(*planned, {buffers, launches, symbols, views, op.getSymName(), attention});
     }
     auto bytes = [&](exec::Region region) { return layout.size(region); };
     plan.setWeightsBytes(bytes(exec::Region::Weights));

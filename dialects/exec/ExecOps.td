@@ -148,15 +148,16 @@ def Exec_AttentionOp : Exec_LaunchOp<"attention"> {
   let description = [{
     q [B,Sq,H,D], k and v [B,Sk,G,D], out like q, lse [B,H,Sq]; the kernel is code generation's for the head size D,
     another one where there are starts i32 [B,Sq]. The
-    workspace is `threads` times `workspace_per_thread` bytes.
+    workspace is `threads` times `workspace_per_thread` bytes. Without a kernel it is a library's call on a GPU, which may
+    use no more than the workspace.
   }];
   let arguments = !con((ins FlatSymbolRefAttr:$q, FlatSymbolRefAttr:$k, FlatSymbolRefAttr:$v, FlatSymbolRefAttr:$out,
                             FlatSymbolRefAttr:$lse, OptionalAttr<FlatSymbolRefAttr>:$lengths,
-                            OptionalAttr<FlatSymbolRefAttr>:$starts, FlatSymbolRefAttr:$workspace, FlatSymbolRefAttr:$kernel, DenseI64ArrayAttr:$sizes,
+                            OptionalAttr<FlatSymbolRefAttr>:$starts, FlatSymbolRefAttr:$workspace, OptionalAttr<FlatSymbolRefAttr>:$kernel, DenseI64ArrayAttr:$sizes,
                             UnitAttr:$causal, F32Attr:$scale, I64Attr:$block_rows, I64Attr:$workspace_per_thread,
                             I64Attr:$threads), tail);
   let assemblyFormat = [{
-    $out `,` $lse `=` $q `,` $k `,` $v (`lengths` $lengths^)? (`starts` $starts^)? `workspace` $workspace `kernel` $kernel `sizes` $sizes
+    $out `,` $lse `=` $q `,` $k `,` $v (`lengths` $lengths^)? (`starts` $starts^)? `workspace` $workspace (`kernel` $kernel^)? `sizes` $sizes
     (`causal` $causal^)? `scale` $scale `block` $block_rows `scratch` $workspace_per_thread `threads` $threads
     $phase $label `flops` $flops `bytes` $bytes attr-dict
   }];
@@ -170,12 +171,12 @@ def Exec_AttentionGradOp : Exec_LaunchOp<"attention_grad"> {
   let arguments = !con((ins FlatSymbolRefAttr:$q, FlatSymbolRefAttr:$k, FlatSymbolRefAttr:$v, FlatSymbolRefAttr:$out,
                             FlatSymbolRefAttr:$lse, FlatSymbolRefAttr:$dout, FlatSymbolRefAttr:$dq,
                             FlatSymbolRefAttr:$dk, FlatSymbolRefAttr:$dv, OptionalAttr<FlatSymbolRefAttr>:$lengths,
-                            OptionalAttr<FlatSymbolRefAttr>:$starts, FlatSymbolRefAttr:$workspace, FlatSymbolRefAttr:$kernel, DenseI64ArrayAttr:$sizes,
+                            OptionalAttr<FlatSymbolRefAttr>:$starts, FlatSymbolRefAttr:$workspace, OptionalAttr<FlatSymbolRefAttr>:$kernel, DenseI64ArrayAttr:$sizes,
                             UnitAttr:$causal, F32Attr:$scale, I64Attr:$block_rows, I64Attr:$workspace_per_thread,
                             I64Attr:$threads), tail);
   let assemblyFormat = [{
     $dq `,` $dk `,` $dv `=` $q `,` $k `,` $v `,` $out `,` $lse `,` $dout (`lengths` $lengths^)? (`starts` $starts^)?
-    `workspace` $workspace `kernel` $kernel `sizes` $sizes
+    `workspace` $workspace (`kernel` $kernel^)? `sizes` $sizes
     (`causal` $causal^)? `scale` $scale `block` $block_rows `scratch` $workspace_per_thread `threads` $threads
     $phase $label `flops` $flops `bytes` $bytes attr-dict
   }];

@@ -39,7 +39,7 @@ class Tiny(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.report = report(plans.TINY)
-        cls.plans = plans.plans(plans.emit(plans.TINY, "plan"))
+        cls.plans = plans.plans(plans.emit(plans.TINY, "plan", "--target=cuda"))
         cls.stages = {stage["name"]: stage for stage in cls.report["stages"]}
 
     def test_stages(self):
@@ -207,14 +207,68 @@ class Variants(unittest.TestCase):
 class Packed(unittest.TestCase):
     def test_rows_of_several_samples_count_as_each_in_its_own(self):
         recipe = plans.RECIPES / "packed.vcs"
-        apart, packed = (report(recipe, "-D", f"pack={pack}")["stages"] for pack in (1, 3))
+        apart, packed = (report(recipe, "-D", f"pack={pack}", "--device", "cpu")["stages"] for pack in (1, 3))
         for one, several in zip(apart, packed, strict=True):
             products = [next(f["products"] for f in stage["functions"] if f["role"] == "micro") for stage in (one, several)]
             self.assertAlmostEqual(products[1] / products[0], 1, delta=1e-6)
             self.assertEqual(one["sequences"], {})
             self.assertEqual(list(several["sequences"].values()), [3])
         self.assertIn("attention over rows of `text` is counted as over 3 samples of one length that fill them",
-                      plans.run(plans.VCC, "plan", recipe, "-D", "pack=3"))
+                      plans.run(plans.VCC, "plan", recipe, "-D", "pack=3", "--device", "cpu"))
+
+    def test_where_they_are_split_all_scores_count(self):
+        """A GPU's program multiplies whole rows of several samples: what it does is what is counted."""
+        recipe = plans.RECIPES / "packed.vcs"
+        for stage, whole in zip(*(report(recipe, "-D", "pack=3", "--device", device)["stages"] for device in ("h200", "cpu")), strict=True):
+            products, fewer = ([f["products"] for f in given["functions"] if f["role"] == "micro"] for given in (stage, whole))
+            self.assertEqual(len(products), len(fewer))
+            self.assertTrue(all(a > b for a, b in zip(products, fewer)), (products, fewer))
+            self.assertEqual(stage["sequences"], {})
+
+
+class Attention(unittest.TestCase):
+    """Attention in bf16 is a call of cuDNN where it can be, or products and kernels: the choice is the compiler's, and the plan tells."""
+
+    def plan(self, *options):
+        return plans.plans(plans.emit(plans.TINY, "plan", "--target=cuda", "-D", "numerics=bf16", *options))
+
+    @staticmethod
+    def calls(plan):
+        return [launch for function in plan.functions.values() for launch in function if launch.kind.startswith("attention")]
+
+    def test_calls_are_in_the_plan(self):
+        called, split = self.plan(), self.plan("--attention=split")
+        self.assertEqual(list(called), list(split))
+        for name, plan in called.items():
+            with self.subTest(name):
+                calls = self.calls(plan)
+                self.assertTrue(calls)
+                self.assertEqual(self.calls(split[name]), [])
+                for call in calls:
+                    self.assertNotIn(" kernel ", call.text)
+                    cap, threads = re.search(r"scratch (\d+) threads (\d+)", call.text).groups()
+                    self.assertEqual(threads, "1")
+                    workspace = re.search(r"workspace @(?:\"([^\"]+)\"|(\S+))", call.text)
+                    self.assertEqual(plan.buffers[workspace[1] or workspace[2]].size, int(cap))
+                gemms = [sum(launch.kind == "gemm" for function in given.functions.values() for launch in function) for given in (plan, split[name])]
+                # Two products forward, four backward, and a fifth where the scores are not those of the forward.
+                backward = sum(call.kind == "attention_grad" for call in calls)
+                least = 2 * (len(calls) - backward) + 4 * backward
+                self.assertGreaterEqual(gemms[1] - gemms[0], least)
+                self.assertLessEqual(gemms[1] - gemms[0], least + backward)
+
+    def test_the_command_counts_what_is_called(self):
+        stages = [report(plans.TINY, f"--attention={which}")["stages"] for which in ("cudnn", "split")]
+        for which, given in zip(("cudnn", "split"), stages):
+            for stage, plan in zip(given, self.plan(f"--attention={which}").values(), strict=True):
+                self.assertEqual(stage["memory"]["bf16"]["activations"], plan.regions["arena"])
+        for called, split in zip(*stages, strict=True):
+            self.assertEqual(called["memory"]["f32"], split["memory"]["f32"])  # cuDNN has no f32: both split it
+
+    def test_it_is_of_the_gpu_alone(self):
+        ended = programs.run(plans.VCC, "compile", plans.TINY, "--attention=split", "--emit=graph")
+        self.assertEqual((ended.code, ended.out), (1, ""))
+        self.assertIn("error: --attention is of --target=cuda alone", ended.err)
 
 
 class FullSize(unittest.TestCase):
@@ -250,7 +304,9 @@ class FullSize(unittest.TestCase):
         self.assertEqual(wide | {"precision": "bf16"}, narrow | {"fits": wide["fits"]})
         table = plans.run(plans.VCC, "plan", CONNECT, "-D", "numerics=bf16", "--device", "a100-40gb")
         self.assertIn('stage 2 "connect", bf16, 10,000 steps', table)
-        self.assertRegex(table, r"bf16 fits: 3\d\.\d\d GiB of 40\.00 GiB")
+        self.assertRegex(table, r"bf16 fits: 2\d\.\d\d GiB of 40\.00 GiB")
+        split = plans.run(plans.VCC, "plan", CONNECT, "-D", "numerics=bf16", "--device", "a100-40gb", "--attention=split")
+        self.assertRegex(split, r"bf16 fits: 3\d\.\d\d GiB of 40\.00 GiB")  # with the scores in memory
         ended = programs.run(plans.VCC, "compile", CONNECT, "-D", "numerics=bf16", "--emit=graph")
         self.assertEqual((ended.code, ended.out), (2, ""))
         self.assertIn("error[V0307]: precision `bf16` is not supported on the CPU", ended.err)

@@ -68,11 +68,12 @@ void emitAttentionKernels(ArrayRef<ModuleOp> Stages, const CpuTarget &Target, Mo
   llvm::StringSet<> Known;
   constexpr unsigned D = 5; // place in `sizes`: B, Sq, Sk, H, G, D
   auto Each = [&](auto Op, auto Emit) {
-    if (!Known.insert(Op.getKernel()).second)
+    auto Name = Op.getKernel();
+    if (!Name || !Known.insert(*Name).second)
       return;
     ImplicitLocOpBuilder B(Op.getLoc(), Out.getBodyRegion());
     B.setInsertionPointToEnd(Out.getBody());
-    Emit(Op.getKernel(), Op.getSizes()[D], Op.getStarts().has_value(), Target, B);
+    Emit(*Name, Op.getSizes()[D], Op.getStarts().has_value(), Target, B);
   };
   for (ModuleOp Stage : Stages) {
     Stage.walk([&](exec::AttentionOp Op) { Each(Op, emitAttention); });

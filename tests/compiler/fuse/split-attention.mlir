@@ -1,4 +1,4 @@
-// RUN: vcc-opt %s --tg-split-composites=attention=true | FileCheck %s
+// RUN: vcc-opt %s --tg-split-composites=attention=all | FileCheck %s
 // RUN: vcc-opt %s --tg-split-composites | FileCheck %s --check-prefix=KEPT
 
 // Without masks nothing is selected: scores, softmax, values.

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compiler/fuse/AttentionCalls.h"
+#include "dialects/tg/Build.h"
+
+using namespace mlir;
+using namespace vcc;
+
+/// What both GPUs that programs are assembled for can do forward and backward: operands of 2 bytes, head sizes of whole 16-byte
+/// accesses up to 128, one sequence in a row. A query that sees no key at all would give what is not a number, so none may
+/// be sure to exist; where lengths and a causal mask meet, the library counts from the last key of each sample.
+template <typename Op> static bool cudnnCan(Op op) {
+  RankedTensorType q = tg::tensorType(op.getQ()), k = tg::tensorType(op.getK());
+  int64_t queries = q.getDimSize(1), keys = k.getDimSize(1), size = q.getDimSize(3);
+  if (!q.getElementType().isBF16() || size % 8 || size > 128 || op.getStarts())
+    return false;
+  return !op.getCausal() || (op.getLengths() ? queries == keys : queries <= keys);
+}
+
+template <typename Op> static bool splitsOp(fuse::Attentions split, Op op) {
+  if (!op.getDropout().isZero() || split == fuse::Attentions::All)
+    return true;
+  return split == fuse::Attentions::Unsupported && !cudnnCan(op);
+}
+
+bool fuse::splits(Attentions split, tg::AttentionOp op) { return splitsOp(split, op); }
+bool fuse::splits(Attentions split, tg::AttentionGradOp op) { return splitsOp(split, op); }

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which attention is left whole for a library to compute.
+#ifndef VCC_COMPILER_FUSE_ATTENTIONCALLS_H
+#define VCC_COMPILER_FUSE_ATTENTIONCALLS_H
+
+#include "compiler/fuse/Passes.h"
+#include "dialects/tg/Tg.h"
+
+namespace vcc::fuse {
+
+/// Whether an attention becomes products and rows.
+bool splits(Attentions split, tg::AttentionOp op);
+bool splits(Attentions split, tg::AttentionGradOp op);
+
+} // namespace vcc::fuse
+
+#endif
