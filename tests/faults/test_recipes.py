@@ -299,6 +299,29 @@ class Recipes(unittest.TestCase):
                     self.assertIn(ended.code, (1, 2), ended)
                     self.assertIn("error", ended.err)
 
+    def test_numbers_out_of_range(self):
+        """Numbers with which a part computes nothing that is meant are named, with the range."""
+        recipe_file = programs.TOP / "examples" / "tiny_videochat2" / "tiny_videochat2.vcs"
+        text = recipe_file.read_text()
+        for old, new, words in [
+                ("patch: 16, tubelet: 2", "patch: 15, tubelet: 2", "cannot be cut into patches of 15"),
+                ("patch: 16, tubelet: 2", "patch: 16, tubelet: 3", "cannot be cut into tubelets of 3"),
+                ("depth: 3, heads: 4, frames", "depth: 3, heads: 5, frames", "a width of 64 is no multiple of 5 heads"),
+                ("bridge_dropout = 0.0", "bridge_dropout = 1.0", "from 0 to below 1, not 1.0"),
+                ("alpha: 16, dropout: 0.0", "alpha: 16, dropout: 1.5", "`dropout` makes zero is from 0 to below 1, not 1.5"),
+                ("alpha: 16, dropout: 0.0", "alpha: 0, dropout: 0.0", "`alpha` is above zero, not 0"),
+                ("next_token(lm, passage)", "next_token(lm, passage, smoothing: 3.0)", "`smoothing` is a share from 0 to below 1, not 3.0"),
+                ("clip: 1.0", "clip: -1.0", "`clip` is a norm above zero, not -1.0"),
+                ("betas: (0.9, 0.98)", "betas: (0.9, 1.5)", "each of `betas` is from 0 to below 1, not 1.5"),
+                ("weight_decay: 0.02", "weight_decay: -1.0", "`weight_decay` is not below zero, but it is -1.0")]:
+            with self.subTest(new=new), programs.fresh_folder() as folder:
+                self.assertIn(old, text)
+                file = pathlib.Path(folder) / "broken.vcs"
+                file.write_text(text.replace(old, new))
+                ended = programs.run(programs.VCC, "check", file, memory=MEMORY, seconds=SECONDS, cwd=folder)
+                self.assertEqual(ended.code, 2, ended)
+                self.assertIn(words, ended.err)
+
 
 if __name__ == "__main__":
     unittest.main()
