@@ -209,7 +209,8 @@ Result FakeGpu::createStream(Stream *stream, unsigned flags) {
   if (flags != StreamNonBlocking)
     return Result(1); // else it would wait for the legacy stream
   *stream = handle<Stream>();
-  Lines[key(*stream)].eager = eager[std::min<size_t>(Lines.size() - 1, 2)];
+  size_t number = std::min<size_t>(Lines.size(), 2);
+  Lines[key(*stream)].eager = eager[number];
   return Success;
 }
 Result FakeGpu::destroyStream(Stream stream) { return drop(Lines.erase(key(stream))); }
