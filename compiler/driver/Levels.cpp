@@ -11,6 +11,7 @@
 #include "compiler/driver/Costs.h"
 #include "compiler/driver/CudaCode.h"
 #include "compiler/driver/ExitCodes.h"
+#include "compiler/driver/Identity.h"
 #include "compiler/driver/Placing.h"
 #include "compiler/fuse/Passes.h"
 #include "compiler/link/Link.h"
@@ -61,6 +62,7 @@ struct StageRun {
   elaborate::StagePorts ports;
   elaborate::Json effective;
   bool narrow; // computes in bf16
+  std::string training = {}; // identityOfTraining
 };
 
 class Run {
@@ -97,7 +99,8 @@ private:
   llvm::SmallVector<mlir::ModuleOp> stageModules();
   int finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target);
   int linkObjects(llvm::ArrayRef<std::string> objects, bool ranks);
-  LogicalResult place(StageRun &stage);
+  bool placeStages();
+  bool identifyStages();
   int internal(llvm::StringRef what);
   int write(llvm::StringRef text);
   void dump(llvm::StringRef name, llvm::StringRef text);
@@ -287,6 +290,8 @@ int Run::lowerStages(std::vector<StageRun> &stages) {
                      })))
       return internal("stage `" + stage.name + "` fails in fusion");
     dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
+    if (options.last == Level::Program || options.last == Level::Object)
+      stage.training = identityOfTraining(*stage.module);
     if (failed(apply(stage, "schedule",
                      [&](mlir::OpPassManager &passes) {
                        schedule::ScheduleStagePassOptions scheduling;
@@ -324,12 +329,27 @@ int Run::emitStages() {
   return write(text);
 }
 
-LogicalResult Run::place(StageRun &stage) {
-  std::string reason;
-  if (placeStage(schedule::planOf(*stage.module), stage.ports, recipe->manifest["stages"][stage.place], reason))
-    return success();
-  err << "stage `" << stage.name << "`: " << reason << "\n";
-  return failure();
+bool Run::placeStages() {
+  for (StageRun &stage : stages) {
+    std::string reason;
+    if (!placeStage(schedule::planOf(*stage.module), stage.ports, recipe->manifest["stages"][stage.place], reason)) {
+      err << "stage `" << stage.name << "`: " << reason << "\n";
+      return false;
+    }
+  }
+  return true;
+}
+
+/// After all else that the manifest says.
+bool Run::identifyStages() {
+  auto tools = identityOfTools(options.executable, options.cuda);
+  if (!tools) {
+    err << "error: " << llvm::toString(tools.takeError()) << "\n";
+    return false;
+  }
+  for (StageRun &stage : stages)
+    writeIdentity(recipe->manifest, stage.place, stage.training, *tools);
+  return true;
 }
 
 llvm::SmallVector<mlir::ModuleOp> Run::stageModules() {
@@ -345,9 +365,8 @@ int Run::generateCuda() {
     auto text = emitCudaText(modules, options.last, costs);
     return text ? write(*text) : internal(llvm::toString(text.takeError()));
   }
-  for (StageRun &stage : stages)
-    if (failed(place(stage)))
-      return internal("the plan does not fit the manifest");
+  if (!placeStages())
+    return internal("the plan does not fit the manifest");
   recipe->manifest["target"] = "cuda";
   recipe->manifest["libraries"] = {"cublasLt"};
   if (llvm::any_of(modules, [](mlir::ModuleOp module) {
@@ -356,6 +375,8 @@ int Run::generateCuda() {
         }).wasInterrupted();
       }))
     recipe->manifest["libraries"].push_back("cudnn");
+  if (!identifyStages())
+    return kInternal;
   std::string manifest = recipe->manifest.dump(1);
   dump("manifest.json", manifest);
   auto object = emitCudaObject(modules, manifest, costs);
@@ -403,11 +424,12 @@ int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
     (*module)->print(stream, nullptr);
     return write(text);
   }
-  for (StageRun &stage : stages)
-    if (failed(place(stage)))
-      return internal("the plan does not fit the manifest");
+  if (!placeStages())
+    return internal("the plan does not fit the manifest");
   recipe->manifest["cpu"] = target.Cpu;
   recipe->manifest["features"] = target.Features;
+  if (!identifyStages())
+    return kInternal;
   auto objects =
       cpu::compileKernels(kernels, target, llvm::hardware_concurrency().compute_thread_count());
   costs.endLevel("compile kernels", costs.count(kernels));
@@ -462,11 +484,10 @@ int Run::plan(llvm::function_ref<void(const PlannedStage &)> take) {
   for (auto *each : {&stages, &narrow})
     if (int code = lowerStages(*each); code != kDone)
       return code;
-  for (auto [wide, small] : llvm::zip_equal(stages, narrow)) {
-    if (failed(place(wide)))
-      return internal("the plan does not fit the manifest");
+  if (!placeStages())
+    return internal("the plan does not fit the manifest");
+  for (auto [wide, small] : llvm::zip_equal(stages, narrow))
     take({schedule::planOf(*wide.module), schedule::planOf(*small.module), recipe->manifest["stages"][wide.place]});
-  }
   return kDone;
 }
 

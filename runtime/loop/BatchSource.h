@@ -115,6 +115,9 @@ public:
   virtual int64_t records() const = 0;
   /// Valid for every index below records().
   virtual const EvaluationRecord &record(int64_t index) const = 0;
+  /// Makes the texts of every record once and looks for its media, so that what fill() would fail on is found before hours of
+  /// training; nothing is decoded.
+  virtual void check() {}
   /// Writes the inputs of the evaluation function for one batch (as BatchSource::fill does) and says what its rows are.
   /// A record that cannot be read is a failure: nothing is replaced in an evaluation.
   virtual void fill(int64_t batch, const HostTensors &destination,

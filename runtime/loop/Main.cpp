@@ -10,7 +10,6 @@
 #include "runtime/program/Suggest.h"
 #include "runtime/report/History.h"
 #include "runtime/weights/Files.h"
-#include "runtime/weights/Hash.h"
 
 #include <fmt/format.h>
 
@@ -28,12 +27,6 @@ static void checkProgram(const VccProgram &program) {
   if (program.magic != VCC_ABI_MAGIC || program.version != VCC_ABI_VERSION)
     throw Failure(Exit::Internal, fmt::format("the program has ABI {:#x} version {}, but this runtime {:#x} version {}",
                                               program.magic, program.version, VCC_ABI_MAGIC, VCC_ABI_VERSION));
-}
-
-/// What a run can only be taken up by: this manifest with these kernels, tables and this runtime.
-static std::string fingerprintOf(std::string_view manifest) {
-  MappedFile image("/proc/self/exe");
-  return hexOf(Hash().update(manifest.data(), manifest.size()).update(image.data(), image.size()).digest());
 }
 
 static const Stage *stageNamed(const manifest::Manifest &manifest, const std::string &which) {
@@ -88,13 +81,16 @@ static Exit trainStages(const RunContext &context) {
                   "`--profile` without a file writes one into each stage's folder");
   for (const Stage *stage : chosen)
     checkRanks(*stage, context.world, /*trains=*/true);
+  for (const Stage *stage : chosen)
+    StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).checkEvaluations();
   bool trained = false;
   for (const Stage *stage : chosen) {
-    StageEnd end = StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).train();
+    StageRun run(context, *stage, tableOf(context.manifest, context.program, *stage));
+    StageEnd end = run.train();
     trained |= end != StageEnd::AlreadyDone;
     if (context.world.isFirst()) {
       if (end == StageEnd::AlreadyDone)
-        std::printf("stage %s: done before%s\n", stage->name.c_str(), context.options.profile ? ", so that there is nothing to profile" : "");
+        std::printf("stage %s: %s%s\n", stage->name.c_str(), run.toldBefore().c_str(), context.options.profile ? ", so that there is nothing to profile" : "");
       writeReport(context.manifest, context.options.out);
     }
     if (end == StageEnd::Preempted)
@@ -153,7 +149,7 @@ static Exit act(const std::vector<std::string> &arguments, const VccProgram &pro
   checkFeatures(manifest.features, manifest.cpu);
   if (options.threads == 0)
     options.threads = usableThreads(world);
-  RunContext context{manifest, program, options, sources, world, makeDevice, fingerprintOf(json)};
+  RunContext context{manifest, program, options, sources, world, makeDevice};
   return options.action == Options::Action::Evaluate ? evaluateStages(context) : trainStages(context);
 }
 

@@ -73,23 +73,54 @@ void StageRun::checkStages(const std::map<std::string, std::string> &recorded) c
 }
 
 bool StageRun::isComplete() const {
-  bool complete = Context.world.isFirst() && lies();
+  bool complete = false;
+  if (Context.world.isFirst())
+    if (auto summary = finished()) {
+      checkStages(summary->stages);
+      complete = true;
+    }
   Context.world.broadcast(&complete, sizeof complete);
   return complete;
 }
 
-/// Whether what is wanted lies there already.
-bool StageRun::lies() const {
+/// The summary of a stage that lies there as it is wanted.
+std::optional<StageSummary> StageRun::finished() const {
   if (!Context.options.resume || !Context.options.dump.empty() || Context.options.synthetic)
-    return false;
+    return std::nullopt;
   auto summary = readSummary(Folder.summary);
-  if (!summary || summary->program != Context.fingerprint || summary->seed != Seed)
-    return false;
+  if (!summary || summary->program != Stage.identity || summary->seed != Seed)
+    return std::nullopt;
   int64_t target = std::min(summary->total, Context.options.maxSteps.value_or(summary->total));
   if (summary->steps < target || !exists(weightsFileOf(Context.options.out, Stage.name)))
-    return false;
-  checkStages(summary->stages);
-  return true;
+    return std::nullopt;
+  return summary;
+}
+
+std::string StageRun::toldBefore() const {
+  auto summary = readSummary(Folder.summary);
+  if (!summary)
+    return {};
+  std::string text = summary->steps < summary->total
+                         ? fmt::format("stopped before, after {} of {} steps, and --max-steps asks for no more", summary->steps, summary->total)
+                         : "done before";
+  std::string lacking;
+  for (const manifest::Evaluation &evaluation : Stage.evaluations)
+    if (!summary->evaluations.count(evaluation.name))
+      lacking = lacking.empty() ? evaluation.name : "all";
+  return lacking.empty() ? text : fmt::format("{}, but not all its evaluations: `--stage {} --evaluate {}`", text, Stage.name, lacking);
+}
+
+void StageRun::checkEvaluations() const {
+  if (Context.options.synthetic || !Context.world.isFirst() || finished())
+    return;
+  report::Log silent;
+  for (const manifest::Evaluation &evaluation : Stage.evaluations)
+    try {
+      Context.sources.evaluation(Context.manifest, Stage, evaluation, dataOptions(), silent)->check();
+    } catch (const Failure &failure) {
+      throw Failure(failure.code(), fmt::format("evaluation `{}` of stage `{}`: {}", evaluation.name, Stage.name, failure.what()),
+                    failure.help());
+    }
 }
 
 DataOptions StageRun::dataOptions() const {
@@ -160,7 +191,7 @@ void StageRun::begin() {
   Origin = Context.options.synthetic
                ? syntheticWeights(Stage, Seed, address)
                : startWeights(Context.manifest, Stage, {Context.options.out, Context.options.weights, !found.has_value()}, address);
-  Now.seed = Seed, Now.ranks = Context.world.size(), Now.program = Context.fingerprint;
+  Now.seed = Seed, Now.ranks = Context.world.size(), Now.program = Stage.identity;
   Now.frozen = fingerprintOfFrozen(Stage, address);
   Now.stages = Origin.stages;
   if (found)
@@ -194,8 +225,11 @@ void StageRun::discardOld() {
 void StageRun::restore(const Progress &progress) {
   std::string path = Saved->pathOf(progress.step);
   const char *help = "train anew with `--resume never`, or use another --out";
-  if (progress.program != Context.fingerprint)
-    throw Failure(Exit::Data, fmt::format("checkpoint `{}` was made by another compilation of the recipe", path), help);
+  if (progress.program != Stage.identity)
+    throw Failure(Exit::Data, fmt::format("checkpoint `{}` was made by another compilation of the recipe", path),
+                  fmt::format("what decides on the weights of stage `{}` must be the same (evaluations, `save`, `log`, `on_error` and other stages may differ), "
+                              "and so must vcc and the CPU; {}",
+                              Stage.name, help));
   if (progress.seed != Seed)
     throw Failure(Exit::Usage, fmt::format("checkpoint `{}` has seed {}, but this run has {}", path, progress.seed, Seed), help);
   checkStages(progress.stages);
@@ -405,7 +439,7 @@ void StageRun::writeResults(const std::string &frozen, const Address &address) {
   bool learned = !Context.options.synthetic;
   std::string weights = learned ? saveWeights(Stage, Context.options.out, Origin, Now, address) : std::string();
   StageSummary summary;
-  summary.program = Context.fingerprint, summary.seed = Seed;
+  summary.program = Stage.identity, summary.seed = Seed;
   summary.steps = Now.step, summary.total = Total;
   summary.stages = Now.stages;
   summary.frozenBefore = Now.frozen, summary.frozenAfter = frozen;

@@ -11,6 +11,7 @@
 #include "runtime/loop/Options.h"
 #include "runtime/loop/Prefetch.h"
 #include "runtime/loop/StageProgram.h"
+#include "runtime/loop/Summary.h"
 #include "runtime/loop/Trace.h"
 #include "runtime/report/Progress.h"
 #include "runtime/report/Timeline.h"
@@ -48,7 +49,6 @@ struct RunContext {
   const Sources &sources;
   World &world;
   const MakeDevice &makeDevice;
-  std::string fingerprint; // of the program
 };
 
 /// The files of a stage under --out.
@@ -63,8 +63,12 @@ class StageRun {
 public:
   StageRun(const RunContext &context, const manifest::Stage &stage, const VccStage &table);
   ~StageRun();
+  /// Throws where an evaluation would end the run after its stage has trained; of a finished stage nothing is read.
+  void checkEvaluations() const;
   /// Trains what is left, evaluates, writes the stage's files. With --synthetic only the log and the summary: nothing was learned.
   StageEnd train();
+  /// What is said of a stage of which train() finds nothing left to do.
+  std::string toldBefore() const;
   /// Evaluates with the newest checkpoint; writes <out>/<stage>/evaluation-<name>.json.
   void evaluateOnly(const std::string &name);
 
@@ -79,7 +83,7 @@ private:
     std::map<std::string, int64_t> times; // micro-batches that put out a number
   };
   bool isComplete() const;
-  bool lies() const;
+  std::optional<StageSummary> finished() const;
   int stopSignal();
   void lock();
   void checkStages(const std::map<std::string, std::string> &recorded) const;

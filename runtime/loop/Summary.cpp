@@ -80,6 +80,9 @@ std::optional<StageSummary> readSummary(const std::string &path) {
     summary.steps = root.at("steps").integer(), summary.total = root.at("total").integer();
     for (const auto &[name, identity] : root.at("stages").members())
       summary.stages[name] = identity.string();
+    if (auto evaluations = root.find("evaluations"))
+      for (const auto &[name, result] : evaluations->members())
+        summary.evaluations.insert(name);
     return summary;
   } catch (const JsonError &) {
     return std::nullopt; // the stage is then taken up from its checkpoint

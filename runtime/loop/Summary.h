@@ -9,6 +9,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace vcc::runtime {
@@ -18,6 +19,7 @@ struct StageSummary {
   uint64_t seed = 0;
   int64_t steps = 0, total = 0;
   std::map<std::string, std::string> stages; // identity of the stages it started from
+  std::set<std::string> evaluations;         // that have a result; read only
   std::string frozenBefore, frozenAfter;
   int threads = 1, ranks = 1;
   uint64_t memoryBytes = 0, packedBytes = 0;

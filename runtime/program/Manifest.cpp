@@ -243,6 +243,7 @@ static Stage parseStage(const JsonNode &node, const Manifest &manifest) {
       stage.name.find_first_of("/\\:") != std::string::npos)
     node.fail(fmt::format("is named `{}`, which cannot name a folder", stage.name));
   stage.model = node.stringOr("model", "");
+  stage.identity = node.stringOr("identity", "");
   stage.precision = node.stringOr("precision", "f32");
   stage.steps = node.integerOr("steps", 0);
   stage.epochs = node.numberOr("epochs", 0);

@@ -197,6 +197,7 @@ struct Component {
 struct Stage {
   int64_t number = 0; // 0: none
   std::string name, model, precision;
+  std::string identity; // of what decides on its weights: only a run of the same goes on from its checkpoints
   std::vector<Component> components;
   int64_t steps = 0; // 0: epochs decide
   double epochs = 0;

@@ -24,7 +24,7 @@ struct Progress {
   uint64_t seed = 0;
   int ranks = 1;
   int64_t logBytes = 0;   // length of the log when the checkpoint was made
-  std::string program;    // fingerprint of manifest, kernels and runtime
+  std::string program;    // identity of what the stage trains, how, and by which runtime
   std::string frozen;     // fingerprint of the frozen weights
   std::map<std::string, std::string> stages; // identity of the weights that the stage started from
   std::map<std::string, std::vector<int64_t>> unusable; // records that could not be read so far, by dataset

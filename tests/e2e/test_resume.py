@@ -136,6 +136,8 @@ class Resume(unittest.TestCase):
     def test_other_kernels_are_refused(self):
         other = programs.compiled("words", "-D", "rate=0.3")
         manifests = [json.loads(programs.succeed(program, "--manifest")) for program in (PROGRAM, other)]
+        for stages in zip(*(manifest["stages"] for manifest in manifests)):
+            self.assertNotEqual(*(stage.pop("identity") for stage in stages))
         self.assertEqual(manifests[0], manifests[1])  # the rate of dropout is in the kernels only
         out = self.out("kernels")
         programs.succeed(*command(out, 2, "--max-steps", 5))
@@ -146,6 +148,62 @@ class Resume(unittest.TestCase):
         self.assertEqual(before, sorted((path, path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file() and path.name != ".lock"))
         programs.succeed(*command(out, 2, "--resume", "never", program=other))
         self.assertNotEqual([step["loss"] for step in programs.steps_of(out, STAGE)], [step["loss"] for step in programs.steps_of(WHOLE, STAGE)])
+
+    def other(self, name, *changes):
+        """The recipe with other text in some places, as a program, and the identities of its stages."""
+        text = (programs.RECIPES / "words.vcs").read_text()
+        for old, new in changes:
+            self.assertEqual(text.count(old), 1, old)
+            text = text.replace(old, new)
+        recipe, program = self.out(f"{name}.vcs"), self.out(f"{name}.bin")
+        recipe.write_text(text)
+        programs.succeed(programs.VCC, "compile", recipe, "-o", program, seconds=300)
+        return program, self.identities(program)
+
+    def identities(self, program):
+        return {stage["name"]: stage["identity"] for stage in json.loads(programs.succeed(program, "--manifest"))["stages"]}
+
+    def test_what_decides_on_no_weight_may_change(self):
+        """A stage goes on after its evaluations, its rhythm of saving and other stages have changed, and ends with the same weights."""
+        words, mine = ("--stage", "tune"), self.identities(PROGRAM)
+        self.assertEqual(len(set(mine.values())), len(mine))
+        evaluate = '  evaluate "quiz" at end on quiz { choices: candidates, answer: a, group: kind, score: losses.answer_score(lm, dialogue) }\n'
+        twice = evaluate.replace('"quiz" at end', '"more" every 2 steps') + evaluate.replace("group: kind, ", "")
+        changed, its = self.other("evaluations", (evaluate, twice), ("  save at end\n  log every 2 steps\n", "  save every 2 steps { keep: 3 }\n"),
+                                  ('quiz_json("quiz.json")', 'quiz_json("quiz.json") { on_error: skip up to 2% }'), ("floor: 0.05", "floor: 0.06"))
+        self.assertEqual(its["tune"], mine["tune"])
+        self.assertNotEqual(its["pretrain"], mine["pretrain"])
+        self.assertEqual(its["borrow"], mine["borrow"])
+        outs = [self.out("evaluations"), self.out("evaluations-whole")]
+        for out in outs:
+            programs.succeed(PROGRAM, "--stage", "pretrain", "--data", DATA, "--out", out, "--threads", 2, "--max-steps", 4)
+            programs.succeed(PROGRAM, *words, "--data", DATA, "--out", out, "--threads", 2, *([] if out == outs[1] else ["--max-steps", 3]))
+        resumed = programs.succeed(changed, *words, "--data", DATA, "--out", outs[0], "--threads", 2)
+        self.assertIn("3 of 6 steps to do", resumed)
+        self.assertIn("more:", resumed)
+        kept = [programs.read_tensors(out / "tune" / "weights.safetensors")[0] for out in outs]
+        self.assertEqual(*kept)
+        again = programs.succeed(changed, *words, "--data", DATA, "--out", outs[1], "--threads", 2)
+        self.assertIn("tune: done before, but not all its evaluations: `--stage tune --evaluate more`", again)
+
+    def test_what_decides_on_weights_may_not(self):
+        mine = self.identities(PROGRAM)
+        for name, change in [("rate", ("adamw { lr: 1e-3 }\n  schedule linear { steps: 6 }", "adamw { lr: 2e-3 }\n  schedule linear { steps: 6 }")),
+                             ("length", ("schedule linear { steps: 6 }", "schedule linear { steps: 7 }")),
+                             ("rows", ("samples: 4 from [quiz]", "samples: 2 from [quiz]")),
+                             ("cut", ("tokenizer: words, max_tokens: 12", "tokenizer: words, max_tokens: 12, cut: left")),
+                             ("words", ('user "{q}"', 'user "{q}?"')),
+                             ("key", ("q: string, a: string }, candidates", "q: question, a: string }, candidates"))]:
+            its = self.other(name, change)[1]
+            self.assertNotEqual(its.pop("tune"), mine["tune"], name)
+            self.assertEqual(its, {stage: identity for stage, identity in mine.items() if stage != "tune"}, name)
+
+    def test_cut_short_is_said(self):
+        out = self.out("short")
+        programs.succeed(*command(out, 2, "--max-steps", 5))
+        self.assertIn("stopped before, after 5 of 40 steps, and --max-steps asks for no more", programs.succeed(*command(out, 2, "--max-steps", 5)))
+        self.assertNotIn("stopped before", programs.succeed(*command(out, 2)))
+        self.assertIn("done before", programs.succeed(*command(out, 2)))
 
     def test_other_seed_is_refused(self):
         out = self.out("seed")

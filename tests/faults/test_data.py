@@ -189,6 +189,47 @@ class Turns(Case):
         self.fails([good, {key: value for key, value in good.items() if key != "kind"}], "record 1", "kind")
 
 
+class Evaluations(Case):
+    """What an evaluation would end on after the training is found before the first step."""
+
+    def checked(self, edit, *words, recipe=None, stage="all", source=None):
+        data = self.copy(source or WORDS)
+        edit(data)
+        program = recipe or programs.compiled("words")
+        ended = programs.run(program, "--stage", stage, "--data", data, "--out", data.parent / "out", "--threads", "1", seconds=SECONDS)
+        self.assertEqual(ended.code, 3, ended)
+        for word in words:
+            self.assertIn(word, ended.err)
+        self.assertEqual(list((data.parent / "out").rglob("*.jsonl")), [], "a stage has begun")
+
+    def records(self, change):
+        def edit(data):
+            records = json.loads((data / "quiz.json").read_text())
+            change(records)
+            (data / "quiz.json").write_text(json.dumps(records))
+        return edit
+
+    def test_annotations(self):
+        where = "evaluation `quiz` of stage `tune`"
+        self.checked(lambda data: (data / "quiz.json").unlink(), where, "quiz.json")
+        self.checked(lambda data: (data / "quiz.json").write_text("[{]"), where, "quiz.json")
+        self.checked(self.records(lambda records: records[7].update(candidates="blue")), where, "record 7", "candidates", "a list of strings is needed")
+        self.checked(self.records(lambda records: records[7].update(candidates=["black"])), where, "record 7", "one of its candidates")
+        self.checked(self.records(lambda records: records[7].update(choices=records[7].pop("candidates"), candidate="x")), where, "record 7",
+                     "did you mean `candidate`")
+        self.checked(self.records(lambda records: records[11]["QA"][0].update(q=3)), where, "record 11", "QA[0].q")
+        self.checked(self.records(lambda records: records[11].update(candidates=["blue", 7], QA=[{"q": "what ?"}])), where, "record 11", "QA[0].a")
+
+    def test_a_finished_stage_is_not_asked(self):
+        data = self.copy(WORDS)
+        for code, words in [(0, ""), (0, "done before")]:
+            ended = programs.run(programs.compiled("words"), "--stage", "1,2", "--data", data, "--out", data.parent / "out", "--threads", "1", "--max-steps", "6",
+                                 seconds=SECONDS)
+            self.assertEqual(ended.code, code, ended)
+            self.assertIn(words, ended.out)
+            (data / "quiz.json").write_text("[]")
+
+
 class Tokenizers(Case):
     def pieces(self, content, *words):
         data = self.copy(WORDS)

@@ -11,6 +11,7 @@
 
 using namespace vcc::runtime;
 using namespace vcc::runtime::test;
+using testing::AllOf;
 using testing::HasSubstr;
 
 namespace {
@@ -131,6 +132,29 @@ TEST_F(Evaluations, lastBatchIsPadded) {
   EXPECT_EQ(tensors.get<uint8_t>("clip.pixels")[3 * 2 * 192], 0);
   EXPECT_EQ(tensors.get<float>("batch.samples")[0], 3);
   EXPECT_EQ(tensors.get<float>("dialogue.supervised")[0], 6);
+}
+
+TEST_F(Evaluations, whatFillWouldFailOnIsFoundBefore) {
+  auto check = [&] { openEvaluationSource(Program, Stage, Held, Options, Log)->check(); };
+  auto failure = [&]() -> std::string {
+    try {
+      check();
+    } catch (const Failure &fault) {
+      return fault.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(failure(), "");
+  std::filesystem::rename(Files.path("clips/c3.mp4"), Files.path("clips/gone.mp4"));
+  EXPECT_THAT(failure(), AllOf(HasSubstr("held.json: record 3: its media"), HasSubstr("clips/c3.mp4` is not there")));
+  std::filesystem::rename(Files.path("clips/gone.mp4"), Files.path("clips/c3.mp4"));
+  Program.templates["tiny"].segments[0].text = "{q} {place}";
+  EXPECT_THAT(failure(), HasSubstr("record 0: field `place` is absent"));
+  Program.templates["tiny"].segments[0].text = "{q} {kin}";
+  EXPECT_THAT(failure(), HasSubstr("did you mean `kind`?"));
+  Program.templates["tiny"].segments[0].text = "{q} {frames} {seconds}"; // known once a clip is decoded
+  Held.batch.fields[0].cut = "left";
+  EXPECT_EQ(failure(), "");
 }
 
 TEST_F(Evaluations, shuffledGivesNoRecordItsOwnClip) {

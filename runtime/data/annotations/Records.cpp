@@ -4,6 +4,7 @@
 // validated.
 #include "runtime/data/annotations/Records.h"
 #include "runtime/data/SampleError.h"
+#include "runtime/program/Suggest.h"
 
 #include <fmt/format.h>
 
@@ -60,9 +61,9 @@ void RecordFile::read(uint64_t number, Record &into) const {
 const std::string &Record::file() const { return File->path(); }
 
 void Record::fail(const std::string &field, const std::string &found,
-                  const std::string &needed) const {
-  throw SampleError(fmt::format("{}: record {}: field `{}` is {} but {} is needed", File->path(),
-                                Number, field, found, needed));
+                  const std::string &needed, const std::string &more) const {
+  throw SampleError(fmt::format("{}: record {}: field `{}` is {} but {} is needed{}", File->path(),
+                                Number, field, found, needed, more));
 }
 
 std::optional<Record::Element> Record::find(std::string_view path) const {
@@ -99,7 +100,11 @@ Record::Element Record::require(const std::string &name, std::optional<size_t> t
           element.is_object() && !element[path].get(value))
         return value;
     }
-  fail(path, "absent", "a value");
+  std::vector<std::string> keys;
+  if (Root.is_object())
+    for (auto entry : simdjson::dom::object(Root.get_object().value_unsafe()))
+      keys.emplace_back(entry.key);
+  fail(path, "absent", "a value", didYouMean(path, keys));
 }
 
 std::string Record::string(Element value, const std::string &field) const {

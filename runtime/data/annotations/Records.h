@@ -60,7 +60,7 @@ public:
                                   std::optional<size_t> turn = std::nullopt) const;
 
   [[noreturn]] void fail(const std::string &field, const std::string &found,
-                         const std::string &needed) const;
+                         const std::string &needed, const std::string &more = {}) const;
 
 private:
   friend class RecordFile;

@@ -9,6 +9,7 @@
 #include "runtime/data/batches/SampleMaker.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <optional>
@@ -78,7 +79,30 @@ public:
     writer.emptyClips();
   }
 
+  void check() override {
+    Record record;
+    for (uint64_t index = 0; index < Data.size(); ++index) {
+      Data.read(index, record);
+      DrawKey key{Options.seed, index, 0};
+      Conversation conversation(record, TurnChoice::All, key.draws(Purpose::Turn));
+      if (Maker.clips())
+        checkClip(Data.media(index, record), record);
+      if (Maker.namesTimes()) // any stand for those that decoding will tell
+        conversation.times(std::vector<double>(Maker.clips()->spec().Frames));
+      if (!Evaluation.choices.empty())
+        conversation.answer(conversation.list(Evaluation.choices).front());
+      Maker.texts(conversation, key, 0, Data, index, Numbers);
+    }
+  }
+
 private:
+  static void checkClip(const ClipSource &clip, const Record &record) {
+    std::error_code error;
+    if (!std::filesystem::exists(clip.Path, error))
+      throw SampleError(fmt::format("{}: record {}: its media `{}` is not there", record.file(), record.number(), clip.Path));
+    spanOf(record);
+  }
+
   void readRecords() {
     FirstRow.push_back(0);
     Record record;
