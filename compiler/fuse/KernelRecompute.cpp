@@ -14,6 +14,8 @@ namespace {
 
 /// A longer chain is computed once.
 constexpr size_t MaxChain = 16;
+/// A kernel draws no more masks than this for values that it computes again: each number drawn costs as much as some ten bytes of memory.
+constexpr size_t MaxDraws = 2;
 /// A value is kept that is read again within so many steps.
 constexpr int ShortLife = 12;
 
@@ -162,6 +164,16 @@ private:
       cloneInto(kernel, ordered);
   }
 
+  /// How many tensors of random numbers the members draw.
+  static size_t drawsIn(const Group &group) {
+    llvm::SmallPtrSet<Operation *, 4> draws;
+    for (auto [member, role] : group.members)
+      for (Value operand : member->getOperands())
+        if (Value base = resolveView(operand).base; isa_and_nonnull<tg::RandomUniformOp, tg::RandomNormalOp>(base.getDefiningOp()))
+          draws.insert(base.getDefiningOp());
+    return draws.size();
+  }
+
   /// The group with a chain computed again inside, or nothing when it does not fit.
   std::optional<Group> withChain(int kernel, ArrayRef<Operation *> chain) {
     Group tried = groups.groups()[kernel];
@@ -182,6 +194,8 @@ private:
              classifyReach(tried, view, operandRole(tried, member, role)) != Reach::Row))
           return std::nullopt;
       }
+    if (size_t draws = drawsIn(tried); draws > MaxDraws && draws > drawsIn(groups.groups()[kernel]))
+      return std::nullopt;
     for (Operation *op : chain)
       tried.reads.remove(op->getResult(0));
     return tried;

@@ -14,6 +14,14 @@ tg.kernel @lookup(%id: tensor<i32>, %row: tensor<64xf32>) attributes {kernel_cla
     params = [#tg.param<scalar>, #tg.param<indexed index(0)>], results = [#tg.result<row>]} {
   tg.yield %row : tensor<64xf32>
 }
+tg.kernel @noise(%word: tensor<i32>, %x: tensor<64xf32>) attributes {kernel_class = #tg.kernel_class<row>, columns = 64 : i64,
+    params = [#tg.param<scalar>, #tg.param<row>], results = [#tg.result<row>]} {
+  %words = tg.broadcast %word {axes = array<i64>} : (tensor<i32>) -> tensor<64xi32>
+  %column = tg.iota : tensor<64xi32>
+  %u = tg.draw_uniform key(%words, %words) counter(%column, %words, %words, %words) : tensor<64xi32> -> tensor<64xf32>
+  %y = tg.mul %x, %u : tensor<64xf32>
+  tg.yield %y : tensor<64xf32>
+}
 exec.module @m sizes {weights = 0, state = 0, arena = 1048576, io = 0, constant = 0} {
   exec.buffer @x arena at 0 size 262144 : tensor<65536xf32> why "test"
   exec.buffer @s arena at 262144 size 4096 : tensor<1024xf32> why "test"
@@ -43,5 +51,9 @@ exec.module @m sizes {weights = 0, state = 0, arena = 1048576, io = 0, constant 
     // CHECK: exec.launch_grid "lookup_r1v4_afa" number 4 {{.*}} words [100, 1, 64, 1024, 64] blocks 4
     exec.launch @lookup reads [@ids, @x] writes [@y] dims [100] access [#tg.access<0, [1]>, #tg.access<0, [0, 64, 1024]>,
         #tg.access<0, [64]>] units 100 forward "table" flops 0 bytes 0
+    // Much work for each element: twice the threads, half the rows in a block.
+    // CHECK: exec.launch_grid "noise_r1v4_aaa" number 5 {{.*}} words [100, 1, 64, 64] blocks 7
+    exec.launch @noise reads [@ids, @x] writes [@y] dims [100] access [#tg.access<0, [1]>, #tg.access<0, [64]>,
+        #tg.access<0, [64]>] units 100 forward "noise" flops 0 bytes 0
   }
 }

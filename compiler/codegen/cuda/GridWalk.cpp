@@ -15,6 +15,7 @@ constexpr int64_t AccessBytes = 16;       // of one access, the most there is
 constexpr int64_t ThreadElements = 16;    // of a row that a thread should have
 constexpr int64_t MostThreadElements = 32;
 constexpr int64_t LongRowThreads = 512;    // the most for a row that stays in registers
+constexpr int64_t MostThreadWork = 1024;   // instructions for all elements of a thread, which are written one behind the other
 constexpr int64_t LoopThreads = 256;       // for a row that does not
 constexpr int64_t BlockRegisters = 65536, OwnRegisters = 72;
 constexpr int64_t LaneColumns = 4;        // rows this short have one thread each
@@ -187,6 +188,16 @@ static int64_t heldPerColumn(tg::KernelOp Kernel) {
   return Held;
 }
 
+/// About how many instructions a column takes.
+static int64_t workPerColumn(tg::KernelOp Kernel) {
+  constexpr int64_t Plain = 1, Expensive = 20, Draw = 80; // a polynomial; the rounds of Philox
+  int64_t Work = 0;
+  for (Operation &Op : Kernel.getBody().front())
+    if (Op.getNumResults() == 1 && codegen::isRow(Op.getResult(0)))
+      Work += isa<tg::DrawUniformOp, tg::DrawNormalOp>(Op) ? Draw : codegen::Pointwise::isExpensive(&Op) ? Expensive : Plain;
+  return Work;
+}
+
 Geometry geometryOf(tg::KernelOp Kernel, unsigned Vector) {
   Geometry Shape;
   if (Kernel.getKernelClass() == tg::KernelClass::Flat)
@@ -194,11 +205,13 @@ Geometry geometryOf(tg::KernelOp Kernel, unsigned Vector) {
   int64_t Columns = Kernel.getColumns(), Vectors = llvm::divideCeil(Columns, int64_t(Vector));
   int64_t Buffers = Kernel.getBody().front().getNumArguments() + Kernel.getResults().size();
   int64_t PerThread = std::max<int64_t>(1, ThreadElements / Vector), Most = std::max<int64_t>(1, MostThreadElements / Vector);
-  int64_t Held = heldPerColumn(Kernel) * Vector;
-  // Addresses take two registers; a pass needs some for itself.
+  int64_t Held = heldPerColumn(Kernel) * Vector, Work = workPerColumn(Kernel) * Vector;
+  // Addresses take two registers; a pass needs some for itself. Much work is for more threads: more of them then fit on the chip, and
+  // the code for one stays short.
   auto Fits = [&](int64_t Threads, int64_t Chunks) {
     int64_t Registers = std::min<int64_t>(255, BlockRegisters / Threads) - OwnRegisters - 4 * Buffers;
-    return Chunks <= Most && Chunks * Held <= std::max<int64_t>(Registers, 8 * Vector);
+    bool Short = Chunks == 1 || Chunks * Work <= MostThreadWork;
+    return Short && Chunks <= Most && Chunks * Held <= std::max<int64_t>(Registers, 8 * Vector);
   };
   auto Take = [&](int64_t Threads, int64_t Group, bool InRegisters) {
     return Geometry{Threads, Group, static_cast<int64_t>(llvm::divideCeil(Vectors, Group)), InRegisters};
