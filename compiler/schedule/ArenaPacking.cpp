@@ -75,25 +75,29 @@ private:
 /// Buffers that are placed, found by the launches at which they live.
 class Neighbours {
 public:
-  explicit Neighbours(int launches) : at(launches) {}
+  explicit Neighbours(int launches) : living(launches), beginning(launches) {}
 
   void add(Lifetime *buffer) {
+    beginning[buffer->first].push_back(buffer);
     for (int launch = buffer->first; launch <= buffer->last; ++launch)
-      at[launch].push_back(buffer);
+      living[launch].push_back(buffer);
   }
 
-  /// Spans of those that live at the same time as `buffer`, sorted.
+  /// Spans of those that live at the same time as `buffer`, sorted: of all that live at its first launch, and begin at a later one.
   void spansBeside(const Lifetime &buffer, int64_t alignment, SmallVectorImpl<std::pair<int64_t, int64_t>> &spans) const {
     spans.clear();
-    for (int launch = buffer.first; launch <= buffer.last; ++launch)
-      for (const Lifetime *other : at[launch])
-        if (launch == std::max(buffer.first, other->first)) // once each
-          spans.push_back({other->offset, other->offset + alignTo(other->size, alignment)});
+    auto append = [&](ArrayRef<Lifetime *> others) {
+      for (const Lifetime *other : others)
+        spans.push_back({other->offset, other->offset + alignTo(other->size, alignment)});
+    };
+    append(living[buffer.first]);
+    for (int launch = buffer.first + 1; launch <= buffer.last; ++launch)
+      append(beginning[launch]);
     llvm::sort(spans);
   }
 
 private:
-  std::vector<SmallVector<Lifetime *, 4>> at;
+  std::vector<SmallVector<Lifetime *, 4>> living, beginning;
 };
 
 } // namespace
