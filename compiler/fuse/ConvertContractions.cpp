@@ -2,7 +2,7 @@
 //
 // tg-convert-contractions: dot_general becomes tg.gemm. Each side is read through its views by strides; batch axes join
 // to at most two, rows, columns and the contracted axes to one each. Where that fails, or where a side has no unit
-// stride, the side is copied into canonical order first.
+// stride, the side is copied into a matrix first.
 #include "compiler/fuse/Passes.h"
 #include "compiler/fuse/StridedViews.h"
 #include "dialects/tg/Build.h"
@@ -43,11 +43,27 @@ struct Side {
       picked.push_back(view.strides[axis]);
     return picked;
   }
-  /// The side copied as [batch.., free.., contract..].
-  void copyCanonical(OpBuilder &builder, Location loc, Value value) {
+  /// Whether neighbours in memory are neighbours along a free axis.
+  bool isFreeInnermost() const {
+    int64_t least = std::numeric_limits<int64_t>::max();
+    bool found = false;
+    for (const SmallVector<int64_t> *axes : {&contract, &free})
+      for (int64_t axis : *axes)
+        if (view.shape[axis] > 1 && view.strides[axis] > 0 && view.strides[axis] < least) {
+          least = view.strides[axis];
+          found = axes == &free;
+        }
+    return found;
+  }
+  /// The side copied as [batch.., free.., contract..] or [batch.., contract.., free..], whichever keeps neighbours together: so the copies
+  /// for a product and for the gradient of its other operand are one.
+  void copyOrdered(OpBuilder &builder, Location loc, Value value) {
+    SmallVector<int64_t> *outer = &free, *inner = &contract;
+    if (isFreeInnermost())
+      std::swap(outer, inner);
     SmallVector<int64_t> permutation(batch);
-    permutation.append(free.begin(), free.end());
-    permutation.append(contract.begin(), contract.end());
+    permutation.append(outer->begin(), outer->end());
+    permutation.append(inner->begin(), inner->end());
     SmallVector<int64_t> shape;
     for (int64_t axis : permutation)
       shape.push_back(shapeOf(value)[axis]);
@@ -56,7 +72,7 @@ struct Side {
       value = builder.create<tg::TransposeOp>(loc, type, value, permutation);
     value = builder.create<tg::BarrierOp>(loc, TypeRange{type}, ValueRange{value}).getResult(0);
     int64_t next = 0;
-    for (SmallVector<int64_t> *axes : {&batch, &free, &contract})
+    for (SmallVector<int64_t> *axes : {&batch, outer, inner})
       for (int64_t &axis : *axes)
         axis = next++;
     view = resolveView(value);
@@ -146,7 +162,7 @@ Plan planProduct(const Side &a, const Side &b) {
   plan.copyA = a.widened || !rows || !contractA || !isMatrix(*rows, *contractA);
   plan.copyB = b.widened || !columns || !contractB || !isMatrix(*contractB, *columns);
   if (!joinBatches(a, b, product)) {
-    // Canonical copies of both sides join to one batch axis.
+    // Copies of both sides join to one batch axis.
     plan.copyA = plan.copyB = true;
   }
   if (plan.copyA || plan.copyB)
@@ -190,12 +206,12 @@ tg::GemmOp convert(tg::DotGeneralOp op) {
   // The order of contraction that suits a strided `a` may not suit `b`: the second round copies what is left.
   for (int round = 0; round < 2 && (plan.copyA || plan.copyB); ++round) {
     if (plan.copyA)
-      a.copyCanonical(builder, op.getLoc(), op.getA());
+      a.copyOrdered(builder, op.getLoc(), op.getA());
     if (plan.copyB)
-      b.copyCanonical(builder, op.getLoc(), op.getB());
+      b.copyOrdered(builder, op.getLoc(), op.getB());
     plan = planProduct(a, b);
   }
-  assert(!plan.copyA && !plan.copyB && "canonical copies always make a product");
+  assert(!plan.copyA && !plan.copyB && "copies always make a product");
   normaliseStrides(plan.product);
   const Product &p = plan.product;
   auto gemm = builder.create<tg::GemmOp>(op.getLoc(), op.getType(), a.view.base, b.view.base, Value(), Value(), p.batch,

@@ -22,6 +22,11 @@ tg.kernel @noise(%word: tensor<i32>, %x: tensor<64xf32>) attributes {kernel_clas
   %y = tg.mul %x, %u : tensor<64xf32>
   tg.yield %y : tensor<64xf32>
 }
+tg.kernel @apart(%x: tensor<16xf32>) attributes {kernel_class = #tg.kernel_class<row>, columns = 16 : i64,
+    params = [#tg.param<row stride(64)>], results = [#tg.result<scalar>]} {
+  %y = tg.reduce %x {kind = #tg.reduce_kind<sum>, axes = array<i64: 0>} : (tensor<16xf32>) -> tensor<f32>
+  tg.yield %y : tensor<f32>
+}
 exec.module @m sizes {weights = 0, state = 0, arena = 1048576, io = 0, constant = 0} {
   exec.buffer @x arena at 0 size 262144 : tensor<65536xf32> why "test"
   exec.buffer @s arena at 262144 size 4096 : tensor<1024xf32> why "test"
@@ -55,5 +60,9 @@ exec.module @m sizes {weights = 0, state = 0, arena = 1048576, io = 0, constant 
     // CHECK: exec.launch_grid "noise_r1v4_aaa" number 5 {{.*}} words [100, 1, 64, 64] blocks 7
     exec.launch @noise reads [@ids, @x] writes [@y] dims [100] access [#tg.access<0, [1]>, #tg.access<0, [64]>,
         #tg.access<0, [64]>] units 100 forward "noise" flops 0 bytes 0
+    // The columns of a row lie apart and rows beside each other: neighbouring threads have neighbouring rows.
+    // CHECK: exec.launch_grid "apart_r2v1_aa" number 6 {{.*}} words [1024, 64, 1024, 1, 64, 1] blocks 8
+    exec.launch @apart reads [@x] writes [@s] dims [16, 64] access [#tg.access<0, [1024, 1]>, #tg.access<0, [64, 1]>] units 1024
+        forward "apart" flops 0 bytes 0
   }
 }

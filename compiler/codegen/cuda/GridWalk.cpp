@@ -19,6 +19,7 @@ constexpr int64_t MostThreadWork = 1024;   // instructions for all elements of a
 constexpr int64_t LoopThreads = 256;       // for a row that does not
 constexpr int64_t BlockRegisters = 65536, OwnRegisters = 72;
 constexpr int64_t LaneColumns = 4;        // rows this short have one thread each
+constexpr int64_t StridedColumns = 1024;  // and rows up to this whose columns lie apart, since their neighbours lie beside them
 
 /// A buffer of the kernel: a parameter that is not uniform, or a result.
 struct Operand {
@@ -220,6 +221,11 @@ Geometry geometryOf(tg::KernelOp Kernel, unsigned Vector) {
   if (Kernel.getKernelClass() == tg::KernelClass::Scatter)
     return Vectors > WarpThreads * Most ? Take(LoopThreads, LoopThreads, false) : Take(128, WarpThreads, false);
   int64_t Threads = hasSums(Kernel) ? 256 : 128, Group = 1;
+  SmallVector<Operand> Operands = operandsOf(Kernel);
+  bool Apart = llvm::none_of(Operands, [](const Operand &O) { return O.Row && O.InnerStride == 1; }) &&
+               llvm::any_of(Operands, [](const Operand &O) { return O.Row; });
+  if (Apart && Columns > LaneColumns && Columns <= StridedColumns && !hasSums(Kernel))
+    return Take(Threads, 1, false);
   if (Columns > LaneColumns)
     while (Group < WarpThreads && Group * (Columns <= 16 ? 1 : PerThread) < Vectors)
       Group *= 2;

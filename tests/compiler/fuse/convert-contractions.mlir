@@ -71,6 +71,27 @@ func.func @copied() {
   return
 }
 
+// Some rows of each sample are copied in their own order for the product, and in the same one for the weight's gradient, which reads
+// the copy along its columns: later passes see equal copies.
+// CHECK-LABEL: func.func @copies_in_the_order_of_memory
+func.func @copies_in_the_order_of_memory() {
+  // CHECK-NOT: tg.transpose
+  // CHECK: %[[S:.*]] = tg.slice
+  // CHECK: %[[C:.*]] = tg.barrier %[[S]]
+  // CHECK: tg.gemm %[[C]], %{{.*}} {a_strides = array<i64: 4, 1>
+  // CHECK: %[[D:.*]] = tg.barrier %[[S]]
+  // CHECK: tg.gemm %[[D]], %{{.*}} {a_strides = array<i64: 1, 4>, {{.*}}k = 4 : i64, m = 4 : i64, n = 8 : i64}
+  %x = tg.input "x" : tensor<2x3x4xf32>
+  %w = tg.input "w" : tensor<4x8xf32>
+  %dy = tg.input "dy" : tensor<2x2x8xf32>
+  %s = tg.slice %x {offsets = array<i64: 0, 1, 0>, sizes = array<i64: 2, 2, 4>, strides = array<i64: 1, 1, 1>} : (tensor<2x3x4xf32>) -> tensor<2x2x4xf32>
+  %y = tg.dot_general %s, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 2>, contract_b = array<i64: 0>} : (tensor<2x2x4xf32>, tensor<4x8xf32>) -> tensor<2x2x8xf32>
+  %dw = tg.dot_general %s, %dy {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 0, 1>, contract_b = array<i64: 0, 1>} : (tensor<2x2x4xf32>, tensor<2x2x8xf32>) -> tensor<4x8xf32>
+  tg.output "y", %y : tensor<2x2x8xf32>
+  tg.output "dw", %dw : tensor<4x8xf32>
+  return
+}
+
 // Must not fire: a matrix that is the same for every batch is no vector that is the same for every row.
 // CHECK-LABEL: func.func @keeps_matrix_of_every_batch
 func.func @keeps_matrix_of_every_batch() {
