@@ -27,19 +27,3 @@ exec.module @m sizes {weights = 0, state = 0, arena = 17179869184, io = 0, const
         units 4294967296 forward "a" flops 0 bytes 0
   }
 }
-
-// -----
-
-tg.kernel @bits(%x: tensor<64xi1>) attributes {kernel_class = #tg.kernel_class<row>, columns = 64 : i64,
-    params = [#tg.param<row>], results = [#tg.result<scalar>]} {
-  // expected-error @below {{reduces 'i1', for which there is no CUDA code}}
-  %y = tg.reduce %x {kind = #tg.reduce_kind<max>, axes = array<i64: 0>} : (tensor<64xi1>) -> tensor<i1>
-  tg.yield %y : tensor<i1>
-}
-exec.module @m sizes {weights = 0, state = 0, arena = 65536, io = 0, constant = 0} {
-  exec.buffer @x arena at 0 size 64 : tensor<1x64xi1> why "test"
-  exec.buffer @y arena at 64 size 1 : tensor<i1> why "test"
-  exec.function @f {
-    exec.launch @bits reads [@x] writes [@y] dims [1] access [#tg.access<0, [64]>, #tg.access<0, [1]>] units 1 forward "a" flops 0 bytes 0
-  }
-}

@@ -182,11 +182,6 @@ void GridEmitter::storeScalars() {
 
 void GridEmitter::rows() {
   int64_t PerBlock = Shape.rowsPerBlock();
-  for (tg::ReduceOp Op : Body.getOps<tg::ReduceOp>())
-    if (Shape.Group > 1 && elementOf(Op.getX()).getIntOrFloatBitWidth() < 16) {
-      Op.emitOpError("reduces ") << elementOf(Op.getX()) << ", for which there is no CUDA code";
-      return fail();
-    }
   Value Size = Frame.constant(Shape.Group);
   Lane = Shape.Group == 1 ? Frame.constant(0) : Value(B.create<arith::RemUIOp>(Frame.Thread, Size));
   GroupNumber = B.create<arith::DivUIOp>(Frame.Thread, Size);

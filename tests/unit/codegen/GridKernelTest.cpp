@@ -130,6 +130,25 @@ TEST_P(GridRows, TablesStridesAndPlaces) {
                 Random, Trial);
 }
 
+/// Reductions of bits and bytes, which threads hand to each other in wider words.
+TEST_P(GridRows, ReducesSmallIntegers) {
+  std::string Kernel = fill(kernelText("k", "row", C, "%b: tensor<$Cxi1>, %s: tensor<$Cxi8>, %u: tensor<$Cxui8>",
+                                       "#tg.param<row>, #tg.param<row>, #tg.param<row>",
+                                       "#tg.result<scalar>, #tg.result<scalar>, #tg.result<scalar>, #tg.result<scalar>", R"(
+    %any = tg.reduce %b {kind = #tg.reduce_kind<max>, axes = array<i64: 0>} : (tensor<$Cxi1>) -> tensor<i1>
+    %all = tg.reduce %b {kind = #tg.reduce_kind<min>, axes = array<i64: 0>} : (tensor<$Cxi1>) -> tensor<i1>
+    %least = tg.reduce %s {kind = #tg.reduce_kind<min>, axes = array<i64: 0>} : (tensor<$Cxi8>) -> tensor<i8>
+    %most = tg.reduce %u {kind = #tg.reduce_kind<max>, axes = array<i64: 0>} : (tensor<$Cxui8>) -> tensor<ui8>
+    tg.yield %any, %all, %least, %most : tensor<i1>, tensor<i1>, tensor<i8>, tensor<ui8>)"));
+  for (int64_t R : {1, 5, 33}) {
+    std::string Whole = number(R) + "x" + number(C), Row = access(0, number(C)), One = access(0, "1");
+    tryTextOnGrid({Kernel, tensor(Whole, "i1") + ";" + tensor(Whole, "i8") + ";" + tensor(Whole, "ui8"), number(R),
+                   Row + ", " + Row + ", " + Row + ", " + One + ", " + One + ", " + One + ", " + One, "", "",
+                   tensor(number(R), "i1") + ";" + tensor(number(R), "i1") + ";" + tensor(number(R), "i8") + ";" + tensor(number(R), "ui8")},
+                  Random);
+  }
+}
+
 TEST_P(GridRows, AddsIntoATable) {
   std::string Kernel = fill(kernelText("k", "scatter", C, "%id: tensor<i32>, %x: tensor<$Cx$T>, %s: tensor<f32>",
                                        "#tg.param<scalar>, #tg.param<row>, #tg.param<uniform>", "#tg.result<scatter index(0)>", R"(
