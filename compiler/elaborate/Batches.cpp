@@ -319,6 +319,7 @@ FailureOr<Value> BatchSpec::input(Evaluator &evaluator, StringRef name, mlir::Lo
       text.source->samples = rows;
       text.source->pack = text.pack;
       text.source->maxTokens = text.rowTokens;
+      text.source->sampleTokens = text.maxTokens;
       text.source->clips = media ? clips() : rows;
       text.source->clipsOfRow = clipsOfRow();
       text.source->ids = vocabulary(evaluator, llvm::cast<vcs::TokenizerOp>(text.tokenizer));

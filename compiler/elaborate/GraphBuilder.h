@@ -33,6 +33,12 @@ public:
   mlir::Location loc;
   /// Inputs whose whole numbers are known to be below a limit.
   llvm::DenseMap<mlir::Value, IdBound> idBounds;
+  /// By the input that says where they start: what is known of the samples in the rows of a packed field.
+  struct PackedSamples {
+    std::string length; ///< the input with the lengths of the rows
+    int64_t most, longest;
+  };
+  llvm::DenseMap<mlir::Value, PackedSamples> packedSamples;
 
   Fault fault(FaultKind kind, std::string message) const {
     return Fault(faults, kind, loc, std::move(message));

@@ -196,6 +196,10 @@ FailureOr<Value> Evaluator::textMember(TextField &field, StringRef name, mlir::L
       function->input(input, {source.rows(), field.length()}, g.ops.getI32Type(), {rows, length});
   if (source.ids && (name == "ids" || name == "labels"))
     g.idBounds.insert({tokens.value, *source.ids});
+  if (name == "starts") {
+    int64_t longest = std::min(field.length(), source.sampleTokens + field.visualRows());
+    g.packedSamples.insert({tokens.value, {source.name + ".length", source.samples, longest}});
+  }
   return Value(tokens);
 }
 

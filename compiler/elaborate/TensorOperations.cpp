@@ -251,6 +251,15 @@ static FailureOr<Value> softmax(OperationCall &call) {
   return Value(g.wrap(g.ops.create<Op>(g.loc, x->value), x->origins));
 }
 
+/// What is known of samples that lie in rows one behind another, where attention keeps them apart.
+static mlir::DenseI64ArrayAttr samplesOf(GraphBuilder &g, mlir::Value starts, mlir::Value lengths) {
+  auto known = g.packedSamples.find(starts);
+  auto length = lengths ? lengths.getDefiningOp<tg::InputOp>() : tg::InputOp();
+  if (known == g.packedSamples.end() || !length || length.getName() != known->second.length)
+    return {};
+  return g.ops.getDenseI64ArrayAttr({known->second.most, known->second.longest});
+}
+
 static FailureOr<Value> attention(OperationCall &call) {
   auto q = call.tensor("q"), k = call.tensor("k"), v = call.tensor("v");
   auto causal = call.flag("causal");
@@ -296,11 +305,14 @@ static FailureOr<Value> attention(OperationCall &call) {
     rng = f.rngOf(q->dim(0));
     site = f.site(sitePath(call, "attention"));
   }
+  mlir::DenseI64ArrayAttr samples;
+  if (*starts && *causal && q->dim(1) == k->dim(1))
+    samples = samplesOf(g, *starts, *lengths);
   auto stats = mlir::RankedTensorType::get({q->dim(0), q->dim(2), q->dim(1)}, g.ops.getF32Type());
   auto op = g.ops.create<tg::AttentionOp>(
       g.loc, q->type(), stats, q->value, k->value, v->value, *lengths, *starts, rng,
       *causal ? g.ops.getUnitAttr() : mlir::UnitAttr(), g.ops.getF64FloatAttr(scale),
-      g.ops.getF64FloatAttr(rate), site);
+      g.ops.getF64FloatAttr(rate), site, samples);
   return Value(g.wrap(op.getOut(), q->origins));
 }
 

@@ -14,6 +14,7 @@ struct TextFieldSource {
   std::string name;
   int64_t samples = 0, pack = 1; // and how many of them lie in a row on average
   int64_t maxTokens = 0;         // of a row
+  int64_t sampleTokens = 0;      // the most that one of them has
   /// Clips whose visual rows may be spliced in: of all samples, and the most that one has.
   int64_t clips = 0, clipsOfRow = 1;
   mlir::Location loc;

@@ -5,13 +5,17 @@
 using namespace mlir;
 using namespace vcc;
 
+static bool cudnnTakes(RankedTensorType q) {
+  int64_t size = q.getDimSize(3);
+  return q.getElementType().isBF16() && size % 8 == 0 && size <= 128;
+}
+
 /// What both GPUs that programs are assembled for can do forward and backward: operands of 2 bytes, head sizes of whole 16-byte
 /// accesses up to 128, one sequence in a row. A query that sees no key at all would give what is not a number, so none may
 /// be sure to exist; where lengths and a causal mask meet, the library counts from the last key of each sample.
 template <typename Op> static bool cudnnCan(Op op) {
-  RankedTensorType q = tg::tensorType(op.getQ()), k = tg::tensorType(op.getK());
-  int64_t queries = q.getDimSize(1), keys = k.getDimSize(1), size = q.getDimSize(3);
-  if (!q.getElementType().isBF16() || size % 8 || size > 128 || op.getStarts())
+  int64_t queries = tg::tensorType(op.getQ()).getDimSize(1), keys = tg::tensorType(op.getK()).getDimSize(1);
+  if (!cudnnTakes(tg::tensorType(op.getQ())) || op.getStarts())
     return false;
   return !op.getCausal() || (op.getLengths() ? queries == keys : queries <= keys);
 }
@@ -24,3 +28,7 @@ template <typename Op> static bool splitsOp(fuse::Attentions split, Op op) {
 
 bool fuse::splits(Attentions split, tg::AttentionOp op) { return splitsOp(split, op); }
 bool fuse::splits(Attentions split, tg::AttentionGradOp op) { return splitsOp(split, op); }
+
+bool fuse::canSeparate(tg::AttentionOp op) {
+  return op.getSamples() && op.getDropout().isZero() && cudnnTakes(tg::tensorType(op.getQ()));
+}

@@ -13,6 +13,9 @@ namespace vcc::fuse {
 bool splits(Attentions split, tg::AttentionOp op);
 bool splits(Attentions split, tg::AttentionGradOp op);
 
+/// Whether it becomes what cuDNN can do when the samples of its rows have rows of their own.
+bool canSeparate(tg::AttentionOp op);
+
 } // namespace vcc::fuse
 
 #endif

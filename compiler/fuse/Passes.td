@@ -6,6 +6,23 @@
 
 include "mlir/Pass/PassBase.td"
 
+def SeparateSamplesPass : Pass<"tg-separate-samples", "::mlir::ModuleOp"> {
+  let summary = "attention over rows of several samples becomes attention over rows of one";
+  let description = [{
+    Of attention that says how many samples its rows hold at most, and the longest of them, and which a library could do if
+    each had a row of its own.
+    ```mlir
+    %o:2 = tg.attention %q, %k, %v lengths(%n) starts(%s) {causal, samples = array<i64: 4, 8>, ..} : tensor<2x16x2x8xbf16>, ..
+    // becomes
+    %q1 = tg.gather %q, %from   // and of %k and %v: positions into rows, [4, 8, 2, 8]
+    %p:2 = tg.attention %q1, %k1, %v1 lengths(%m) {causal, ..}
+    %o = tg.gather %p#0, %to    // zeros where no sample is
+    ```
+    So do its gradients, where they are all that reads the log-sum-exps. Runs before tg-split-composites.
+  }];
+  let dependentDialects = ["::vcc::tg::TgDialect"];
+}
+
 def SplitCompositesPass : Pass<"tg-split-composites", "::mlir::ModuleOp"> {
   let summary = "softmax, losses, pads and general reductions become the operations that kernels are made of";
   let description = [{

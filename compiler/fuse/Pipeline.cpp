@@ -8,6 +8,8 @@
 using namespace mlir;
 
 void vcc::fuse::buildFusePipeline(OpPassManager &manager, const FuseOptions &options) {
+  if (options.split == Attentions::Unsupported)
+    manager.addPass(createSeparateSamplesPass());
   manager.addPass(createSplitCompositesPass({/*attention=*/options.split}));
   manager.addPass(createFoldTransposesPass());
   manager.addPass(createCSEPass());

@@ -132,7 +132,7 @@ private:
     OpBuilder builder(op);
     auto narrow = builder.create<tg::AttentionOp>(
         op.getLoc(), narrowed(op.getQ()), narrowed(op.getK()), narrowed(op.getV()), op.getLengths(), op.getStarts(), op.getRng(),
-        op.getCausalAttr(), op.getScaleAttr(), op.getDropoutAttr(), op.getSiteAttr());
+        op.getCausalAttr(), op.getScaleAttr(), op.getDropoutAttr(), op.getSiteAttr(), op.getSamplesAttr());
     op.getLse().replaceAllUsesWith(narrow.getLse());
     op.getOut().replaceAllUsesWith(widened(builder, narrow.getOut()));
     op.erase();

@@ -52,6 +52,12 @@ LogicalResult AttentionOp::inferReturnTypes(MLIRContext *, std::optional<Locatio
   if (failed(checkOperands(Loc, getOperationName(), Adaptor)))
     return failure();
   auto Q = cast<RankedTensorType>(Adaptor.getQ().getType());
+  if (std::optional<ArrayRef<int64_t>> Samples = Adaptor.getSamples()) {
+    if (Samples->size() != 2 || (*Samples)[0] < 1 || (*Samples)[1] < 1)
+      return emitOptionalError(Loc, "'tg.attention' op samples must be how many there are at most, and the longest one");
+    if (!Adaptor.getCausal() || !Adaptor.getLengths() || !Adaptor.getStarts() || Q.getDimSize(1) != tensorType(Adaptor.getK()).getDimSize(1))
+      return emitOptionalError(Loc, "'tg.attention' op has samples, but not causal rows of as many queries as keys with lengths and starts");
+  }
   Types.append({Q, lseType(Q)});
   return success();
 }

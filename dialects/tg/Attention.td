@@ -16,9 +16,13 @@ def Tg_AttentionOp : Tg_DifferentiableOp<"attention", "Library",
     zeros and lse = -inf. lse [B, H, Sq] is the log-sum-exp of the scaled visible scores. Dropout falls on the
     probabilities: kept ones are divided by 1 - dropout; the draw of (b, h, i, j) is that of `tg.random_uniform` with
     sample b and inner index (h * Sq + i) * Sk + j, and the element is kept where the draw is >= dropout.
+    `samples` [most, longest], of causal attention with lengths, starts and Sq = Sk, is what is known before the batch is: the
+    positions of a row before lengths[b] are samples one behind another, each from a position that is its own start to the next
+    such; there are no more than `most` in all rows, and none has more than `longest` positions. Those behind are their own starts.
   }];
   let arguments = !con((ins Tg_FloatTensor:$q, Tg_FloatTensor:$k, Tg_FloatTensor:$v, Optional<Tg_IndexTensor>:$lengths,
-                            Optional<Tg_IndexTensor>:$starts, Optional<Tg_Rng>:$rng), attentionAttributes);
+                            Optional<Tg_IndexTensor>:$starts, Optional<Tg_Rng>:$rng), attentionAttributes,
+                       (ins OptionalAttr<DenseI64ArrayAttr>:$samples));
   let results = (outs Tg_FloatTensor:$out, Tg_FloatTensor:$lse);
   let assemblyFormat = [{
     $q `,` $k `,` $v (`lengths` `(` $lengths^ `:` type($lengths) `)`)? (`starts` `(` $starts^ `:` type($starts) `)`)? (`rng` `(` $rng^ `:` type($rng) `)`)? attr-dict

@@ -6,6 +6,7 @@ import json
 import math
 import pathlib
 import random
+import re
 import unittest
 
 import programs
@@ -176,6 +177,37 @@ class Packing(unittest.TestCase):
                     self.assertEqual(after[other], before[other])
                 else:
                     self.assertAlmostEqual(after[other], before[other], delta=1e-5 * abs(before[other]))
+
+
+class OnAGpu(unittest.TestCase):
+    """In bf16 attention over packed rows is a library's call over the samples, each in a row of its own."""
+    RECIPE = programs.RECIPES / "packed.vcs"
+
+    def test_it_is_a_call_over_samples(self):
+        for pack, numerics, called in ((3, "bf16", True), (3, "f32", False), (1, "bf16", True)):
+            text = programs.succeed(programs.VCC, "compile", self.RECIPE, "--target=cuda", "--emit=plan", "-D", f"pack={pack}", "-D", f"numerics={numerics}")
+            calls = re.findall(r"exec\.attention(?:_grad)? .*", text)
+            self.assertEqual(bool(calls), called, (pack, numerics))
+            for call in calls:
+                self.assertNotIn(" starts ", call)
+                # Six samples of 24 tokens, in the first stage with 3 rows of a picture; the last row of a picture is none of them.
+                self.assertRegex(call, r"sizes \[6, (27, 27|24, 24), 4, 2, 8\] causal")
+
+    def test_its_step_is_that_of_the_interpreter(self):
+        """On rows as they come from data, with the kernels and calls of a GPU: only bf16 rounds."""
+        graph = FOLDER / "graph.mlir"
+        vcs = FOLDER / "recipe.vcs.mlir"
+        vcs.write_text(programs.succeed(programs.VCC, "compile", self.RECIPE, "--emit=vcs", "-D", "pack=3", "-D", "lengths=none"))
+        graph.write_text(programs.succeed(programs.VCC.parent / "vcc-opt", "--convert-vcs-to-tg", vcs))
+        for stage in ("talk", "read"):
+            folder = trained(stage, f"oracle_{stage}", "pack=3", "lengths=none")
+            lines = programs.succeed(programs.VCC.parent / "step_oracle", graph, folder / "dump" / "step-000001.safetensors", FOLDER / "found.f64")
+            found = {line["after"]: line for line in map(json.loads, lines.splitlines())}
+            rounded, fused = found["bf16"], found["bf16 fused"]
+            self.assertLess(rounded["gradient"], 0.3, stage)
+            self.assertAlmostEqual(fused["gradient"], rounded["gradient"], delta=0.1 * rounded["gradient"], msg=stage)
+            for name, value in rounded["outputs"].items():
+                self.assertAlmostEqual(fused["outputs"][name], value, delta=0.01 * abs(value), msg=(stage, name))
 
 
 if __name__ == "__main__":

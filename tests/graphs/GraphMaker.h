@@ -94,6 +94,12 @@ private:
   mlir::Value positive(mlir::Value x);
   mlir::Value passive(mlir::Value x);
 
+  struct PackedRows {
+    mlir::Value lengths, starts;
+    mlir::DenseI64ArrayAttr samples;
+  };
+  PackedRows packedRows(int64_t b, int64_t s);
+
   // Steps, by family.
   void unary();
   void binary();

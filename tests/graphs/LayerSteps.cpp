@@ -191,25 +191,52 @@ Value GraphMaker::heads(const Sizes &shape) {
   return turned(flat, {0, 2, 1, 3});
 }
 
+// Rows that hold samples one behind another, or none, with places behind them that are not in use.
+GraphMaker::PackedRows GraphMaker::packedRows(int64_t b, int64_t s) {
+  std::vector<int64_t> lengths, starts;
+  int64_t count = 0, longest = 1;
+  for (int64_t row = 0; row < b; ++row) {
+    int64_t used = 0;
+    while (used < s && !oneIn(4)) {
+      int64_t length = between(1, s - used);
+      starts.insert(starts.end(), length, used);
+      used += length, longest = std::max(longest, length), ++count;
+    }
+    lengths.push_back(used);
+    for (int64_t behind = used; behind < s; ++behind)
+      starts.push_back(behind);
+  }
+  auto next = [](const std::vector<int64_t> &numbers) { return [&numbers, at = size_t(0)]() mutable { return static_cast<double>(numbers[at++]); }; };
+  auto nextLength = next(lengths), nextStart = next(starts);
+  return {input(wholes({b}), nextLength), input(wholes({b, s}), nextStart),
+          ops.getDenseI64ArrayAttr({std::max<int64_t>(count, 1) + between(0, 2), longest + between(0, 2)})};
+}
+
 void GraphMaker::attention() {
-  int64_t b = between(1, 3), sq = between(1, 6), sk = oneIn(2) ? sq : between(1, 7), g = between(1, 3), h = g * between(1, 3);
-  int64_t d = between(1, large ? 16 : 5);
+  bool packed = oneIn(4);
+  int64_t b = between(1, 3), sq = between(1, 6), sk = packed || oneIn(2) ? sq : between(1, 7), g = between(1, 3), h = g * between(1, 3);
+  int64_t d = packed ? 8 : between(1, large ? 16 : 5);
   Sizes queries{b, sq, h, d}, keys{b, sk, g, d};
   Value q = heads(queries), k = heads(keys), v = oneIn(4) ? k : heads(keys), lengths, starts, draws;
   refuse(largest(q) * largest(k) * static_cast<double>(d) > 60);
-  if (oneIn(2))
+  DenseI64ArrayAttr samples;
+  if (packed) {
+    PackedRows rows = packedRows(b, sq);
+    lengths = rows.lengths, starts = rows.starts, samples = rows.samples;
+  }
+  if (!packed && oneIn(2))
     lengths = indices({b}, 0, sk);
-  if (oneIn(3))
+  if (!packed && oneIn(3))
     starts = indices({b, sq}, 0, oneIn(2) ? sk / 2 : sk);
-  double rate = oneIn(3) ? (graph.exact ? 0.5 : 0.25) : 0;
+  double rate = oneIn(packed ? 6 : 3) ? (graph.exact ? 0.5 : 0.25) : 0;
   tg::SiteAttr place;
   if (rate > 0) {
     draws = rng();
     place = site();
   }
   auto attention = ops.create<tg::AttentionOp>(
-      loc, floats(queries), floats({b, h, sq}), q, k, v, lengths, starts, draws, oneIn(2) ? ops.getUnitAttr() : UnitAttr(),
-      ops.getF64FloatAttr(oneIn(2) ? 0.5 : 0.75), ops.getF64FloatAttr(rate), place);
+      loc, floats(queries), floats({b, h, sq}), q, k, v, lengths, starts, draws, packed || oneIn(2) ? ops.getUnitAttr() : UnitAttr(),
+      ops.getF64FloatAttr(oneIn(2) ? 0.5 : 0.75), ops.getF64FloatAttr(rate), place, samples);
   keep(attention);
   offer(attention.getOut());
   bool finite = llvm::all_of(known(attention.getLse()).data.Data, [](double element) { return std::isfinite(element); });

@@ -20,10 +20,12 @@ static void addEach(std::vector<NamedPass> &passes, const std::string &stage, ll
   OpPassManager whole(ModuleOp::getOperationName());
   build(whole);
   for (Pass &each : whole.getPasses()) {
-    std::string flag = each.getArgument().str();
-    passes.push_back({stage + flag, [flag](OpPassManager &manager) {
-                        if (failed(parsePassPipeline(flag, manager)))
-                          llvm::report_fatal_error(llvm::Twine("no such pass: ") + flag);
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    each.printAsTextualPipeline(stream);
+    passes.push_back({stage + each.getArgument().str(), [text](OpPassManager &manager) {
+                        if (failed(parsePassPipeline(text, manager)))
+                          llvm::report_fatal_error(llvm::Twine("no such pass: ") + text);
                       }});
   }
 }
@@ -56,7 +58,9 @@ std::vector<NamedPass> graphs::passesOnTg(bool segments, bool narrow, size_t &gr
     addEach(passes, "gradients ", precision::buildKeepGradientsPipeline);
   if (segments)
     addEach(passes, "recompute ", recompute::buildRecomputePipeline);
-  addEach(passes, "", [](OpPassManager &manager) { fuse::buildFusePipeline(manager); });
+  // Operands of libraries are narrow on a GPU alone.
+  auto options = narrow ? fuse::FuseOptions::cuda() : fuse::FuseOptions();
+  addEach(passes, "", [&](OpPassManager &manager) { fuse::buildFusePipeline(manager, options); });
   return passes;
 }
 
@@ -64,8 +68,9 @@ std::vector<std::string> graphs::passesThatChange() {
   registerPasses();
   std::vector<std::string> names;
   size_t gradients = 0;
-  for (const NamedPass &pass : passesOnTg(/*segments=*/true, /*narrow=*/true, gradients))
-    if (StringRef(pass.name).contains("tg-"))
-      names.push_back(changedBy(pass.name));
+  for (bool narrow : {false, true})
+    for (const NamedPass &pass : passesOnTg(/*segments=*/true, narrow, gradients))
+      if (std::string name = changedBy(pass.name); StringRef(pass.name).contains("tg-") && !llvm::is_contained(names, name))
+        names.push_back(name);
   return names;
 }

@@ -190,6 +190,10 @@ private:
   /// Attributes that make an operation more than it must be.
   bool simplify(Operation *op, unsigned form, Graph &) {
     auto attention = dyn_cast<tg::AttentionOp>(op);
+    if (attention && form == 0 && attention.getSamples()) {
+      attention.removeSamplesAttr();
+      return true;
+    }
     if (attention && form == 0 && attention.getCausal()) {
       attention.setCausal(false);
       return true;

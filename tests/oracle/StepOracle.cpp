@@ -232,7 +232,7 @@ bool runNarrow(ModuleOp module, const Step &step, const Result &reference) {
                if (segments)
                  recompute::buildRecomputePipeline(passes);
              }) &&
-         run("bf16 fused", [](OpPassManager &passes) { fuse::buildFusePipeline(passes); });
+         run("bf16 fused", [](OpPassManager &passes) { fuse::buildFusePipeline(passes, fuse::FuseOptions::cuda()); });
 }
 
 } // namespace

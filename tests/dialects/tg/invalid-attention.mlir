@@ -27,3 +27,23 @@ func.func @starts(%q: tensor<1x2x2x4xf32>, %s: tensor<1x3xi32>) {
       : tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32> -> tensor<1x2x2x4xf32>, tensor<1x2x2xf32>
   return
 }
+
+// -----
+
+func.func @samples(%q: tensor<1x2x2x4xf32>, %n: tensor<1xi32>, %s: tensor<1x2xi32>) {
+  // expected-error@+2 {{failed to infer returned types}}
+  // expected-error@+1 {{samples must be how many there are at most, and the longest one}}
+  %0:2 = tg.attention %q, %q, %q lengths(%n : tensor<1xi32>) starts(%s : tensor<1x2xi32>) {causal, scale = 1.0, samples = array<i64: 1>}
+      : tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32> -> tensor<1x2x2x4xf32>, tensor<1x2x2xf32>
+  return
+}
+
+// -----
+
+func.func @samples_of_what(%q: tensor<1x2x2x4xf32>, %s: tensor<1x2xi32>) {
+  // expected-error@+2 {{failed to infer returned types}}
+  // expected-error@+1 {{has samples, but not causal rows of as many queries as keys with lengths and starts}}
+  %0:2 = tg.attention %q, %q, %q starts(%s : tensor<1x2xi32>) {causal, scale = 1.0, samples = array<i64: 1, 2>}
+      : tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32>, tensor<1x2x2x4xf32> -> tensor<1x2x2x4xf32>, tensor<1x2x2xf32>
+  return
+}

@@ -14,6 +14,9 @@ func.func @attention(%q: tensor<2x5x4x8xf32>, %k: tensor<2x6x2x8xf32>, %v: tenso
   // CHECK: tg.attention %{{.*}}, %{{.*}}, %{{.*}} lengths(%{{.*}} : tensor<2xi32>) starts(%{{.*}} : tensor<2x5xi32>) {causal
   %3:2 = tg.attention %q, %k, %v lengths(%n : tensor<2xi32>) starts(%s : tensor<2x5xi32>) {causal, scale = 0.5}
       : tensor<2x5x4x8xf32>, tensor<2x6x2x8xf32>, tensor<2x6x2x8xf32> -> tensor<2x5x4x8xf32>, tensor<2x4x5xf32>
+  // CHECK: tg.attention %{{.*}} {causal, samples = array<i64: 3, 4>, scale
+  %4:2 = tg.attention %q, %q, %q lengths(%n : tensor<2xi32>) starts(%s : tensor<2x5xi32>) {causal, scale = 0.5, samples = array<i64: 3, 4>}
+      : tensor<2x5x4x8xf32>, tensor<2x5x4x8xf32>, tensor<2x5x4x8xf32> -> tensor<2x5x4x8xf32>, tensor<2x4x5xf32>
   // CHECK: tg.attention_grad %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} lengths(%{{.*}} : tensor<2xi32>) starts(
   %2:3 = tg.attention_grad %q, %k, %v, %1#0, %1#1, %g lengths(%n : tensor<2xi32>) starts(%s : tensor<2x5xi32>) rng(%rng : tensor<4xi32>)
       {causal, scale = 0.5, dropout = 0.1, site = #tg.site<"lm.layers.0">}

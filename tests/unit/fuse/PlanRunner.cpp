@@ -144,7 +144,7 @@ void PlanRunner::runAttention(exec::AttentionOp op) {
   builder.setInsertionPointToEnd(&scratch);
   auto graph = builder.create<tg::AttentionOp>(op.getLoc(), TypeRange{query, lse}, q, k, v, lengths, starts, Value(),
                                                op.getCausalAttr(), builder.getF64FloatAttr(op.getScale().convertToDouble()),
-                                               builder.getF64FloatAttr(0.0), tg::SiteAttr());
+                                               builder.getF64FloatAttr(0.0), tg::SiteAttr(), DenseI64ArrayAttr());
   SmallVector<tg::HostTensor> in{load(op.getQ(), query), load(op.getK(), key), load(op.getV(), key)};
   if (lengths)
     in.push_back(load(*op.getLengths(), length));
