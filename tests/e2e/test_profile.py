@@ -92,6 +92,9 @@ class Trace(unittest.TestCase):
     def test_attention_belongs_to_its_part(self):
         paths = {event["name"] for event in launches() if event["args"]["kernel"].startswith("attention")}
         self.assertEqual(paths, {"lm.model.layers[0].self_attn"})
+        kernels = {event["args"]["kernel"] for event in launches() if event["args"]["kernel"].startswith("attention")}
+        for kernel in kernels:
+            self.assertRegex(kernel, r"^attention(_grad)? \d+ x \d+x\d+ \d+(/\d+)?x\d+ causal lengths$")
 
 
 class Sums(unittest.TestCase):
@@ -179,7 +182,7 @@ class Faults(unittest.TestCase):
         self.assertIn("stage `pretrain` has no step left to profile", ended.err)
         # Among others it is passed over.
         ended = train(out, "--profile", stage="pretrain,tune")
-        self.assertIn("stage pretrain: done before, so that there is nothing to profile", ended.out)
+        self.assertIn("and --max-steps asks for no more, so that there is nothing to profile", ended.out)
         self.assertIn("profile of stage tune", ended.out)
         self.assertTrue((out / "tune" / "profile.json").exists())
         self.assertFalse((out / "pretrain" / "profile.json").exists())
