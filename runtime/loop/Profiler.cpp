@@ -118,8 +118,13 @@ static std::string gemmName(const VccLaunch &launch) {
 
 static std::string attentionName(const VccLaunch &launch, const char *kind) {
   const int64_t *ints = launch.ints;
-  return fmt::format("{} {} x {}x{} {}x{}{}", kind, ints[VCC_ATTENTION_B], ints[VCC_ATTENTION_SQ], ints[VCC_ATTENTION_SK],
-                     ints[VCC_ATTENTION_H], ints[VCC_ATTENTION_D], ints[VCC_ATTENTION_CAUSAL] ? " causal" : "");
+  int64_t heads = ints[VCC_ATTENTION_H], keyHeads = ints[VCC_ATTENTION_G];
+  // Before the workspace, which is the last.
+  const VccBuffer *masks = launch.buffers + launch.buffer_count - 3;
+  return fmt::format("{} {} x {}x{} {}{}x{}{}{}{}", kind, ints[VCC_ATTENTION_B], ints[VCC_ATTENTION_SQ], ints[VCC_ATTENTION_SK], heads,
+                     heads == keyHeads ? std::string() : fmt::format("/{}", keyHeads), ints[VCC_ATTENTION_D],
+                     ints[VCC_ATTENTION_CAUSAL] ? " causal" : "", masks[0].region == VCC_REGION_NONE ? "" : " lengths",
+                     masks[1].region == VCC_REGION_NONE ? "" : " starts");
 }
 
 Profiler::Description Profiler::describe(const VccLaunch &launch) const {

@@ -11,6 +11,7 @@ import pathlib
 import struct
 import sys
 import unittest
+import unittest.mock
 
 import programs
 
@@ -145,6 +146,36 @@ class Measuring(unittest.TestCase):
         least = measuring.products([("gemm 512x256x64 nt", "a", 2e-6, 1, 100), ("gemm 512x256x64 nt", "b", 1e-6, 1, 100),
                                     ("gemm 4 x 5x6x7", "c", 3e-6, 1, 9), ("gemm 8x9x10 packed", "d", 4e-6, 1, 9), ("row_0123abcd", "d", 1, 1, 1)])
         self.assertEqual(least, {(1, 512, 256, 64, False, True): (1e-6, 100), (4, 5, 6, 7, False, False): (3e-6, 9), (1, 8, 9, 10, False, False): (4e-6, 9)})
+
+    def test_attention(self):
+        found = [("attention 4 x 608x608 32x128 causal", "a", 2e-4, 1, 800), ("attention 4 x 608x608 32x128 causal", "b", 1e-4, 1, 800),
+                 ("attention_grad 4 x 96x785 12/4x64 lengths", "c", 3e-4, 1, 9), ("attention 2 x 8x8 4x8 causal lengths starts", "d", 1, 1, 1),
+                 ("attention 2 x 30x100 12/6x96 causal lengths", "e", 1e-4, 1, 7), ("gemm 4x5x6", "f", 1, 1, 1), ("attention 1 x 2x2 1x8", "g", 0.0, 1, 1)]
+        self.assertEqual(measuring.attentions(found), {
+            "attention 4 x 608x608 32x128 causal": (measuring.Attention(False, 4, 608, 608, 32, 32, 128, True, False), 1e-4, 800),
+            "attention_grad 4 x 96x785 12/4x64 lengths": (measuring.Attention(True, 4, 96, 785, 12, 4, 64, False, True), 3e-4, 9),
+            "attention 2 x 30x100 12/6x96 causal lengths": (measuring.Attention(False, 2, 30, 100, 12, 6, 96, True, True), 1e-4, 7)})
+
+    def test_attention_beside_pytorchs(self):
+        """What `run` tells of each call, where PyTorch has it and where not."""
+        run = script("run")
+
+        class Fastest:
+            @staticmethod
+            def fastest(shape):
+                if shape.backward:
+                    raise RuntimeError("flash: no kernel")
+                return 2e-4, "cuDNN"
+        bench, said, results = run.Bench.__new__(run.Bench), [], {}
+        bench.results, bench.say = {"not_run": []}, said.append
+        found = [("attention 4 x 8x8 2x8 causal", "a", 1e-4, 1, 4e10), ("attention_grad 4 x 8x8 2x8 causal", "a", 2e-4, 1, 1e11)]
+        with unittest.mock.patch.dict(sys.modules, {"attending": Fastest}):
+            bench.attention(found, results)
+            self.assertEqual(said, ["attention_grad 4 x 8x8 2x8 causal: 500 TF/s", "attention 4 x 8x8 2x8 causal: 400 TF/s, 2.00 of PyTorch's rate (cuDNN, 200 TF/s)"])
+            self.assertEqual(results["attention"]["attention 4 x 8x8 2x8 causal"], {"seconds": 1e-4, "flops_per_second": 4e14, "torch_seconds": 2e-4, "torch_backend": "cuDNN"})
+            self.assertEqual(bench.results["not_run"], ["PyTorch's attention_grad 4 x 8x8 2x8 causal: flash: no kernel"])
+            bench.attention([], results)
+            self.assertEqual(bench.results["not_run"][1:], ["attention: the program has none as a call"])
 
     def test_steps(self):
         with programs.fresh_folder() as folder:

@@ -4,9 +4,24 @@ import json
 import pathlib
 import re
 import statistics
+import typing
 
 GEMM = re.compile(r"gemm (?:(\d+) x )?(\d+)x(\d+)x(\d+)(?: ([nt])([nt]))?")
+ATTENTION = re.compile(r"attention(_grad)? (\d+) x (\d+)x(\d+) (\d+)(?:/(\d+))?x(\d+)( causal)?( lengths)?$")
 LARGE = 64e6
+
+
+class Attention(typing.NamedTuple):
+    """What a call of attention is over; `heads` of queries, `size` of each."""
+    backward: bool
+    batch: int
+    queries: int
+    keys: int
+    heads: int
+    key_heads: int
+    size: int
+    causal: bool
+    lengths: bool
 
 
 def launches(profile):
@@ -48,6 +63,36 @@ def products(found):
         key = (batch, m, n, k, match.group(5) == "t", match.group(6) == "t")
         if key not in least or seconds < least[key][0]:
             least[key] = (seconds, flops)
+    return least
+
+
+def attentions(found):
+    """kernel's name -> its Attention, the least seconds and the FLOPs."""
+    least = {}
+    for kernel, _, seconds, _, flops in found:
+        match = ATTENTION.match(kernel)
+        if not match or seconds <= 0:
+            continue
+        grad, batch, queries, keys, heads, key_heads, size, causal, lengths = match.groups()
+        shape = Attention(bool(grad), *map(int, (batch, queries, keys, heads, key_heads or heads, size)), bool(causal), bool(lengths))
+        if kernel not in least or seconds < least[kernel][1]:
+            least[kernel] = (shape, seconds, flops)
+    return least
+
+
+def timed(act, rounds=10):
+    """The least seconds of some runs on PyTorch's stream."""
+    import torch
+    for _ in range(3):
+        act()
+    least = float("inf")
+    for _ in range(rounds):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        act()
+        end.record()
+        end.synchronize()
+        least = min(least, begin.elapsed_time(end) / 1e3)
     return least
 
 
