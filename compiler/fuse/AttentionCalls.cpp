@@ -7,7 +7,8 @@ using namespace vcc;
 
 static bool cudnnTakes(RankedTensorType q) {
   int64_t size = q.getDimSize(3);
-  return q.getElementType().isBF16() && size % 8 == 0 && size <= 128;
+  bool narrow = q.getElementType().isBF16() || q.getElementType().isF16();
+  return narrow && size % 8 == 0 && size <= 128;
 }
 
 /// What both GPUs that programs are assembled for can do forward and backward: operands of 2 bytes, head sizes of whole 16-byte

@@ -107,9 +107,10 @@ llvm::Constant *ProgramTables::buffers(llvm::ArrayRef<mlir::FlatSymbolRefAttr> N
   for (mlir::FlatSymbolRefAttr Name : Names) {
     auto Found = Name ? Symbols.lookup<exec::BufferOp>(Name.getAttr()) : exec::BufferOp();
     uint32_t Region = Found ? static_cast<uint32_t>(Found.getRegion()) : uint32_t(VCC_REGION_NONE);
-    uint32_t Bytes = Found ? static_cast<uint32_t>(Found.elementBytes()) : 0;
+    bool Half = Found && Found.tensorType().getElementType().isF16();
+    uint32_t Element = Half ? uint32_t(VCC_ELEMENT_F16) : Found ? static_cast<uint32_t>(Found.elementBytes()) : 0;
     uint64_t Offset = Found ? Found.getOffset() : 0;
-    Entries.push_back(llvm::ConstantStruct::get(Buffer, {i32(Region), i32(Bytes), i64(Offset)}));
+    Entries.push_back(llvm::ConstantStruct::get(Buffer, {i32(Region), i32(Element), i64(Offset)}));
   }
   return table(Buffer, Entries);
 }

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define VCC_ABI_VERSION 4u
+#define VCC_ABI_VERSION 5u
 #define VCC_ABI_MAGIC 0x0a434356u /* "VCC\n" */
 
 /* Where a buffer lives. */
@@ -25,9 +25,13 @@ enum VccRegion {
   VCC_REGION_CONSTANT = 5  /* constants in the image */
 };
 
+/* Of a buffer's elements: their bytes, which are enough but for the two floats of 2 bytes; 0 for an absent operand. */
+enum VccElement { VCC_ELEMENT_NONE = 0, VCC_ELEMENT_BF16 = 2, VCC_ELEMENT_F32 = 4, VCC_ELEMENT_F16 = 0x102 };
+static inline uint32_t vcc_element_bytes(uint32_t element) { return element & 0xff; }
+
 typedef struct VccBuffer {
   uint32_t region;
-  uint32_t element_bytes; /* size of one element; 0 for an absent operand */
+  uint32_t element;       /* the bytes of one element, or VCC_ELEMENT_F16 */
   uint64_t offset;        /* bytes from the start of the region */
 } VccBuffer;
 
@@ -56,8 +60,8 @@ enum VccLaunchKind {
 };
 
 /* C[batch] (m x n) = A[batch] (m x k) * B[batch] (k x n) + bias[n] + addend, or C += ... when accumulate is set.
-   Strides in elements; batch dimensions 0, 1 (size 1 when unused). Elements are f32; on a device bf16 where they have 2 bytes: A and B
-   are alike, bias and addend are like C, which is like A or f32. */
+   Strides in elements; batch dimensions 0, 1 (size 1 when unused). Elements are f32, on a device also bf16 or f16: A and B are alike,
+   bias and addend are like C, which is like A or f32. */
 enum VccGemmInt {
   VCC_GEMM_BATCH0, VCC_GEMM_BATCH1, VCC_GEMM_M, VCC_GEMM_N, VCC_GEMM_K,
   VCC_GEMM_A_BATCH0, VCC_GEMM_A_BATCH1, VCC_GEMM_A_M, VCC_GEMM_A_K,
@@ -75,7 +79,7 @@ enum VccActivation { VCC_ACTIVATION_NONE = 0, VCC_ACTIVATION_GELU_ERF = 1, VCC_A
    The kernel is made for the head size D, with starts or without, and takes the buffers and integers of the launch, but as workspace the scratch of the
    calling thread, vcc_attention_scratch_bytes of it. Units: forward blocks of block_rows queries of each query head of each key
    head of each sample, in this order, the blocks of one head next to each other; backward the key heads of each sample.
-   On a device it is a library's call: no kernel, elements are bf16 (lse f32), BLOCK_ROWS and MAX_THREADS are 1, and the bytes of
+   On a device it is a library's call: no kernel, elements are all bf16 or all f16 (lse f32), BLOCK_ROWS and MAX_THREADS are 1, and the bytes of
    workspace are what the call may use at most, which is part of the arena. */
 enum VccAttentionInt {
   VCC_ATTENTION_B, VCC_ATTENTION_SQ, VCC_ATTENTION_SK, VCC_ATTENTION_H, VCC_ATTENTION_G, VCC_ATTENTION_D,
@@ -96,7 +100,7 @@ static inline int64_t vcc_attention_scratch_bytes(int64_t rows, int64_t keys, in
   return ((rows + 7) / 8 * 8 * vcc_attention_stride(keys) + d * vcc_attention_stride(panel)) * 4 * (backward ? 2 : 1);
 }
 
-/* What a library's call may use on a device. cuDNN's deterministic gradient keeps the scores' gradients in bf16, in blocks of 64 queries and
+/* What a library's call may use on a device. cuDNN's deterministic gradient keeps the scores' gradients in 2 bytes each, in blocks of 64 queries and
    128 keys, and the gradients of all heads where several read the same keys; the runtime a sum for each query beside it. */
 static inline int64_t vcc_attention_device_bytes(int64_t b, int64_t sq, int64_t sk, int64_t h, int64_t g, int64_t d, int backward) {
   int64_t spare = (int64_t)1 << 16, heads = b * h, queries = (sq + 63) / 64 * 64, keys = (sk + 127) / 128 * 128;

@@ -36,15 +36,21 @@ std::string told(F &&act) {
   return "nothing";
 }
 
-float widened(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
-uint16_t narrowed(double value) {
+float widened(uint16_t bits, bool half) {
+  if (half)
+    return float(std::bit_cast<_Float16>(bits));
+  return std::bit_cast<float>(uint32_t(bits) << 16);
+}
+uint16_t narrowed(double value, bool half) {
+  if (half)
+    return std::bit_cast<uint16_t>(_Float16(float(value)));
   auto bits = std::bit_cast<uint32_t>(float(value));
   return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 struct Sizes {
   int64_t b = 2, sq = 5, sk = 5, h = 4, g = 2, d = 8;
-  bool causal = true, lengths = false;
+  bool causal = true, lengths = false, half = false;
 };
 
 /// q, k, v, out, lse, dout, dq, dk, dv, lengths and workspace in an arena of a fake GPU.
@@ -60,7 +66,7 @@ public:
     Device.emplace(Gpu.driver());
     Memory.emplace(*Device, Stage);
     for (int i = 0; i < 11; ++i)
-      Buffers[i] = {VCC_REGION_ARENA, uint32_t(i == 4 || i > 8 ? 4 : 2), Offsets[i]};
+      Buffers[i] = {VCC_REGION_ARENA, i == 4 || i > 8 ? VCC_ELEMENT_F32 : S.half ? VCC_ELEMENT_F16 : VCC_ELEMENT_BF16, Offsets[i]};
     if (!S.lengths)
       Buffers[9] = {};
   }
@@ -77,7 +83,7 @@ public:
     return launch;
   }
   template <typename T> T *at(int part) { return reinterpret_cast<T *>(Memory->at(VCC_REGION_ARENA, Offsets[part])); }
-  double read(int part, int64_t place) { return double(widened(at<uint16_t>(part)[place])); }
+  double read(int part, int64_t place) { return double(widened(at<uint16_t>(part)[place], S.half)); }
 
   Sizes S;
   FakeGpu Gpu;
@@ -93,14 +99,14 @@ public:
   float Scale = 0.375f;
 };
 
-/// Forward and backward, each result within what rounding of its terms to bf16 may do.
+/// Forward and backward, each result within what rounding of its terms to bf16 may do (f16 rounds less).
 void check(const Sizes &sizes, std::mt19937 &random) {
   Setting given(sizes);
   const Sizes &s = given.S;
   std::uniform_real_distribution<double> uniform(-1, 1);
   for (int part : {0, 1, 2, 5})
     for (int64_t i = 0, n = s.b * (part == 1 || part == 2 ? s.sk * s.g : s.sq * s.h) * s.d; i < n; ++i)
-      given.at<uint16_t>(part)[i] = narrowed(uniform(random));
+      given.at<uint16_t>(part)[i] = narrowed(uniform(random), s.half);
   std::vector<int64_t> lengths(size_t(s.b), s.sk);
   for (int64_t b = 0; b < s.b && s.lengths; ++b) {
     lengths[size_t(b)] = std::uniform_int_distribution<int64_t>(1, s.sk)(random);
@@ -138,7 +144,7 @@ void check(const Sizes &sizes, std::mt19937 &random) {
       }
 
   for (int part : {6, 7, 8}) // not a number where nobody writes
-    std::fill_n(given.at<uint16_t>(part), s.b * (part == 6 ? s.sq * s.h : s.sk * s.g) * s.d, uint16_t(0x7fc0));
+    std::fill_n(given.at<uint16_t>(part), s.b * (part == 6 ? s.sq * s.h : s.sk * s.g) * s.d, uint16_t(0x7fc0)); // of either type
   attentions.make(given.launch(true), *given.Memory)->enqueue(given.Device->compute());
   given.Device->check(given.Gpu.driver().synchronizeStream(given.Device->compute()), "compute");
   std::vector<double> want[3], size[3];
@@ -176,10 +182,10 @@ TEST(Attention, IsThatOfTheTable) {
   for (int round = 0; round < 60; ++round) {
     Sizes sizes;
     sizes.b = number(1, 3), sizes.sq = number(1, 6), sizes.g = number(1, 3), sizes.h = sizes.g * number(1, 3), sizes.d = 8 * number(1, 2);
-    sizes.causal = number(0, 1), sizes.lengths = number(0, 1);
+    sizes.causal = number(0, 1), sizes.lengths = number(0, 1), sizes.half = number(0, 1);
     sizes.sk = sizes.causal && sizes.lengths ? sizes.sq : sizes.causal ? sizes.sq + number(0, 3) : number(1, 7);
     SCOPED_TRACE(testing::Message() << "round " << round << ": " << sizes.b << " x " << sizes.sq << " on " << sizes.sk << ", heads " << sizes.h << " on "
-                                    << sizes.g << " of " << sizes.d << " causal " << sizes.causal << " lengths " << sizes.lengths);
+                                    << sizes.g << " of " << sizes.d << " causal " << sizes.causal << " lengths " << sizes.lengths << " half " << sizes.half);
     check(sizes, random);
     if (testing::Test::HasFatalFailure())
       return;
@@ -237,7 +243,8 @@ TEST(Attention, RefusesWhatTheLibraryCannot) {
   };
   EXPECT_EQ(refused({}, [](Setting &) {}), "nothing");
   EXPECT_THAT(refused({}, [](Setting &given) { given.Table[6] = given.Table[5] = {VCC_REGION_ARENA, 4, 64}; }), HasSubstr("70 launch `lm.block` has rows of several sequences"));
-  EXPECT_THAT(refused({}, [](Setting &given) { given.Table[1].element_bytes = 4; }), HasSubstr("has an operand of 4 bytes an element"));
+  EXPECT_THAT(refused({}, [](Setting &given) { given.Table[1].element = 4; }), HasSubstr("has an operand of 4 bytes an element"));
+  EXPECT_THAT(refused({}, [](Setting &given) { given.Table[1].element = VCC_ELEMENT_F16; }), HasSubstr("has operands of bf16 and of f16"));
   EXPECT_THAT(refused({}, [](Setting &given) { given.Table[0].offset += 2; }), HasSubstr("does not begin at a multiple of 16 bytes"));
   EXPECT_THAT(refused({}, [](Setting &given) { given.Ints[VCC_ATTENTION_D] = 12; }), HasSubstr("to 2 key heads of size 12"));
   EXPECT_THAT(refused({}, [](Setting &given) { given.Ints[VCC_ATTENTION_G] = 3; }), HasSubstr("has 4 query heads to 3 key heads"));

@@ -107,6 +107,8 @@ struct Tensor {
       return reinterpret_cast<const int32_t *>(memory)[from];
     if (element == TensorF32)
       return double(reinterpret_cast<const float *>(memory)[from]);
+    if (element == TensorF16)
+      return double(reinterpret_cast<const _Float16 *>(memory)[from]);
     return double(std::bit_cast<float>(uint32_t(reinterpret_cast<const uint16_t *>(memory)[from]) << 16));
   }
   static uint16_t narrow(double value) {
@@ -116,9 +118,13 @@ struct Tensor {
   void write(const Sizes &at, double value) const {
     int64_t to = place(at, sizes);
     if (own)
-      (*own)[size_t(to)] = element == TensorBf16 ? double(std::bit_cast<float>(uint32_t(narrow(value)) << 16)) : double(float(value));
+      (*own)[size_t(to)] = element == TensorBf16  ? double(std::bit_cast<float>(uint32_t(narrow(value)) << 16))
+                           : element == TensorF16 ? double(_Float16(float(value)))
+                                                  : double(float(value));
     else if (element == TensorF32)
       reinterpret_cast<float *>(memory)[to] = float(value);
+    else if (element == TensorF16)
+      reinterpret_cast<_Float16 *>(memory)[to] = _Float16(float(value));
     else
       reinterpret_cast<uint16_t *>(memory)[to] = narrow(value);
   }

@@ -39,11 +39,15 @@ double cut(double value, int bits) { // to the nearest float with that many bits
 double read(const void *data, ElementKind type, int64_t index) {
   if (type == ElementF32)
     return double(static_cast<const float *>(data)[index]);
+  if (type == ElementF16)
+    return double(static_cast<const _Float16 *>(data)[index]);
   return double(std::bit_cast<float>(uint32_t(static_cast<const uint16_t *>(data)[index]) << 16));
 }
 void write(void *data, ElementKind type, int64_t index, double value) {
   if (type == ElementF32)
     static_cast<float *>(data)[index] = float(value);
+  else if (type == ElementF16)
+    static_cast<_Float16 *>(data)[index] = _Float16(float(value));
   else
     static_cast<uint16_t *>(data)[index] = uint16_t(std::bit_cast<uint32_t>(float(cut(value, 7))) >> 16);
 }
@@ -68,7 +72,7 @@ ProductResult FakeGpu::product_create(ProductHandle *handle) { return *handle = 
 ProductResult FakeGpu::product_destroy(ProductHandle) { return --Live, ProductSuccess; }
 
 ProductResult FakeGpu::product_createLayout(MatrixLayout *layout, ElementKind type, uint64_t rows, uint64_t columns, int64_t stride) {
-  if ((type != ElementF32 && type != ElementBf16) || !rows || !columns || stride < int64_t(rows))
+  if ((type != ElementF32 && type != ElementF16 && type != ElementBf16) || !rows || !columns || stride < int64_t(rows))
     return Invalid;
   ++Live;
   *layout = reinterpret_cast<MatrixLayout>(new Layout{type, rows, columns, stride});
@@ -134,7 +138,7 @@ ProductResult FakeGpu::product_multiply(ProductHandle, ProductKind kind, const v
     return Invalid;
   const FakeAlgorithm &by = algorithms.at(algorithm->data[0]);
   ElementKind biasType = how.biasType < 0 ? d.type : ElementKind(how.biasType);
-  bool known = a.type == b.type && c.type == d.type && (d.type == a.type || (a.type == ElementBf16 && d.type == ElementF32)) &&
+  bool known = a.type == b.type && c.type == d.type && (d.type == a.type || d.type == ElementF32) &&
                (how.compute == ComputeF32 || a.type == ElementF32) && biasType == d.type;
   if (!known || by.multiplies != ProductSuccess)
     return known ? by.multiplies : ProductNotSupported;

@@ -44,15 +44,22 @@ struct Case {
   int64_t batch0 = 1, batch1 = 1, m = 5, n = 7, k = 4;
   Layout a = Rows, b = Rows, c = Rows;
   bool interleaved = false, shared = false, bias = false, addend = false, accumulate = false;
-  uint32_t input = 4, output = 4; // bytes of an element
+  uint32_t input = VCC_ELEMENT_F32, output = VCC_ELEMENT_F32;
   bool tf32 = false;
 };
 
-float read(const std::byte *memory, uint32_t bytes, uint64_t index) {
-  uint32_t bits = 0;
+float read(const std::byte *memory, uint32_t element, uint64_t index) {
+  uint32_t bits = 0, bytes = vcc_element_bytes(element);
+  if (element == VCC_ELEMENT_F16) {
+    _Float16 half;
+    std::memcpy(&half, memory + index * bytes, bytes);
+    return float(half);
+  }
   std::memcpy(reinterpret_cast<char *>(&bits) + (4 - bytes), memory + index * bytes, bytes);
   return std::bit_cast<float>(bits);
 }
+
+ElementKind kindOf(uint32_t element) { return element == VCC_ELEMENT_F16 ? ElementF16 : element == VCC_ELEMENT_BF16 ? ElementBf16 : ElementF32; }
 
 class ProductsOnGpu : public testing::Test {
 protected:
@@ -61,7 +68,8 @@ protected:
     Operand b = operand(given.batch0, given.batch1, given.k, given.n, given.b, given.interleaved, given.shared);
     Operand c = operand(given.batch0, given.batch1, given.m, given.n, given.c, given.interleaved);
     int64_t parts[] = {a.elements, b.elements, c.elements, given.n, c.elements};
-    uint32_t widths[] = {given.input, given.input, given.output, given.output, given.output};
+    uint32_t types[] = {given.input, given.input, given.output, given.output, given.output}, widths[5];
+    std::transform(types, types + 5, widths, vcc_element_bytes);
     uint64_t offsets[5], next = 64;
     for (int i = 0; i < 5; ++i)
       offsets[i] = next, next += (uint64_t(parts[i]) * widths[i] + 127) / 64 * 64;
@@ -76,14 +84,19 @@ protected:
     auto *memory = reinterpret_cast<std::byte *>(regions.at(VCC_REGION_ARENA, 0));
     for (int part = 0; part < 5; ++part)
       for (uint64_t i = 0; i < uint64_t(parts[part]); ++i) {
-        uint32_t bits = std::bit_cast<uint32_t>(uniform(random));
+        float drawn = uniform(random);
+        if (auto half = _Float16(drawn); types[part] == VCC_ELEMENT_F16) {
+          std::memcpy(memory + offsets[part] + i * widths[part], &half, sizeof half);
+          continue;
+        }
+        uint32_t bits = std::bit_cast<uint32_t>(drawn);
         std::memcpy(memory + offsets[part] + i * widths[part], reinterpret_cast<char *>(&bits) + (4 - widths[part]), widths[part]);
       }
     std::vector<std::byte> before(memory, memory + next);
 
     VccBuffer buffers[5];
     for (int i = 0; i < 5; ++i)
-      buffers[i] = {VCC_REGION_ARENA, widths[i], offsets[i]};
+      buffers[i] = {VCC_REGION_ARENA, types[i], offsets[i]};
     if (!given.bias)
       buffers[3] = {};
     if (!given.addend)
@@ -98,15 +111,15 @@ protected:
     device.check(gpu.driver().synchronizeStream(device.compute()), "compute");
 
     // What the library was asked: types of the operands, sums and factors in f32.
-    ElementKind input = given.input == 2 ? ElementBf16 : ElementF32, output = given.output == 2 ? ElementBf16 : ElementF32;
+    ElementKind input = kindOf(given.input), output = kindOf(given.output);
     ASSERT_FALSE(gpu.asked.empty());
     for (const FakeProduct &asked : gpu.asked)
       ASSERT_EQ(asked, (FakeProduct{input, input, output, output, ElementF32, given.tf32 && input == ElementF32 ? ComputeTf32 : ComputeF32,
                                     given.bias ? EpilogueBias : EpilogueNone, given.bias ? int(output) : -1,
                                     given.addend || given.accumulate ? 1.0f : 0.0f, 0, WorkspaceBytes}));
 
-    auto at = [&](int part, int64_t place) { return double(read(before.data() + offsets[part], widths[part], uint64_t(place))); };
-    // Of tf32 each factor may be off by 2^-11; bf16 results by 2^-8, or by 2^-7 where the sums here and there lie on both sides of a tie.
+    auto at = [&](int part, int64_t place) { return double(read(before.data() + offsets[part], types[part], uint64_t(place))); };
+    // Of tf32 each factor may be off by 2^-11; bf16 results by 2^-8 (f16 by less), or by 2^-7 where the sums here and there lie on both sides of a tie.
     double loose = (given.tf32 && input == ElementF32 ? double(given.k) * 0x1p-9 : 0) + 1e-5;
     std::vector<bool> written(next);
     for (int64_t i = 0; i < given.batch0; ++i)
@@ -118,8 +131,8 @@ protected:
             for (int64_t inner = 0; inner < given.k; ++inner)
               sum += at(0, i * a.batch0 + j * a.batch1 + row * a.row + inner * a.column) *
                      at(1, i * b.batch0 + j * b.batch1 + inner * b.row + column * b.column);
-            double found = double(read(memory + offsets[2], widths[2], uint64_t(place)));
-            ASSERT_NEAR(found, sum, loose + (output == ElementBf16 ? std::abs(sum) * 0x1p-7 : 0)) << row << " " << column;
+            double found = double(read(memory + offsets[2], types[2], uint64_t(place)));
+            ASSERT_NEAR(found, sum, loose + (output != ElementF32 ? std::abs(sum) * 0x1p-7 : 0)) << row << " " << column;
             for (uint32_t byte = 0; byte < widths[2]; ++byte)
               written[offsets[2] + uint64_t(place) * widths[2] + byte] = true;
           }
@@ -169,11 +182,12 @@ TEST_F(ProductsOnGpu, AreThoseOfTheTable) {
     given.c = !given.interleaved && coin() ? Columns : Rows;
     given.addend = coin(), given.accumulate = !given.addend && coin();
     given.bias = given.c == Rows && coin();
-    given.input = coin() ? 2 : 4, given.output = given.input == 2 && coin() ? 2 : 4, given.tf32 = coin();
+    given.input = coin() ? VCC_ELEMENT_F32 : coin() ? VCC_ELEMENT_BF16 : VCC_ELEMENT_F16;
+    given.output = coin() ? given.input : uint32_t(VCC_ELEMENT_F32), given.tf32 = coin();
     SCOPED_TRACE(testing::Message() << "round " << round << ": " << given.batch0 << " x " << given.batch1 << " x " << given.m << " x " << given.n
                                     << " x " << given.k << " interleaved " << given.interleaved << " shared " << given.shared << " columns " << given.a
                                     << given.b << given.c << " addend " << given.addend << " accumulate " << given.accumulate << " bias " << given.bias
-                                    << " bytes " << given.input << " " << given.output << " tf32 " << given.tf32);
+                                    << " elements " << given.input << " " << given.output << " tf32 " << given.tf32);
     check(given, random);
     if (HasFatalFailure())
       return;
@@ -193,10 +207,13 @@ TEST_F(ProductsOnGpu, AskTheLibraryOnceForEachShape) {
   EXPECT_EQ(gpu.countOf("product_choose"), 2);
   products.make(plain.launch, regions, {.tf32 = true});
   EXPECT_EQ(gpu.countOf("product_choose"), 3);
-  plain.buffers[0].element_bytes = plain.buffers[1].element_bytes = 2;
+  plain.buffers[0].element = plain.buffers[1].element = 2;
   products.make(plain.launch, regions, {});
   EXPECT_EQ(gpu.countOf("product_choose"), 4);
   EXPECT_EQ(products.shapesChosen(), 4u);
+  plain.buffers[0].element = plain.buffers[1].element = VCC_ELEMENT_F16;
+  products.make(plain.launch, regions, {});
+  EXPECT_EQ(products.shapesChosen(), 5u);
 }
 
 TEST_F(ProductsOnGpu, RefuseTypesThatTheLibraryHasNot) {
@@ -213,10 +230,16 @@ TEST_F(ProductsOnGpu, RefuseTypesThatTheLibraryHasNot) {
   EXPECT_EQ(refused({2, 2, 4, 4, 4}), "nothing"); // the gradient of a weight
   EXPECT_EQ(refused({2, 2, 2, 2, 2}), "nothing");
   EXPECT_THAT(refused({2, 4, 4}), HasSubstr("70 launch `product` multiplies elements of two types"));
-  EXPECT_THAT(refused({4, 4, 2}), HasSubstr("70 launch `product` gives bf16 from elements of f32"));
+  EXPECT_THAT(refused({4, 4, 2}), HasSubstr("70 launch `product` gives elements of two bytes from others"));
+  constexpr uint32_t Half = VCC_ELEMENT_F16;
+  EXPECT_EQ(refused({Half, Half, 4, 4, 4}), "nothing");
+  EXPECT_EQ(refused({Half, Half, Half, Half, Half}), "nothing");
+  EXPECT_THAT(refused({Half, 2, 4}), HasSubstr("multiplies elements of two types"));
+  EXPECT_THAT(refused({Half, Half, 2}), HasSubstr("gives elements of two bytes from others"));
+  EXPECT_THAT(refused({2, 2, 2, Half}), HasSubstr("adds a bias of another type"));
   EXPECT_THAT(refused({2, 2, 2, 4}), HasSubstr("adds a bias of another type"));
   EXPECT_THAT(refused({2, 2, 4, 4, 2}), HasSubstr("adds an addend of another type"));
-  EXPECT_THAT(refused({1, 1, 4}), HasSubstr("elements of 1 bytes, which is neither f32 nor bf16"));
+  EXPECT_THAT(refused({1, 1, 4}), HasSubstr("elements of 1 bytes, which are neither f32 nor bf16 nor f16"));
 }
 
 TEST_F(ProductsOnGpu, KeepToTheWorkspace) {

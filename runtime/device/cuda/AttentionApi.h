@@ -114,7 +114,7 @@ enum ValueKind : int {
   ValueChar = 24
 };
 
-enum TensorElement : int { TensorF32 = 0, TensorI32 = 4, TensorBf16 = 9, TensorBool = 11 }; ///< cudnnDataType_t
+enum TensorElement : int { TensorF32 = 0, TensorF16 = 2, TensorI32 = 4, TensorBf16 = 9, TensorBool = 11 }; ///< cudnnDataType_t
 /// cudnnPointwiseMode_t
 enum PointwiseKind : int {
   PointwiseAdd = 0,

@@ -59,7 +59,7 @@ public:
     Tensor largest = reduced(ReductionMax, scores), e = pointwise(PointwiseExp, subtract(scores, largest)), sum = reduced(ReductionSum, e);
     Tensor logarithm = pointwise(PointwiseLog, sum);
     pointwise(PointwiseAdd, {largest, logarithm}, {}, tensor(OperandLse, rowSizes(), packed(rowSizes()), TensorF32));
-    Tensor p = pointwise(PointwiseDivide, {e, sum}, {}, between(scoreSizes(), TensorBf16));
+    Tensor p = pointwise(PointwiseDivide, {e, sum}, {}, between(scoreSizes(), narrow()));
     productInto(p, v, {queries(), -1, lengths()}, input(OperandOut, {S.b, S.h, S.sq, S.d}));
   }
 
@@ -79,7 +79,7 @@ public:
     Tensor dp = product(dout, v, {queries(), lengths(), -1}, scoreSizes());
     Tensor ds = multiply(multiply(subtract(dp, rowSums), p), scale);
     gradientOfKeys(ds, q, OperandDk);
-    Tensor straight = between(turned(k.sizes), TensorBf16, turned(k.strides));
+    Tensor straight = between(turned(k.sizes), narrow(), turned(k.strides));
     reshape(k, straight);
     productInto(ds, straight, {queries(), -1, lengths()}, input(OperandDq, {S.b, S.h, S.sq, S.d}));
   }
@@ -114,11 +114,13 @@ private:
     part.finish();
     return Known.emplace_back(name, Tensor{part.get(), sizes, strides}).second;
   }
-  Tensor input(int64_t name, const Sizes &sizes) { return tensor(name, sizes, bySequence(sizes), TensorBf16); }
+  Tensor input(int64_t name, const Sizes &sizes) { return tensor(name, sizes, bySequence(sizes), narrow()); }
   Tensor keys(int64_t name, bool turn) {
     Sizes sizes = {S.b, S.g, S.sk, S.d}, strides = bySequence(sizes);
-    return turn ? tensor(name, turned(sizes), turned(strides), TensorBf16) : tensor(name, sizes, strides, TensorBf16);
+    return turn ? tensor(name, turned(sizes), turned(strides), narrow()) : tensor(name, sizes, strides, narrow());
   }
+  /// Of all operands but the log-sum-exp.
+  TensorElement narrow() const { return S.half ? TensorF16 : TensorBf16; }
   Tensor number(int64_t name, TensorElement element) { return tensor(name, {1, 1, 1, 1}, {1, 1, 1, 1}, element, true); }
   Tensor between(const Sizes &sizes, TensorElement element) { return between(sizes, element, packed(sizes)); }
   Tensor between(const Sizes &sizes, TensorElement element, const Sizes &strides) { return tensor(Next++, sizes, strides, element); }
@@ -198,14 +200,14 @@ private:
 
   /// Sums over the queries of all heads that read a key head.
   void gradientOfKeys(const Tensor &scores, const Tensor &rows, int64_t name) {
-    Tensor columns = between(turned(scoreSizes()), TensorBf16, turned(packed(scoreSizes())));
+    Tensor columns = between(turned(scoreSizes()), narrow(), turned(packed(scoreSizes())));
     reshape(scores, columns);
     Tensor result = input(name, {S.b, S.g, S.sk, S.d});
     Counts counts = {lengths(), -1, queries()};
     if (S.h == S.g)
       productInto(columns, rows, counts, result);
     else
-      reduce(ReductionSum, productInto(columns, rows, counts, between({S.b, S.h, S.sk, S.d}, TensorBf16)), result);
+      reduce(ReductionSum, productInto(columns, rows, counts, between({S.b, S.h, S.sk, S.d}, narrow())), result);
   }
 
   // Masks

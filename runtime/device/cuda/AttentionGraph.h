@@ -54,6 +54,7 @@ struct AttentionShape {
   bool causal;  ///< query i sees the keys up to i + sk - sq
   bool lengths; ///< of each sample only the first keys count
   bool backward;
+  bool half = false; ///< operands are f16, else bf16
   auto operator<=>(const AttentionShape &) const = default;
 };
 

@@ -27,7 +27,8 @@ constexpr AttentionOperand Backward[] = {OperandQ, OperandK, OperandV, OperandOu
 AttentionShape shapeOf(const VccLaunch &launch, bool lengths) {
   const int64_t *ints = launch.ints;
   AttentionShape shape{ints[VCC_ATTENTION_B], ints[VCC_ATTENTION_SQ], ints[VCC_ATTENTION_SK], ints[VCC_ATTENTION_H], ints[VCC_ATTENTION_G],
-                       ints[VCC_ATTENTION_D], ints[VCC_ATTENTION_CAUSAL] != 0, lengths, launch.kind == VCC_LAUNCH_ATTENTION_GRAD};
+                       ints[VCC_ATTENTION_D], ints[VCC_ATTENTION_CAUSAL] != 0, lengths, launch.kind == VCC_LAUNCH_ATTENTION_GRAD,
+                       launch.buffers[0].element == VCC_ELEMENT_F16};
   for (int64_t size : {shape.b, shape.sq, shape.sk, shape.h, shape.g, shape.d})
     if (size < 1 || size > std::numeric_limits<int32_t>::max())
       failLaunch(launch, fmt::format("has an attention with a dimension of {}", size));
@@ -50,9 +51,11 @@ public:
     AttentionShape shape = shapeOf(launch, lengths.region != VCC_REGION_NONE);
     for (uint64_t i = 0; i < named; ++i) {
       AttentionOperand operand = grad ? Backward[i] : Forward[i];
-      uint32_t bytes = operand == OperandLse ? 4 : 2;
-      if (launch.buffers[i].element_bytes != bytes)
-        failLaunch(launch, fmt::format("has an operand of {} bytes an element where cuDNN's attention takes {}", launch.buffers[i].element_bytes, bytes));
+      uint32_t bytes = operand == OperandLse ? 4 : 2, element = launch.buffers[i].element;
+      if (vcc_element_bytes(element) != bytes)
+        failLaunch(launch, fmt::format("has an operand of {} bytes an element where cuDNN's attention takes {}", vcc_element_bytes(element), bytes));
+      if (bytes == 2 && (element == VCC_ELEMENT_F16) != shape.half)
+        failLaunch(launch, "has operands of bf16 and of f16, which cuDNN's attention takes not together");
       At[operand] = regions.resolve(launch.buffers[i]);
     }
     KeyBytes = uint64_t(shape.b * shape.sk * shape.g * shape.d) * 2;

@@ -33,7 +33,7 @@ public:
     Entry = kernels.at(uint64_t(launch.ints[VCC_GRID_KERNEL]));
     for (uint64_t i = 0; i < buffers; ++i) {
       const VccBuffer &buffer = launch.buffers[i];
-      Words.push_back(regions.resolve(buffer) + uint64_t(launch.ints[VCC_GRID_OFFSETS + i]) * buffer.element_bytes);
+      Words.push_back(regions.resolve(buffer) + uint64_t(launch.ints[VCC_GRID_OFFSETS + i]) * vcc_element_bytes(buffer.element));
     }
     for (uint64_t i = VCC_GRID_OFFSETS + buffers; i < launch.int_count; ++i)
       Words.push_back(uint64_t(launch.ints[i]));

@@ -16,7 +16,7 @@ using ProductKind = struct ProductKindObject *;         ///< cublasLtMatmulDesc_
 using MatrixLayout = struct MatrixLayoutObject *;       ///< cublasLtMatrixLayout_t
 using ProductWishes = struct ProductWishesObject *;     ///< cublasLtMatmulPreference_t
 
-enum ElementKind : int { ElementF32 = 0, ElementBf16 = 14 };    ///< cudaDataType
+enum ElementKind : int { ElementF32 = 0, ElementF16 = 2, ElementBf16 = 14 }; ///< cudaDataType
 enum ComputeKind : int { ComputeF32 = 68, ComputeTf32 = 77 };   ///< cublasComputeType_t
 enum LayoutAttribute : int { LayoutBatchCount = 5, LayoutBatchStride = 6 };
 enum KindAttribute : int { KindTransposeA = 3, KindTransposeB = 4, KindEpilogue = 7, KindBias = 8, KindBiasType = 26 };

@@ -14,15 +14,16 @@ namespace {
 
 enum Part { A, B, Output, Bias, Addend, Parts };
 
-/// Of two bytes on a device is bf16 alone.
 ElementKind elementOf(const VccLaunch &launch, const VccBuffer &buffer) {
-  switch (buffer.element_bytes) {
-  case 4:
+  switch (buffer.element) {
+  case VCC_ELEMENT_F32:
     return ElementF32;
-  case 2:
+  case VCC_ELEMENT_BF16:
     return ElementBf16;
+  case VCC_ELEMENT_F16:
+    return ElementF16;
   }
-  failLaunch(launch, fmt::format("multiplies elements of {} bytes, which is neither f32 nor bf16", buffer.element_bytes));
+  failLaunch(launch, fmt::format("multiplies elements of {} bytes, which are neither f32 nor bf16 nor f16", vcc_element_bytes(buffer.element)));
 }
 
 } // namespace
@@ -39,8 +40,8 @@ ProductOperands operandsOf(const VccLaunch &launch, const ProductShape &shape, c
   }
   if (kinds[A] != kinds[B])
     failLaunch(launch, "multiplies elements of two types");
-  if (kinds[A] == ElementF32 && kinds[Output] != ElementF32)
-    failLaunch(launch, "gives bf16 from elements of f32, which cuBLASLt cannot");
+  if (kinds[Output] != ElementF32 && kinds[Output] != kinds[A])
+    failLaunch(launch, "gives elements of two bytes from others than those, which cuBLASLt cannot");
   for (Part part : {Bias, Addend})
     if (at[part] && kinds[part] != kinds[Output])
       failLaunch(launch, fmt::format("adds a{} of another type than its result's, which cuBLASLt cannot", part == Bias ? " bias" : "n addend"));

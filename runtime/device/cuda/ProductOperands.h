@@ -25,8 +25,8 @@ struct ProductOperands {
   ElementKind input = ElementF32, output = ElementF32; ///< of a and b; of the result, the bias, the addend
   ComputeKind compute = ComputeF32;
 
-  int64_t inputBytes() const { return input == ElementBf16 ? 2 : 4; }
-  int64_t outputBytes() const { return output == ElementBf16 ? 2 : 4; }
+  int64_t inputBytes() const { return input == ElementF32 ? 4 : 2; }
+  int64_t outputBytes() const { return output == ElementF32 ? 4 : 2; }
 };
 
 /// Fails, naming the launch, where the library has no such product.
