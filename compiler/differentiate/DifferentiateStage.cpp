@@ -41,6 +41,7 @@ private:
   Value cotangentOf(Value V);
   void writeGradient(StringRef Path);
   void ensureGradientState(StringRef Path, RankedTensorType Type);
+  Value seed();
 
   func::FuncOp Function;
   tg::LossOp Loss;
@@ -132,6 +133,16 @@ LogicalResult Reverse::passOver(Operation *Op) {
   return success();
 }
 
+/// The gradient of the loss: 1, or the stage's scale where it has one, which whoever reads the gradients takes out again.
+Value Reverse::seed() {
+  RankedTensorType Type = tg::tensorType(Loss.getValue());
+  auto Scale = Function->getParentOfType<ModuleOp>()->getAttrOfType<FlatSymbolRefAttr>("tg.loss_scale");
+  if (!Scale)
+    return tg::buildSplat(B, Loss.getLoc(), Type, 1.0);
+  Value Read = B.create<tg::ReadOp>(Loss.getLoc(), Type.clone({1}, Type.getElementType()), Scale);
+  return B.create<tg::ReshapeOp>(Loss.getLoc(), Type, Read);
+}
+
 LogicalResult Reverse::run() {
   Block &Body = Function.getBody().front();
   Operation *End = Body.getTerminator();
@@ -141,7 +152,7 @@ LogicalResult Reverse::run() {
   SmallVector<Operation *> Forward;
   for (Operation &Op : Body.without_terminator())
     Forward.push_back(&Op);
-  add(Loss.getValue(), tg::buildSplat(B, Loss.getLoc(), tg::tensorType(Loss.getValue()), 1.0), Loss.getLoc());
+  add(Loss.getValue(), seed(), Loss.getLoc());
   for (Operation *Op : llvm::reverse(Forward)) {
     if (failed(passOver(Op)))
       return failure();

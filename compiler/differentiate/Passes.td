@@ -19,7 +19,8 @@ def DifferentiatePass : Pass<"tg-differentiate", "::mlir::ModuleOp"> {
     ...
     tg.write @"gradient:w", %g {accumulate} : tensor<4xf32>
     ```
-    The write replaces instead of adding when the module says `tg.accumulate = 1`. A trainable weight that no forward
+    The write replaces instead of adding when the module says `tg.accumulate = 1`. Where it names a state by `tg.loss_scale`,
+    f32 [1], gradients are multiplied by that. A trainable weight that no forward
     function's loss depends on is an error unless the module's `tg.idle` lists it. `tg.stop_gradient` blocks and is then
     removed. Afterwards no `@forward_` function remains. Runs after `tg-simplify` (so that a shared weight is read once).
   }];

@@ -61,7 +61,8 @@ struct StageRun {
   mlir::OwningOpRef<mlir::ModuleOp> module;
   elaborate::StagePorts ports;
   elaborate::Json effective;
-  bool narrow; // computes in bf16
+  bool narrow; // computes in bf16, or in f16
+  bool half;
   std::string training = {}; // identityOfTraining
 };
 
@@ -200,8 +201,9 @@ int Run::toElaborated() {
   for (auto [i, stage] : llvm::enumerate(recipe->stages)) {
     if (failed(mlir::verify(*stage.module)))
       return internal("stage `" + stage.name + "` does not verify after elaboration");
+    const auto &precision = recipe->manifest["stages"][i]["precision"];
     stages.push_back({stage.name, stage.number, i, std::move(stage.module), {}, std::move(stage.effective),
-                      recipe->manifest["stages"][i]["precision"] == "bf16"});
+                      precision == "bf16" || precision == "fp16", precision == "fp16"});
   }
   return kDone;
 }
@@ -263,7 +265,7 @@ int Run::lowerStages(std::vector<StageRun> &stages) {
     if (options.last == Level::Graph)
       continue;
     if ((stage.narrow &&
-         failed(apply(stage, "narrow", [](mlir::OpPassManager &passes) { precision::buildNarrowPipeline(passes); }))) ||
+         failed(apply(stage, "narrow", [&](mlir::OpPassManager &passes) { precision::buildNarrowPipeline(passes, stage.half); }))) ||
         failed(apply(stage, "differentiate",
                      [&](mlir::OpPassManager &passes) {
                        passes.addPass(differentiate::createDifferentiatePass());
@@ -282,7 +284,7 @@ int Run::lowerStages(std::vector<StageRun> &stages) {
     stage.ports = elaborate::readPorts(*stage.module);
     if (options.last == Level::Step)
       continue;
-    bool device = options.cuda || stage.narrow; // no CPU computes in bf16
+    bool device = options.cuda || stage.narrow; // no CPU computes in two bytes
     if (failed(apply(stage, "fuse",
                      [&](mlir::OpPassManager &passes) {
                        fuse::Attentions split = options.splitAttention ? fuse::Attentions::All : fuse::Attentions::Unsupported;
@@ -472,14 +474,14 @@ int Run::lower() {
   return code;
 }
 
-/// Each stage is planned in both precisions, whichever it has.
+/// Each stage is planned in four bytes and in two, whichever it has.
 int Run::plan(llvm::function_ref<void(const PlannedStage &)> take) {
   if (!chooseStages())
     return kUsage;
   std::vector<StageRun> narrow;
   for (StageRun &stage : stages) {
     stage.narrow = false;
-    narrow.push_back({stage.name, stage.number, stage.place, stage.module->clone(), {}, {}, true});
+    narrow.push_back({stage.name, stage.number, stage.place, stage.module->clone(), {}, {}, true, stage.half});
   }
   for (auto *each : {&stages, &narrow})
     if (int code = lowerStages(*each); code != kDone)

@@ -49,9 +49,9 @@ int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ost
 /// The recipe as far as it can be faulty: dsl and elaboration. Diagnostics are printed.
 int checkRecipe(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err);
 
-/// A stage's plans in both precisions, and its object of the manifest with the places of the one in f32.
+/// A stage's plans in four bytes and in two (bf16, or f16 where the stage is in fp16), and its object of the manifest with the places of the one in f32.
 struct PlannedStage {
-  exec::ModuleOp f32, bf16;
+  exec::ModuleOp f32, narrow;
   const elaborate::Json &manifest;
 };
 

@@ -43,7 +43,7 @@ static int runPlan(const PlanArguments &arguments, const char *executable) {
   int code = planStages(
       *levels,
       [&](const PlannedStage &stage) {
-        stages.push_back(plan::reportStage(stage.f32, stage.bf16, stage.manifest, *device));
+        stages.push_back(plan::reportStage(stage.f32, stage.narrow, stage.manifest, *device));
       },
       llvm::errs());
   if (code != kDone)

@@ -353,6 +353,12 @@ private:
     for (auto clause : body.getOps<vcs::PrecisionOp>())
       precision = values.setting({"precision", Value(stage.precision), {Origin::Kind::Written, clause.getLoc(), given(clause.getKind())}});
     section.push_back(std::move(precision));
+    if (stage.lossScale)
+      for (auto clause : body.getOps<vcs::PrecisionOp>())
+        for (Json setting : settingsOf(clause)) {
+          setting["name"] = "loss_scale." + setting["name"].get<std::string>();
+          section.push_back(std::move(setting));
+        }
     when<vcs::SaveOp>(section, "save", "at end");
     for (auto clause : body.getOps<vcs::SaveOp>())
       add(section, settingsOf(clause));

@@ -33,6 +33,15 @@ FailureOr<Tensor> FunctionBuilder::read(Weight &weight) {
   return tensor;
 }
 
+Tensor FunctionBuilder::readState(StringRef path, int64_t size) {
+  auto type = mlir::RankedTensorType::get({size}, graph.ops.getF32Type());
+  return graph.wrap(graph.ops.create<tg::ReadOp>(graph.loc, type, mlir::FlatSymbolRefAttr::get(graph.ops.getContext(), path)));
+}
+
+void FunctionBuilder::writeState(StringRef path, mlir::Value value) {
+  graph.ops.create<tg::WriteOp>(graph.loc, mlir::FlatSymbolRefAttr::get(graph.ops.getContext(), path), value, mlir::UnitAttr());
+}
+
 Tensor FunctionBuilder::input(StringRef name, ArrayRef<int64_t> shape, mlir::Type element,
                               ArrayRef<DimOrigin> origins) {
   auto [entry, isNew] = inputs.try_emplace(name);

@@ -49,6 +49,9 @@ public:
   Segments segments;
 
   FailureOr<Tensor> read(Weight &weight);
+  /// States that are no weights: f32 in one dimension.
+  Tensor readState(StringRef path, int64_t size);
+  void writeState(StringRef path, mlir::Value value);
   Tensor input(StringRef name, ArrayRef<int64_t> shape, mlir::Type element,
                ArrayRef<DimOrigin> origins);
   mlir::Value rng();

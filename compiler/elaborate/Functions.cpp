@@ -282,14 +282,16 @@ LogicalResult Stage::readPrecision() {
     if (failed(value))
       return failure();
     auto *word = value->asBuiltin();
-    if (!word || !llvm::is_contained({"f32", "tf32", "bf16"}, word->name.str()))
+    if (!word || !llvm::is_contained({"f32", "tf32", "bf16", "fp16"}, word->name.str()))
       return fault(FaultKind::TypeMismatch, clause.getLoc(), "a precision is needed here but this is " + value->describe())
-          .help("write `f32`, `tf32` or `bf16`");
+          .help("write `f32`, `tf32`, `bf16` or `fp16`");
     precision = word->name.str();
     if (precision != "f32" && evaluator.f32Only)
       return fault(FaultKind::PrecisionUnsupported, clause.getLoc(),
                    "precision `" + precision + "` is not supported on the CPU")
           .help("write `precision f32`, or compile with `--target=cuda`");
+    if (failed(readLossScale(clause)))
+      return failure();
   }
   return success();
 }
@@ -330,6 +332,8 @@ LogicalResult Stage::build() {
   good &= succeeded(checkReach(losses));
   (*module)->setAttr("tg.accumulate", mlir::IntegerAttr::get(mlir::IntegerType::get(context, 64),
                                                              addsGradients ? std::max<int64_t>(batch->accumulate, 2) : 1));
+  if (lossScale)
+    (*module)->setAttr("tg.loss_scale", mlir::FlatSymbolRefAttr::get(context, kScaleValue));
   good &= succeeded(evaluations_());
   if (!good || failed(update()) || failed(initials()))
     return leave(failure());

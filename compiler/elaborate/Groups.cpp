@@ -174,6 +174,8 @@ void Stage::declareStates() {
     for (auto &[weight, offset] : group.members)
       places[weight] = {i, offset};
   }
+  for (const auto &[path, first] : scaleStates())
+    state(op.getLoc(), path, tg::StateKind::Counter, {1}, false);
   for (Weight *weight : used) {
     auto place = places.find(weight);
     if (place == places.end()) {

@@ -187,6 +187,8 @@ LogicalResult Stage::initials() {
       for (const char *what : {"reached", "steps"})
         write(groupState(i, what), g.splat(0, g.ops.getF32Type(), {1}).value);
   }
+  for (const auto &[path, first] : scaleStates())
+    write(path, g.splat(first, g.ops.getF32Type(), {1}).value);
   f.finish();
   evaluator.function = nullptr;
   return llvm::success(good);

@@ -360,6 +360,8 @@ Json Writer::states(Stage &stage) {
     for (auto &[weight, offset] : group.members)
       groupOf[weight] = i;
   }
+  for (const auto &[path, first] : stage.scaleStates())
+    list.push_back({{"path", path}, {"kind", "counter"}, {"shape", {1}}, {"dtype", "f32"}});
   for (Weight *weight : stage.used) {
     auto group = groupOf.find(weight);
     bool trains = group != groupOf.end();
@@ -399,6 +401,8 @@ Json Writer::stage(Stage &stage) {
   made["evaluate"] = Json::array();
   for (const Evaluation &entry : stage.evaluations)
     made["evaluate"].push_back(evaluation(entry, op.getLoc()));
+  if (const auto &scale = stage.lossScale)
+    made["loss_scale"] = {{"scale", scale->scale}, {"growth", scale->growth}, {"backoff", scale->backoff}, {"interval", scale->interval}};
   if (stage.parallel) {
     made["parallel"] = {{"shard", "none"}};
     if (stage.ranks)

@@ -44,6 +44,15 @@ struct Evaluation {
   BatchSpec batch;
 };
 
+/// How the scale of the loss under fp16 moves; the defaults are torch.amp.GradScaler's.
+struct LossScale {
+  double scale = 65536, growth = 2, backoff = 0.5;
+  int64_t interval = 2000; // good steps in a row until it grows
+};
+
+/// Its states: its value, the good steps since it last changed, and the steps that changed the weights.
+constexpr const char *kScaleValue = "loss_scale:value", *kScaleGood = "loss_scale:good", *kScaleSteps = "loss_scale:steps";
+
 class Stage : public Environment {
 public:
   Stage(Evaluator &evaluator, Model &model, vcs::StageOp op,
@@ -70,6 +79,7 @@ public:
   std::optional<int64_t> steps;
   std::optional<double> epochs;
   std::string precision = "f32";
+  std::optional<LossScale> lossScale;
   Part *optimizerRule = nullptr, *scheduleRule = nullptr;
   /// The terms of the loss with the numbers that they are multiplied by, and the calls that stand in it.
   std::vector<Setting> lossTerms;
@@ -79,6 +89,9 @@ public:
   /// Whether several ranks may run the stage, and by how many it is run; none: by any number.
   bool parallel = false;
   std::optional<int64_t> ranks = 1;
+
+  /// The states of the loss scale and what they begin with.
+  std::vector<std::pair<std::string, double>> scaleStates() const;
 
   StringRef name() { return op.getName(); }
   LogicalResult build();
@@ -137,6 +150,13 @@ private:
   LogicalResult updateGroup(FunctionBuilder &f, Part &rule, size_t index, const Tensor &gradient,
                             const Tensor &factor);
   double baseRate = 0;
+
+  // LossScale.cpp
+  LogicalResult readLossScale(vcs::PrecisionOp clause);
+  /// Takes the scale out of the summed gradients and finds whether all are finite.
+  LogicalResult unscale(FunctionBuilder &f, std::vector<Tensor> &gradients);
+  LogicalResult moveScale(FunctionBuilder &f);
+  std::optional<Tensor> goodStep; // in `@update` of a stage with a loss scale
 
   // Initials.cpp
   LogicalResult initials();

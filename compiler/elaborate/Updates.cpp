@@ -10,19 +10,6 @@ using llvm::failed;
 using llvm::failure;
 using llvm::success;
 
-static Tensor readState(FunctionBuilder &f, const std::string &path, int64_t size) {
-  GraphBuilder &g = f.graph;
-  auto type = mlir::RankedTensorType::get({size}, g.ops.getF32Type());
-  return g.wrap(g.ops.create<tg::ReadOp>(g.loc, type,
-                                         mlir::FlatSymbolRefAttr::get(g.ops.getContext(), path)));
-}
-
-static void writeState(FunctionBuilder &f, const std::string &path, mlir::Value value) {
-  GraphBuilder &g = f.graph;
-  g.ops.create<tg::WriteOp>(g.loc, mlir::FlatSymbolRefAttr::get(g.ops.getContext(), path), value,
-                            mlir::UnitAttr());
-}
-
 static Tensor scalarInput(FunctionBuilder &f, StringRef name) {
   return f.input(name, {}, f.graph.ops.getF32Type(), {});
 }
@@ -193,16 +180,21 @@ static FailureOr<std::vector<Tensor>> hookedGradients(Evaluator &evaluator, Part
   return tensors;
 }
 
-/// Of the states of a group and what becomes of them: each is itself where no micro-batch of the step reached the group.
-static LogicalResult keepUnreached(FunctionBuilder &f, size_t index, std::vector<std::pair<std::string, mlir::Value>> &after) {
+/// Whether a micro-batch of the step reached the group.
+static Tensor isReached(FunctionBuilder &f, size_t index) {
   GraphBuilder &g = f.graph;
-  mlir::Value flag = readState(f, groupState(index, "reached"), 1).value;
+  mlir::Value flag = f.readState(groupState(index, "reached"), 1).value;
   auto type = mlir::RankedTensorType::get({1}, g.ops.getI1Type());
   mlir::Value none = g.splat(0, g.ops.getF32Type(), {1}).value;
-  Tensor reached = g.wrap(g.ops.create<tg::CompareOp>(g.loc, type, flag, none, tg::Predicate::Gt));
+  return g.wrap(g.ops.create<tg::CompareOp>(g.loc, type, flag, none, tg::Predicate::Gt));
+}
+
+/// Of the states of a group and what becomes of them: each is itself but where `changes`.
+static LogicalResult keepUnless(FunctionBuilder &f, const Tensor &changes, std::vector<std::pair<std::string, mlir::Value>> &after) {
+  GraphBuilder &g = f.graph;
   for (auto &[path, value] : after) {
     Tensor updated = g.wrap(value);
-    auto kept = g.select(reached, updated, readState(f, path, updated.dim(0)));
+    auto kept = g.select(changes, updated, f.readState(path, updated.dim(0)));
     if (failed(kept))
       return failure();
     value = kept->value;
@@ -223,8 +215,10 @@ LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index,
     return failure();
   bool partly = !group.reachedBy.empty();
   Tensor one = g.splat(1, g.ops.getF32Type(), {});
-  // What not every step reaches counts the steps that did: a bias is corrected by what the moments have seen.
-  FailureOr<Tensor> counted = partly ? g.reshape(readState(f, groupState(index, "steps"), 1), {}) : scalarInput(f, "step.index");
+  // What not every step changes counts the steps that did: a bias is corrected by what the moments have seen.
+  bool counts = partly || lossScale;
+  FailureOr<Tensor> counted =
+      counts ? g.reshape(f.readState(partly ? groupState(index, "steps") : std::string(kScaleSteps), 1), {}) : scalarInput(f, "step.index");
   if (failed(counted))
     return failure();
   Tensor step = g.wrap(g.ops.create<tg::AddOp>(g.loc, counted->value, one.value));
@@ -235,7 +229,7 @@ LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index,
     StringRef key = param.getName();
     arguments.names.push_back(key.str());
     if (key == "w")
-      arguments.values.push_back(Value(readState(f, groupState(index, "weight"), group.size)));
+      arguments.values.push_back(Value(f.readState(groupState(index, "weight"), group.size)));
     else if (key == "g")
       arguments.values.push_back(Value(gradient));
     else if (key == "step")
@@ -245,7 +239,7 @@ LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index,
     else if (key == "decay")
       arguments.values.push_back(Value(group.decay));
     else if (llvm::is_contained(moments, key.str()))
-      arguments.values.push_back(Value(readState(f, groupState(index, key), group.size)));
+      arguments.values.push_back(Value(f.readState(groupState(index, key), group.size)));
     else
       return fault(FaultKind::UnknownArgument, method.getLoc(),
                    "`update` asks for `" + key.str() +
@@ -285,14 +279,17 @@ LogicalResult Stage::updateGroup(FunctionBuilder &f, Part &rule, size_t index,
     if (failed(flat))
       return failure();
     after.push_back({groupState(index, "steps"), flat->value});
-    if (failed(keepUnreached(f, index, after)))
+    if (failed(keepUnless(f, isReached(f, index), after)))
       return failure();
-    after.push_back({groupState(index, "reached"), g.splat(0, g.ops.getF32Type(), {1}).value});
   }
+  if (goodStep && failed(keepUnless(f, *goodStep, after)))
+    return failure();
+  if (partly)
+    after.push_back({groupState(index, "reached"), g.splat(0, g.ops.getF32Type(), {1}).value});
   for (const auto &[path, value] : after)
-    writeState(f, path, value);
+    f.writeState(path, value);
   if (addsGradients)
-    writeState(f, groupState(index, "gradient"),
+    f.writeState(groupState(index, "gradient"),
                g.splat(0, g.ops.getF32Type(), {group.size}).value);
   return success();
 }
@@ -336,16 +333,19 @@ LogicalResult Stage::update() {
       g.loc, g.splat(baseRate, g.ops.getF32Type(), {}).value, scalar->value));
   if (failed(f.output("lr", rate)))
     return leave(false);
-  std::vector<Value> gradients;
+  std::vector<Tensor> sums;
   for (auto [i, group] : llvm::enumerate(groups))
-    gradients.push_back(Value(readState(f, groupState(i, "gradient"), group.size)));
+    sums.push_back(f.readState(groupState(i, "gradient"), group.size));
+  if (lossScale && failed(unscale(f, sums)))
+    return leave(false);
+  std::vector<Value> gradients(sums.begin(), sums.end());
   auto hooked = hookedGradients(evaluator, **rule, std::move(gradients), clause.getLoc());
   if (failed(hooked))
     return leave(false);
   for (size_t i = 0; i < groups.size(); ++i)
     if (failed(updateGroup(f, **rule, i, (*hooked)[i], *scalar)))
       return leave(false);
-  return leave(true);
+  return leave(!lossScale || succeeded(moveScale(f)));
 }
 
 } // namespace vcc::elaborate

@@ -18,7 +18,7 @@ struct Device {
   double bandwidth = 0; ///< bytes a second between memory and chip
   double f32 = 0;       ///< of the plain units, which all but matrix products run on
   double tf32 = 0;      ///< of the matrix units on f32 rounded to 10 bits; 0 where there are none
-  double bf16 = 0;      ///< of the matrix units on bf16 with sums in f32; 0 where there are none
+  double bf16 = 0;      ///< of the matrix units on bf16 or fp16 with sums in f32; 0 where there are none
 };
 
 /// The device of that name; `cpu` is the machine that vcc runs on.

@@ -70,7 +70,7 @@ public:
     if (device.tf32 > 0)
       out << ", tf32 " << scaled(device.tf32, "FLOP/s");
     if (device.bf16 > 0)
-      out << ", bf16 " << scaled(device.bf16, "FLOP/s");
+      out << ", bf16 and fp16 " << scaled(device.bf16, "FLOP/s");
     out << ")\n";
   }
 
@@ -114,7 +114,7 @@ private:
     Work total = step.work.total();
     out << "  " << scaled(double(total.sum()), "FLOP") << " on a device, "
         << scaled(double(total.sum()) * double(options.count), "FLOP") << " in all\n";
-    cells("a step takes at least", kLines, {"f32", "tf32", "bf16"}, 18);
+    cells("a step takes at least", kLines, {"f32", "tf32", stage.narrow()}, 18);
     bounds("its arithmetic at the peak", step.seconds, &Bounds::arithmetic);
     bounds("launch by launch", step.seconds, &Bounds::launches);
   }
@@ -140,7 +140,7 @@ private:
 
   void memory(const StageReport &stage) {
     out << "\n";
-    cells("bytes on a device", kLines, {"f32", "bf16"}, 18);
+    cells("bytes on a device", kLines, {"f32", stage.narrow()}, 18);
     line("frozen weights", stage.f32.frozen, stage.bf16.frozen);
     line("trained weights", stage.f32.trained, stage.bf16.trained);
     line("gradients", stage.f32.gradients, stage.bf16.gradients);
@@ -166,7 +166,7 @@ private:
 
   void functions(const StageReport &stage) {
     out << "\n";
-    cells("function, once", kLines, {"operations", "arena, f32", "arena, bf16", "alive at once", "scratch"}, 18);
+    cells("function, once", kLines, {"operations", "arena, f32", std::string("arena, ") + stage.narrow(), "alive at once", "scratch"}, 18);
     for (const FunctionReport &function : stage.functions)
       cells(function.name, kLines,
             {scaled(double(function.work.total().sum()), "FLOP"), grouped(function.arena), grouped(function.arenaBf16),
@@ -185,7 +185,7 @@ void print(llvm::ArrayRef<StageReport> stages, const ReportOptions &options, llv
   printer.head();
   for (const StageReport &stage : stages)
     printer.stage(stage);
-  out << "\nTimes are bounds from below: no device reaches its peaks. Bytes are the plans' own; in bf16 copies of trained\n"
+  out << "\nTimes are bounds from below: no device reaches its peaks. Bytes are the plans' own; in two bytes copies of trained\n"
          "weights are among the activations.\n";
 }
 

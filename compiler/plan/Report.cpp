@@ -155,7 +155,7 @@ private:
     made.live = schedule::largestLiveSum(lives, exec::BufferAlignment);
   }
 
-  /// The times of a function's launches in bf16, casts included.
+  /// The times of a function's launches in bf16 or fp16, casts included.
   void readNarrow(exec::FunctionOp op) {
     auto made = llvm::find_if(report.functions, [&](const FunctionReport &f) { return f.name == op.getSymName(); });
     Bounds &bounds = made->seconds.bf16;
@@ -316,7 +316,7 @@ private:
     countPacked();
   }
 
-  /// What the frozen weights take in bf16: those that steps change stay in f32.
+  /// What the frozen weights take in two bytes: those that steps change stay in f32.
   int64_t frozenBytes() {
     int64_t bytes = 0;
     llvm::StringMap<exec::BufferOp> buffers;

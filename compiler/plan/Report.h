@@ -86,14 +86,16 @@ struct StageReport {
   std::vector<FunctionReport> functions;
   std::vector<StepReport> steps;
   std::map<std::string, int64_t> sequences; ///< by packed field: how many samples of one length a row counts as in attention
-  Memory f32, bf16;   ///< what the plans say, to the byte
+  Memory f32, bf16;   ///< what the plans say, to the byte; of a stage in fp16 `bf16` is that type, here and in its functions
   int64_t packed = 0; ///< bytes of frozen matrices that the CPU's library may hold a second time, beside the regions
 
   ComponentReport total() const;
-  const Memory &memory() const { return precision == "bf16" ? bf16 : f32; }
+  const Memory &memory() const { return precision == "bf16" || precision == "fp16" ? bf16 : f32; }
+  /// What the type of two bytes is called that the stage is planned in.
+  const char *narrow() const { return precision == "fp16" ? "fp16" : "bf16"; }
 };
 
-/// `plan` and `narrow` are the stage's in f32 and in bf16; `manifest` is its own object in the manifest, its functions included.
+/// `plan` and `narrow` are the stage's in f32 and in bf16 or fp16; `manifest` is its own object in the manifest, its functions included.
 StageReport reportStage(exec::ModuleOp plan, exec::ModuleOp narrow, const Json &manifest, const Device &device);
 
 /// The component that a launch's label begins with, or nothing.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tg-narrow-precision. One walk over each forward function: products and attention get bf16 operands, and a value that goes to
+// tg-narrow-precision. One walk over each forward function: products and attention get operands of bf16 or f16, and a value that goes to
 // memory anyway is rounded where it is made: all readers see the rounded value, so that kernels need not keep another.
 #include "compiler/precision/Depth.h"
 #include "compiler/precision/Passes.h"
@@ -42,8 +42,7 @@ namespace {
 
 class Narrowing {
 public:
-  explicit Narrowing(func::FuncOp function)
-      : block(function.getBody().front()), depth(block), bf16(BFloat16Type::get(function.getContext())) {}
+  Narrowing(func::FuncOp function, Type element) : block(function.getBody().front()), depth(block), element(element) {}
 
   void run() {
     SmallVector<Operation *> ops;
@@ -138,7 +137,7 @@ private:
     op.erase();
   }
 
-  /// Rows of an activation, or of a table that is stored in bf16, are bf16; rows of a table that trains are rounded when they have been
+  /// Rows of an activation, or of a table that is stored narrow, are narrow; rows of a table that trains are rounded when they have been
   /// found, so that the table needs no copy.
   void visitGather(tg::GatherOp op) {
     if (!isF32(op.getResult()))
@@ -193,12 +192,12 @@ private:
     return again->getResult(0);
   }
 
-  /// The value in bf16, right behind where it is made. What moves elements moves them in bf16.
+  /// The value rounded, right behind where it is made. What moves elements moves them rounded.
   Value narrowed(Value value) {
     if (Value known = narrows.lookup(value))
       return known;
     Operation *op = value.getDefiningOp();
-    auto type = tg::tensorType(value).clone(bf16);
+    auto type = tg::tensorType(value).clone(element);
     OpBuilder builder(value.getContext());
     builder.setInsertionPointAfterValue(value);
     Value narrow;
@@ -222,15 +221,15 @@ private:
 
   Block &block;
   Depth depth;
-  Type bf16;
+  Type element; ///< of two bytes
   llvm::DenseMap<Value, Value> narrows;
   llvm::DenseSet<Value> ends; ///< sums that a product gives, still to be rounded
 };
 
-/// Which states of a stage are stored in bf16 from now on.
+/// Which states of a stage are stored in two bytes from now on.
 class Storage {
 public:
-  explicit Storage(ModuleOp stage) : stage(stage) {}
+  Storage(ModuleOp stage, Type element) : stage(stage), element(element) {}
 
   void narrow() {
     llvm::StringSet<> others = usedOtherwise();
@@ -239,7 +238,7 @@ public:
       if (state.getKind() != tg::StateKind::Weight || state.getTrainable() || state.getStorage() ||
           !type.getElementType().isF32() || others.contains(state.getSymName()))
         continue;
-      auto narrow = cast<RankedTensorType>(type.clone(BFloat16Type::get(stage.getContext())));
+      auto narrow = cast<RankedTensorType>(type.clone(element));
       state.setTypeAttr(TypeAttr::get(narrow));
       stored[state.getSymName()] = narrow;
     }
@@ -249,7 +248,7 @@ public:
   }
 
 private:
-  /// Storages of other states, and states that steps change: their sums need what bf16 cuts off.
+  /// Storages of other states, and states that steps change: their sums need what rounding cuts off.
   llvm::StringSet<> usedOtherwise() {
     llvm::StringSet<> others;
     for (auto state : stage.getOps<tg::StateOp>())
@@ -283,18 +282,22 @@ private:
   }
 
   ModuleOp stage;
+  Type element;
   llvm::StringMap<RankedTensorType> stored;
 };
 
 struct NarrowPrecisionPass : precision::impl::NarrowPrecisionPassBase<NarrowPrecisionPass> {
+  using NarrowPrecisionPassBase::NarrowPrecisionPassBase;
+
   void runOnOperation() override {
+    Type element = half ? Type(Float16Type::get(&getContext())) : Type(BFloat16Type::get(&getContext()));
     SmallVector<ModuleOp> stages;
     getOperation()->walk([&](ModuleOp stage) { stages.push_back(stage); });
     for (ModuleOp stage : stages) {
-      Storage(stage).narrow();
+      Storage(stage, element).narrow();
       for (auto function : stage.getOps<func::FuncOp>())
         if (function.getSymName().starts_with("forward_") || function.getSymName().starts_with("evaluate_"))
-          Narrowing(function).run();
+          Narrowing(function, element).run();
     }
   }
 };

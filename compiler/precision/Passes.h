@@ -16,8 +16,8 @@ namespace vcc::precision {
 #define GEN_PASS_DECL
 #include "compiler/precision/Passes.h.inc"
 
-/// `tg-narrow`, before differentiation: bf16 where it is safe, and what became dead or equal removed.
-void buildNarrowPipeline(mlir::OpPassManager &passes);
+/// `tg-narrow`, before differentiation: bf16 (or with `half` f16) where it is safe, and what became dead or equal removed.
+void buildNarrowPipeline(mlir::OpPassManager &passes, bool half = false);
 
 /// `tg-keep-gradients`, after differentiation: gradients of weights and the copies of weights, and the same cleaning up.
 void buildKeepGradientsPipeline(mlir::OpPassManager &passes);

@@ -7,7 +7,7 @@
 include "mlir/Pass/PassBase.td"
 
 def NarrowPrecisionPass : Pass<"tg-narrow-precision", "::mlir::ModuleOp"> {
-  let summary = "products, attention and activations in bf16, all else in f32; frozen weights stored in bf16";
+  let summary = "products, attention and activations in bf16 or f16, all else in f32; frozen weights stored so";
   let description = [{
     Works on a stage in f32 before differentiation, so that gradients follow. In `@forward_x` and `@evaluate_x` operands of
     products and attention are rounded to bf16, their sums kept in f32; a value rounds where it goes to memory (the README
@@ -24,16 +24,17 @@ def NarrowPrecisionPass : Pass<"tg-narrow-precision", "::mlir::ModuleOp"> {
     %y = tg.tanh %q : tensor<4x8xf32>
     ```
     A weight that does not train, that no other state lies in and that only `@init` writes becomes a state of bf16. Runs after
-    tg-simplify (so that a weight is read once) and before tg-differentiate.
+    tg-simplify (so that a weight is read once) and before tg-differentiate. With `half` it is f16 in place of bf16.
   }];
+  let options = [Option<"half", "half", "bool", "false", "f16 in place of bf16">];
   let dependentDialects = ["::vcc::tg::TgDialect"];
 }
 
 def WidenGradientsPass : Pass<"tg-widen-gradients", "::mlir::ModuleOp"> {
-  let summary = "gradients of weights are not rounded to bf16 on their way to their state";
+  let summary = "gradients of weights are not rounded to two bytes on their way to their state";
   let description = [{
     What differentiation writes to a gradient was rounded to the type in which the product read the weight. The rounding is
-    dropped, through sums and views, where nothing else reads the rounded value:
+    dropped, through sums and views, where nothing but gradients read the rounded value:
     ```mlir
     %g = tg.dot_general %x, %d : (tensor<8x4xbf16>, tensor<8x4xbf16>) -> tensor<4x4xbf16>
     %w = tg.cast %g : tensor<4x4xbf16> -> tensor<4x4xf32>

@@ -20,8 +20,14 @@ static void cleanUp(OpPassManager &passes) {
   passes.addPass(createCSEPass());
 }
 
-void vcc::precision::buildNarrowPipeline(OpPassManager &passes) {
-  passes.addPass(createNarrowPrecisionPass());
+namespace {
+struct NarrowOptions : PassPipelineOptions<NarrowOptions> {
+  Option<bool> half{*this, "half", llvm::cl::desc("f16 in place of bf16"), llvm::cl::init(false)};
+};
+} // namespace
+
+void vcc::precision::buildNarrowPipeline(OpPassManager &passes, bool half) {
+  passes.addPass(createNarrowPrecisionPass({half}));
   cleanUp(passes);
 }
 
@@ -33,6 +39,8 @@ void vcc::precision::buildKeepGradientsPipeline(OpPassManager &passes) {
 void vcc::precision::registerPrecisionPasses() {
   registerNarrowPrecisionPass();
   registerWidenGradientsPass();
-  PassPipelineRegistration<>("tg-narrow", "bf16 where it is safe, and simplify", buildNarrowPipeline);
+  PassPipelineRegistration<NarrowOptions>(
+      "tg-narrow", "bf16 or f16 where it is safe, and simplify",
+      [](OpPassManager &passes, const NarrowOptions &options) { buildNarrowPipeline(passes, options.half); });
   PassPipelineRegistration<>("tg-keep-gradients", "gradients of weights in f32, and simplify", buildKeepGradientsPipeline);
 }

@@ -14,7 +14,7 @@ using namespace mlir;
 using namespace vcc;
 using namespace vcc::precision;
 
-/// A bf16 value, which nothing else reads, as it was before it was rounded; null where it cannot be had.
+/// A value of bf16 or f16, which nothing else reads, as it was before it was rounded; null where it cannot be had.
 static Value beforeRounding(Value narrow, Type element) {
   Operation *op = narrow.getDefiningOp();
   if (!op || !narrow.hasOneUse())
@@ -44,39 +44,57 @@ static void eraseUnread(Operation *op) {
   }
 }
 
-/// Unrounds the operand of `reader`, which is a gradient or a part of its sum.
-static void widen(OpOperand &reader) {
-  Value value = reader.get();
-  Operation *op = value.getDefiningOp();
-  if (!op)
-    return;
-  if (tg::isWidening(op)) {
-    if (!value.hasOneUse())
-      return;
-    if (Value wide = beforeRounding(op->getOperand(0), tg::tensorType(value).getElementType())) {
-      reader.set(wide);
-      eraseUnread(op);
-      widen(reader);
-    }
-    return;
-  }
-  if (value.hasOneUse() && (isMove(op) || isa<tg::AddOp>(op)))
-    for (OpOperand &operand : op->getOpOperands())
-      widen(operand);
-}
-
 namespace {
+
+class Widening {
+public:
+  bool isGradient(tg::WriteOp write) {
+    auto state = symbols.lookupNearestSymbolFrom<tg::StateOp>(write, write.getStateAttr());
+    return state && state.getKind() == tg::StateKind::Gradient;
+  }
+
+  /// Unrounds the operand of `reader`, which is a gradient or a part of its sum.
+  void widen(OpOperand &reader) {
+    Value value = reader.get();
+    Operation *op = value.getDefiningOp();
+    if (!op || !isOfGradients(value))
+      return;
+    if (tg::isWidening(op)) {
+      if (Value wide = beforeRounding(op->getOperand(0), tg::tensorType(value).getElementType())) {
+        value.replaceAllUsesWith(wide);
+        eraseUnread(op);
+        widen(reader);
+      }
+      return;
+    }
+    if (isMove(op) || isa<tg::AddOp>(op))
+      for (OpOperand &operand : op->getOpOperands())
+        widen(operand);
+  }
+
+private:
+  /// Whether nothing but gradients come of the value: it is one, which several weights may have, or a part of their sums.
+  bool isOfGradients(Value value) {
+    return llvm::all_of(value.getUsers(), [&](Operation *user) {
+      if (auto write = dyn_cast<tg::WriteOp>(user))
+        return isGradient(write);
+      return (isMove(user) || isa<tg::AddOp>(user)) && isOfGradients(user->getResult(0));
+    });
+  }
+
+  SymbolTableCollection symbols;
+};
 
 struct WidenGradientsPass : precision::impl::WidenGradientsPassBase<WidenGradientsPass> {
   void runOnOperation() override {
+    Widening widening;
     SmallVector<tg::WriteOp> writes;
     getOperation()->walk([&](tg::WriteOp write) {
-      auto state = SymbolTable::lookupNearestSymbolFrom<tg::StateOp>(write, write.getStateAttr());
-      if (state && state.getKind() == tg::StateKind::Gradient)
+      if (widening.isGradient(write))
         writes.push_back(write);
     });
     for (tg::WriteOp write : writes)
-      widen(write.getValueMutable());
+      widening.widen(write.getValueMutable());
   }
 };
 

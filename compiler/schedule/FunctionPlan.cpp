@@ -89,9 +89,10 @@ LogicalResult FunctionPlan::check() {
       return failure();
     if (isa<tg::GemmOp, tg::AttentionOp, tg::AttentionGradOp, tg::ReduceScatterOp>(op)) {
       Type element = tg::tensorType(op.getOperand(0)).getElementType();
-      if (!element.isF32() && (!element.isBF16() || isa<tg::ReduceScatterOp>(op)))
+      bool narrow = element.isBF16() || element.isF16();
+      if (!element.isF32() && (!narrow || isa<tg::ReduceScatterOp>(op)))
         return op.emitOpError("works on ") << element << " but library calls take f32"
-                                           << (isa<tg::ReduceScatterOp>(op) ? "" : " and bf16");
+                                           << (isa<tg::ReduceScatterOp>(op) ? "" : ", bf16 and f16");
     }
     if (auto write = dyn_cast<tg::WriteOp>(op); write && write.getAccumulate())
       return op.emitOpError("accumulates but fusion has to split that into a read, an add and a write");

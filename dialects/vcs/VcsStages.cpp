@@ -43,7 +43,10 @@ LogicalResult TextFieldOp::verify() {
                  succeeded(verifyOptions(*this, getOptions())));
 }
 
-LogicalResult PrecisionOp::verify() { return verifyYield(*this, getKind(), "kind"); }
+LogicalResult PrecisionOp::verify() {
+  return success(succeeded(verifyYield(*this, getKind(), "kind")) &&
+                 (getOptions().empty() || succeeded(verifyOptions(*this, getOptions()))));
+}
 LogicalResult LossOp::verify() { return verifyYield(*this, getBody(), "body", 0); }
 
 LogicalResult OptimizeOp::verify() {

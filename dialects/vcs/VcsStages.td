@@ -126,10 +126,10 @@ def Vcs_ScheduleOp : Vcs_StageClause<"schedule", [SingleBlock, NoTerminator]> {
   let assemblyFormat = "$schedule `options` $options attr-dict";
   let hasVerifier = 1;
 }
-def Vcs_PrecisionOp : Vcs_StageClause<"precision"> {
-  let summary = "what the stage computes in: `f32` or `bf16`";
-  let regions = (region AnyRegion:$kind);
-  let assemblyFormat = "$kind attr-dict";
+def Vcs_PrecisionOp : Vcs_StageClause<"precision", [SingleBlock, NoTerminator]> {
+  let summary = "what the stage computes in: `f32`, `tf32`, `bf16` or `fp16`; options are those of a loss scale";
+  let regions = (region AnyRegion:$kind, AnyRegion:$options);
+  let assemblyFormat = "$kind (`options` $options^)? attr-dict";
   let hasVerifier = 1;
 }
 def Vcs_EvaluateOp : Vcs_StageClause<"evaluate", [SingleBlock, NoTerminator]> {

@@ -152,6 +152,7 @@ private:
   void optimize(const syntax::RuleClause &Clause);
   void scheduleClause(const syntax::RuleClause &Clause);
   void evaluate(const syntax::EvaluateClause &Clause, const syntax::StageDecl &Stage);
+  void precision(const syntax::PrecisionClause &Clause);
   void parallel(const syntax::ParallelClause &Clause);
   void save(const syntax::SaveClause &Clause);
   vcs::MomentAttr moment(const syntax::Moment &When);

@@ -101,9 +101,7 @@ void Emitter::stage(const StageDecl &D) {
     }
     each(D, &StageDecl::Optimizes, [&](const RuleClause &Clause) { optimize(Clause); });
     each(D, &StageDecl::Schedules, [&](const RuleClause &Clause) { scheduleClause(Clause); });
-    each(D, &StageDecl::Precisions, [&](const PrecisionClause &Clause) {
-      yields(Builder.create<vcs::PrecisionOp>(loc(Clause.Value->Range)).getKind(), *Clause.Value);
-    });
+    each(D, &StageDecl::Precisions, [&](const PrecisionClause &Clause) { precision(Clause); });
     each(D, &StageDecl::Parallels, [&](const ParallelClause &Clause) { parallel(Clause); });
     each(D, &StageDecl::Saves, [&](const SaveClause &Clause) { save(Clause); });
     each(D, &StageDecl::Logs, [&](const Moment &When) { Builder.create<vcs::LogOp>(loc(When.Range), moment(When)); });
@@ -337,6 +335,14 @@ vcs::MomentAttr Emitter::moment(const Moment &When) {
   if (!(Amount > 0))
     Engine.report(diag::kinds::BadValue, When.Every->Range, "`every` needs an amount above zero");
   return vcs::MomentAttr::every(&Context, Amount, static_cast<vcs::Unit>(In.value_or(Unit::Steps)));
+}
+
+void Emitter::precision(const PrecisionClause &Clause) {
+  types::checkKeys(Clause.With, types::BlockKind::Precision, {}, "`precision`", Engine);
+  auto Op = Builder.create<vcs::PrecisionOp>(loc(Clause.Value->Range));
+  yields(Op.getKind(), *Clause.Value);
+  if (!Clause.With.empty())
+    options(Op.getOptions(), Clause.With, types::BlockKind::Precision);
 }
 
 void Emitter::parallel(const ParallelClause &Clause) {

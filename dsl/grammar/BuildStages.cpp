@@ -64,7 +64,7 @@ void Builder::clause(Parser::ClauseContext *Context, StageDecl &Stage) {
   } else if (auto *C = dynamic_cast<Parser::ScheduleClauseContext *>(Context)) {
     Stage.Schedules.push_back({Word, reference(C->dotted()), options(C->entries())});
   } else if (auto *C = dynamic_cast<Parser::PrecisionClauseContext *>(Context)) {
-    Stage.Precisions.push_back({Word, expr(C->expr())});
+    Stage.Precisions.push_back({Word, expr(C->expr()), options(C->entries())});
   } else if (auto *C = dynamic_cast<Parser::ParallelClauseContext *>(Context)) {
     Stage.Parallels.push_back({Word, options(C->entries())});
   } else if (auto *C = dynamic_cast<Parser::EvaluateClauseContext *>(Context)) {

@@ -82,7 +82,7 @@ clause
   | 'loss' block                                                                    # lossClause
   | 'optimize' dotted entries?                                                      # optimizeClause
   | 'schedule' dotted entries?                                                      # scheduleClause
-  | 'precision' expr                                                                # precisionClause
+  | 'precision' expr entries?                                                       # precisionClause
   | 'parallel' entries                                                              # parallelClause
   | 'evaluate' STRING? moment 'on' expr entries? ('like' STRING)?                   # evaluateClause
   | 'save' moment (',' option)* ('as' ident)? entries?                              # saveClause

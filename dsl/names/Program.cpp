@@ -276,7 +276,7 @@ const char *describe(DeclKind Kind) {
 std::vector<std::string> builtinNames() {
   return {"len",    "range", "min",  "max",    "sqrt",          "floor",        "int",   "float", "str",      "training",
           "report", "zip",   "enumerate", "normal", "truncated_normal", "xavier_uniform", "uniform_init", "zeros", "ones",  "constant", "table",
-          "f32",    "bf16",  "tf32", "i32",   "bool", "splice", "wordpiece",     "sentencepiece"};
+          "f32",    "bf16",  "fp16", "tf32", "i32",   "bool", "splice", "wordpiece",     "sentencepiece"};
 }
 
 bool isBuiltin(llvm::StringRef Name) {

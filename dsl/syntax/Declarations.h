@@ -240,6 +240,7 @@ struct ParallelClause {
 struct PrecisionClause {
   SourceRange Range;
   ExprPtr Value;
+  Options With; // of the loss scale of fp16
 };
 
 struct StageDecl : DeclOf<DeclKind::Stage> {

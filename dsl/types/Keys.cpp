@@ -31,6 +31,7 @@ const std::vector<Key> &keysOf(BlockKind Block) {
   static const std::vector<Key> Evaluate = {field("choices"), field("answer"), field("group"), value("score"),
                                             word("media", {"normal", "shuffled", "still"}),
                                             word("metric", {"choice_accuracy"}), value("rows"), field("branch")};
+  static const std::vector<Key> Precision = {value("scale"), value("growth"), value("backoff"), amount("interval", Unit::Steps)};
   static const std::vector<Key> Parallel = {word("shard", {"none", "optimizer", "gradients", "weights"}), value("ranks")};
   static const std::vector<Key> Save = {value("keep")};
   static const std::vector<Key> Start = {{"except", KeyKind::Paths}, {"rename", KeyKind::Renames}, value("inside")};
@@ -47,6 +48,7 @@ const std::vector<Key> &keysOf(BlockKind Block) {
   case BlockKind::Identity: return Identity;
   case BlockKind::Accumulate: return Accumulate;
   case BlockKind::Evaluate: return Evaluate;
+  case BlockKind::Precision: return Precision;
   case BlockKind::Parallel: return Parallel;
   case BlockKind::Save: return Save;
   case BlockKind::Start: return Start;

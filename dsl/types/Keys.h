@@ -29,7 +29,7 @@ struct Key {
   std::optional<syntax::Unit> In = std::nullopt; // the unit of a number given here
 };
 
-enum class BlockKind { Rows, Text, Labels, Identity, Accumulate, Evaluate, Parallel, Save, Start, Optimize, Schedule, Dataset, Lora };
+enum class BlockKind { Rows, Text, Labels, Identity, Accumulate, Evaluate, Precision, Parallel, Save, Start, Optimize, Schedule, Dataset, Lora };
 
 /// The keys that the language itself gives to a block.
 const std::vector<Key> &keysOf(BlockKind Block);

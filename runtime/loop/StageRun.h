@@ -108,6 +108,7 @@ private:
   void finishSteps(size_t left = 0);
   const Slot &taken(Prefetch &prefetch);
   void trace(const manifest::Function &function, bool wanted);
+  void checkScale(report::StepReport &report);
   void checkFinite(int64_t index, const report::StepReport &report);
   void checkGradients(int64_t index, const report::StepReport &report);
   [[noreturn]] void stop(int64_t index, const std::string &what, const report::StepReport &report);

@@ -149,7 +149,26 @@ void StageRun::finishUpdate(Underway &step) {
   if (step.dump)
     step.dump->systemInputs(int(step.micros.size()), *step.update);
   addOutputs(step.report, Program->scalars(*step.update));
+  if (Stage.lossScale)
+    checkScale(step.report);
   checkFinite(step.report.step, step.report);
+}
+
+/// A step that was skipped reports no number that came of its gradients. Each takes some of the scale, so that there is an end to them.
+void StageRun::checkScale(report::StepReport &report) {
+  auto valueOf = [&](const char *name) {
+    for (const auto &[known, value] : report.values)
+      if (known == name)
+        return value;
+    throw Failure(Exit::Internal, fmt::format("stage `{}` has a loss scale, but no output `{}`", Stage.name, name));
+  };
+  if (valueOf("skipped") == 0)
+    return;
+  auto left = double(float(valueOf("loss_scale")) * float(Stage.lossScale->backoff));
+  if (left < 1)
+    stop(report.step, fmt::format("a gradient is not finite at a loss scale of {:g}, and less than 1 is left of it", valueOf("loss_scale")), report);
+  std::erase_if(report.values, [](const auto &entry) { return !std::isfinite(entry.second) && !isLoss(entry.first); });
+  Log.note(fmt::format("stage {}, step {}: skipped, for a gradient is not finite; the loss scale is {:g} now", Stage.name, report.step, left));
 }
 
 void StageRun::finishStep(Underway &step) {
@@ -241,9 +260,10 @@ static int64_t firstNonFinite(const float *values, int64_t count) {
   return -1;
 }
 
-/// A device of its own keeps its gradients: what is wrong with them shows in the update's reports or the next loss.
+/// A device of its own keeps its gradients: what is wrong with them shows in the update's reports or the next loss. Where the
+/// loss is scaled the update itself looks at them.
 void StageRun::checkGradients(int64_t index, const report::StepReport &report) {
-  if (!Program->device().isHost())
+  if (!Program->device().isHost() || Stage.lossScale)
     return;
   const auto &states = Stage.states;
   std::atomic<int64_t> first{int64_t(states.size())};
@@ -298,9 +318,11 @@ void StageRun::stop(int64_t index, const std::string &what, const report::StepRe
   Log.write(writer.text());
   Log.sync();
   Bar.reset();
-  throw Failure(Exit::Policy, fmt::format("stage `{}`, step {}: {}{}", Stage.name, index, what, cause),
-                LastSaved < 0 ? std::string("no checkpoint was saved before it; a lower learning rate or a longer warm-up may help")
-                              : fmt::format("the last good checkpoint is `{}`", Saved->pathOf(LastSaved)));
+  std::string help = LastSaved < 0 ? std::string("no checkpoint was saved before it; a lower learning rate or a longer warm-up may help")
+                                   : fmt::format("the last good checkpoint is `{}`", Saved->pathOf(LastSaved));
+  if (Stage.lossScale)
+    help += "; fp16 has no numbers beyond 65504, but `precision bf16` has";
+  throw Failure(Exit::Policy, fmt::format("stage `{}`, step {}: {}{}", Stage.name, index, what, cause), help);
 }
 
 } // namespace vcc::runtime

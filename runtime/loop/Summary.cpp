@@ -9,6 +9,7 @@
 #include "runtime/program/Json.h"
 #include "runtime/weights/Files.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace vcc::runtime {
@@ -46,6 +47,8 @@ void writeSummary(const std::string &path, const std::string &recipe, const mani
   writer.member("data_wait_share", history.seconds > 0 ? rounded(history.dataWait / history.seconds) : 0.0);
   writer.member("samples", history.samples).member("tokens", history.tokens);
   writer.member("replaced", history.replaced);
+  if (auto skipped = history.values.find("skipped"); stage.lossScale && skipped != history.values.end())
+    writer.member("skipped", int64_t(std::count(skipped->second.begin(), skipped->second.end(), 1.0)));
   writer.key("first");
   writeLosses(writer, history, true);
   writer.key("last");

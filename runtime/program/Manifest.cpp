@@ -260,6 +260,12 @@ static Stage parseStage(const JsonNode &node, const Manifest &manifest) {
     if (stage.ranks < 0)
       parallel->fail("`ranks` must be at least 1");
   }
+  if (auto scale = node.find("loss_scale")) {
+    LossScale made{scale->at("scale").number(), scale->at("growth").number(), scale->at("backoff").number(), scale->at("interval").integer()};
+    if (!(made.scale >= 1 && made.growth >= 1 && made.backoff > 0 && made.backoff < 1 && made.interval >= 1))
+      scale->fail("is no scale of a loss that can move");
+    stage.lossScale = made;
+  }
   stage.across = node.stringOr("across", stage.across);
   if (stage.across != "mixed" && stage.across != "one_modality" && stage.across != "every_modality")
     node.at("across").fail(fmt::format("is `{}`, but `mixed`, `one_modality` or `every_modality` is needed", stage.across));

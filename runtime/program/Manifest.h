@@ -194,6 +194,12 @@ struct Component {
   int64_t parameters = 0, trainable = 0;
 };
 
+/// What the loss is multiplied by for the backward, and how it moves (under fp16).
+struct LossScale {
+  double scale = 0, growth = 0, backoff = 0;
+  int64_t interval = 0; // good steps in a row until it grows
+};
+
 struct Stage {
   int64_t number = 0; // 0: none
   std::string name, model, precision;
@@ -206,6 +212,7 @@ struct Stage {
   std::string rest = "step";    // of an epoch: step | carry
   bool parallel = false; // may be run by several ranks
   int64_t ranks = 0;     // by exactly as many; 0: by any number
+  std::optional<LossScale> lossScale;
   uint64_t seed = 0;
   int64_t weightsBytes = 0, stateBytes = 0, arenaBytes = 0, ioBytes = 0;
   std::vector<FileKeys> keys;

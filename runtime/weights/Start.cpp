@@ -116,12 +116,15 @@ private:
   static bool hasHash(WeightsFile &file, const Place &place, const State &state, const std::byte *bytes, const std::string &hash) {
     if (hexOf(hashOf(bytes, size_t(state.bytes))) == hash)
       return true;
-    DType other = state.dtype == DType::F32 ? DType::BF16 : DType::F32;
-    if (!isReadable(file.find(place.key)->dtype, other))
-      return false;
-    std::vector<std::byte> read(size_t(elementsOf(state.shape) * bytesOf(other)));
-    file.read(place.key, other, read.data());
-    return hexOf(hashOf(read.data(), read.size())) == hash;
+    for (DType other : {DType::F32, DType::BF16, DType::F16}) {
+      if (other == state.dtype || !isReadable(file.find(place.key)->dtype, other))
+        continue;
+      std::vector<std::byte> read(size_t(elementsOf(state.shape) * bytesOf(other)));
+      file.read(place.key, other, read.data());
+      if (hexOf(hashOf(read.data(), read.size())) == hash)
+        return true;
+    }
+    return false;
   }
 
   const manifest::FileKeys *keysOf(const Start &source) const { return source.keys < 0 ? nullptr : &Stage.keys[size_t(source.keys)]; }

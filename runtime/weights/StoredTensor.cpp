@@ -42,7 +42,7 @@ static bool isFloat(DType type) {
   return type == DType::F64 || type == DType::F32 || type == DType::F16 || type == DType::BF16;
 }
 
-bool isReadable(DType from, DType to) { return from == to || (isFloat(from) && (to == DType::F32 || to == DType::BF16)); }
+bool isReadable(DType from, DType to) { return from == to || (isFloat(from) && (to == DType::F32 || to == DType::BF16 || to == DType::F16)); }
 
 template <class Bits> static Bits load(const std::byte *from, bool swapped) {
   Bits bits;
@@ -77,13 +77,27 @@ static float floatOf(DType type, const std::byte *from, bool swapped) {
   }
 }
 
-/// The nearest bf16, ties to even. A number too large becomes an infinity; a number that is none stays none.
 static uint16_t toBrainFloat(float value) {
   auto bits = std::bit_cast<uint32_t>(value);
   if (std::isnan(value))
     return uint16_t(bits >> 16 | 0x40);
   return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
+
+static uint16_t toHalf(float value) {
+  auto bits = std::bit_cast<uint32_t>(value);
+  auto sign = uint16_t(bits >> 16 & 0x8000);
+  uint32_t size = bits & 0x7fffffff;
+  if (size > 0x7f800000)
+    return uint16_t(sign | 0x7e00);
+  if (size >= 0x477ff000) // 65520, halfway to what would come next
+    return uint16_t(sign | 0x7c00);
+  if (size < 0x38800000) // below the normal numbers: units of 2^-24, to which the sum of floats rounds
+    return uint16_t(sign | (std::bit_cast<uint32_t>(std::bit_cast<float>(size) + 0.5f) - 0x3f000000));
+  return uint16_t(sign | ((size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13));
+}
+
+uint16_t narrowed(DType dtype, float value) { return dtype == DType::F16 ? toHalf(value) : toBrainFloat(value); }
 
 /// Calls row(from, elements, place) for every run of elements along the last axis.
 template <class Row> static void eachRow(const StoredTensor &tensor, Row row) {
@@ -143,10 +157,10 @@ std::optional<int64_t> readTensor(const StoredTensor &tensor, DType dtype, std::
       bool wasInfinite = tensor.dtype == DType::F64
                              ? std::isinf(std::bit_cast<double>(load<uint64_t>(from + i * stride, tensor.swapped)))
                              : std::isinf(value);
-      if (dtype == DType::BF16) {
-        uint16_t narrow = toBrainFloat(value);
+      if (dtype == DType::BF16 || dtype == DType::F16) {
+        uint16_t narrow = narrowed(dtype, value);
         std::memcpy(to + (place + i) * int64_t(sizeof narrow), &narrow, sizeof narrow);
-        value = std::bit_cast<float>(uint32_t(narrow) << 16);
+        value = dtype == DType::BF16 ? std::bit_cast<float>(uint32_t(narrow) << 16) : fromHalf(narrow);
       } else {
         std::memcpy(to + (place + i) * int64_t(sizeof value), &value, sizeof value);
       }

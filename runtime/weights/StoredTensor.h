@@ -33,8 +33,11 @@ Shape rowMajor(const Shape &shape);
 bool isReadable(DType from, DType to);
 
 /// Writes all elements to `to`, row by row, as `dtype`; they must be readable as that. As f32 every f16, bf16 and f32 is exact; of
-/// f64 the nearest f32 is taken. As bf16 the nearest one of that f32, ties to even. Returns the place of the first finite element that `dtype` cannot hold, or nothing.
+/// f64 the nearest f32 is taken. As bf16 or f16 the nearest one of that f32, ties to even. Returns the place of the first finite element that `dtype` cannot hold, or nothing.
 std::optional<int64_t> readTensor(const StoredTensor &tensor, DType dtype, std::byte *to);
+
+/// The bits of the nearest bf16 or f16, ties to even; a number too large becomes an infinity, one that is none stays none.
+uint16_t narrowed(DType dtype, float value);
 
 /// Whether both hold the same elements of the same type and shape.
 bool isSame(const StoredTensor &a, const StoredTensor &b);

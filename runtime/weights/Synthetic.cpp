@@ -3,9 +3,9 @@
 
 #include "runtime/program/Failure.h"
 #include "runtime/weights/Hash.h"
+#include "runtime/weights/StoredTensor.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <fmt/format.h>
@@ -31,14 +31,12 @@ static void store(const State &state, std::byte *to, int64_t index, float value)
     std::memcpy(to + 4 * index, &value, 4);
     return;
   }
-  // The nearest, ties to even; what is drawn here is finite.
-  uint32_t bits = std::bit_cast<uint32_t>(value);
-  auto half = uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-  std::memcpy(to + 2 * index, &half, 2);
+  uint16_t narrow = narrowed(state.dtype, value);
+  std::memcpy(to + 2 * index, &narrow, sizeof narrow);
 }
 
 static void draw(const State &state, uint64_t seed, std::byte *to) {
-  if (state.dtype != DType::F32 && state.dtype != DType::BF16)
+  if (state.dtype != DType::F32 && state.dtype != DType::BF16 && state.dtype != DType::F16)
     throw Failure(Exit::Internal, fmt::format("`{}` is {}, which has no synthetic weights", state.path, nameOf(state.dtype)));
   int64_t count = elementsOf(state.shape);
   if (state.shape.size() < 2) {

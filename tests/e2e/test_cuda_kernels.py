@@ -53,6 +53,9 @@ class Kernels(unittest.TestCase):
     def test_of_packed_rows_in_bf16_fit_into_registers(self):
         self.check([programs.RECIPES / "packed.vcs", "-D", "numerics=bf16", "-D", "pack=3"], 50)
 
+    def test_of_the_tiny_recipe_in_fp16_fit_into_registers(self):
+        self.check(TINY + ["-D", "numerics=fp16"], 100)
+
     def test_of_the_full_size_recipe_fit_into_registers(self):
         self.check(FULL + ["-D", "numerics=f32"], 150)
 

@@ -270,7 +270,7 @@ Checker::Checker() : theContext(makeContext()) {
 }
 
 std::optional<Fault> Checker::checkTyped(const Graph &graph, Types types, Prepared *prepared, std::set<std::string> &seen) {
-  bool wide = types == Types::F64, narrow = types == Types::BF16;
+  bool wide = types == Types::F64, half = types == Types::F16, narrow = half || types == Types::BF16;
   Diagnostics diagnostics(*theContext);
   OwningOpRef<ModuleOp> module = parseGraph(graph, *theContext, wide);
   if (!module)
@@ -349,8 +349,8 @@ std::optional<Fault> Checker::checkTyped(const Graph &graph, Types types, Prepar
   }
 
   size_t gradients = 0, number = 0;
-  for (const NamedPass &pass : passesOnTg(recompute::hasSegments(*module), narrow, gradients)) {
-    std::string where = std::string(wide ? "f64 " : narrow ? "bf16 " : "") + "after " + pass.name;
+  for (const NamedPass &pass : passesOnTg(recompute::hasSegments(*module), half ? Narrow::F16 : narrow ? Narrow::BF16 : Narrow::None, gradients)) {
+    std::string where = std::string(wide ? "f64 " : half ? "f16 " : narrow ? "bf16 " : "") + "after " + pass.name;
     size_t operations = countOperations(*module);
     OperationFingerPrint unchanged(*module);
     if (!runPass(*module, pass.add))
@@ -370,7 +370,7 @@ std::optional<Fault> Checker::checkTyped(const Graph &graph, Types types, Prepar
       return Fault{where, *wrong};
   }
   if (narrow && !runPass(*module, [](OpPassManager &manager) { schedule::buildSchedulePipeline(manager); }))
-    return Fault{"bf16 exec-schedule", "fails: " + diagnostics.text};
+    return Fault{half ? "f16 exec-schedule" : "bf16 exec-schedule", "fails: " + diagnostics.text};
   if (!prepared)
     return std::nullopt;
   addSingle(traceOf(*module, order, tg::Precision::F32));
@@ -406,7 +406,7 @@ std::optional<Fault> Checker::checkPasses(const Graph &graph, Prepared &prepared
   if (!graph.exact)
     if (auto fault = checkTyped(graph, Types::F64, nullptr, seen))
       return fault;
-  if (auto fault = checkTyped(graph, Types::BF16, nullptr, seen))
+  if (auto fault = checkTyped(graph, graph.text.size() % 2 ? Types::F16 : Types::BF16, nullptr, seen))
     return fault;
   return checkTyped(graph, Types::F32, &prepared, seen);
 }

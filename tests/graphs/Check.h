@@ -48,8 +48,8 @@ public:
   Counts counts;
 
 private:
-  /// What a graph computes in: bf16 by the passes of that precision, whose roundings the interpreter in f64 leaves out.
-  enum class Types { F32, F64, BF16 };
+  /// What a graph computes in: bf16 or f16 by the passes of those precisions, whose roundings the interpreter in f64 leaves out.
+  enum class Types { F32, F64, BF16, F16 };
   std::optional<Fault> checkTyped(const Graph &graph, Types types, Prepared *prepared, std::set<std::string> &seen);
   std::optional<Fault> runPrepared(const Prepared &prepared, const VccStage &stage);
 

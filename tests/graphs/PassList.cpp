@@ -44,22 +44,22 @@ void graphs::registerPasses() {
 
 std::string graphs::changedBy(const std::string &pass) { return "changed by " + pass; }
 
-std::vector<NamedPass> graphs::passesOnTg(bool segments, bool narrow, size_t &gradients) {
+std::vector<NamedPass> graphs::passesOnTg(bool segments, Narrow narrow, size_t &gradients) {
   std::vector<NamedPass> passes;
   addEach(passes, "", differentiate::buildSimplifyPipeline);
-  if (narrow)
-    addEach(passes, "narrow ", precision::buildNarrowPipeline);
+  if (narrow != Narrow::None)
+    addEach(passes, "narrow ", [&](OpPassManager &manager) { precision::buildNarrowPipeline(manager, narrow == Narrow::F16); });
   gradients = passes.size();
   passes.push_back({"tg-differentiate", [](OpPassManager &manager) {
                       manager.addPass(differentiate::createDifferentiatePass());
                     }});
   addEach(passes, "second ", differentiate::buildSimplifyPipeline);
-  if (narrow)
+  if (narrow != Narrow::None)
     addEach(passes, "gradients ", precision::buildKeepGradientsPipeline);
   if (segments)
     addEach(passes, "recompute ", recompute::buildRecomputePipeline);
   // Operands of libraries are narrow on a GPU alone.
-  auto options = narrow ? fuse::FuseOptions::cuda() : fuse::FuseOptions();
+  auto options = narrow != Narrow::None ? fuse::FuseOptions::cuda() : fuse::FuseOptions();
   addEach(passes, "", [&](OpPassManager &manager) { fuse::buildFusePipeline(manager, options); });
   return passes;
 }
@@ -68,7 +68,7 @@ std::vector<std::string> graphs::passesThatChange() {
   registerPasses();
   std::vector<std::string> names;
   size_t gradients = 0;
-  for (bool narrow : {false, true})
+  for (Narrow narrow : {Narrow::None, Narrow::BF16})
     for (const NamedPass &pass : passesOnTg(/*segments=*/true, narrow, gradients))
       if (std::string name = changedBy(pass.name); StringRef(pass.name).contains("tg-") && !llvm::is_contained(names, name))
         names.push_back(name);

@@ -24,8 +24,10 @@ struct NamedPass {
 /// By their flags; any number of times.
 void registerPasses();
 
-/// `segments` adds recompute's, `narrow` those of bf16; `gradients` is the place of the first after which gradients are there.
-std::vector<NamedPass> passesOnTg(bool segments, bool narrow, size_t &gradients);
+enum class Narrow { None, BF16, F16 };
+
+/// `segments` adds recompute's, `narrow` those of bf16 or f16; `gradients` is the place of the first after which gradients are there.
+std::vector<NamedPass> passesOnTg(bool segments, Narrow narrow, size_t &gradients);
 
 /// What is counted for a pass of the project that changed a graph.
 std::string changedBy(const std::string &pass);

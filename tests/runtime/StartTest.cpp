@@ -104,6 +104,11 @@ TEST_F(StartRules, FollowsReferencesAndChecksThem) {
   refer(hexOf(hashOf(narrow, sizeof narrow)));
   EXPECT_EQ(start(), "");
   EXPECT_EQ(Weight[0], 9);
+  // One in fp16 in f16.
+  uint16_t halves[4] = {0x4880, 0x4800, 0x4700, 0x4600};
+  refer(hexOf(hashOf(halves, sizeof halves)));
+  EXPECT_EQ(start(), "");
+  EXPECT_EQ(Weight[0], 9);
   refer("0000000000000000");
   EXPECT_THAT(start(), HasSubstr("is not what"));
 }

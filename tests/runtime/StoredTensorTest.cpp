@@ -87,6 +87,32 @@ TEST(StoredTensor, SinglesBecomeTheNearestBrainFloat) {
   EXPECT_EQ(read[1], 0x3f80);
 }
 
+/// All floats with one of 2^14 fractions, and those next to ties.
+TEST(StoredTensor, SinglesBecomeTheNearestHalf) {
+  std::vector<float> values;
+  for (uint64_t high = 0; high < 1 << 23; high += 3)
+    for (uint32_t low : {0u, 1u, 0x1ffu})
+      values.push_back(std::bit_cast<float>(uint32_t(high << 9) | low));
+  std::vector<uint16_t> read(values.size());
+  auto lost = readTensor(stored(DType::F32, {int64_t(values.size())}, values), DType::F16, reinterpret_cast<std::byte *>(read.data()));
+  std::optional<int64_t> first;
+  for (size_t i = 0; i < values.size(); ++i) {
+    auto expected = _Float16(values[i]);
+    if (std::isinf(float(expected)) && !std::isinf(values[i]) && !first)
+      first = int64_t(i);
+    if (std::isnan(values[i]))
+      ASSERT_TRUE(std::isnan(float(std::bit_cast<_Float16>(read[i])))) << values[i];
+    else
+      ASSERT_EQ(read[i], std::bit_cast<uint16_t>(expected)) << values[i];
+  }
+  ASSERT_TRUE(first);
+  EXPECT_EQ(lost, first);
+  std::vector<float> ends = {65519.996f, -65519.996f, 65520, 1};
+  std::vector<uint16_t> held(4);
+  EXPECT_EQ(readTensor(stored(DType::F32, {4}, ends), DType::F16, reinterpret_cast<std::byte *>(held.data())), 2);
+  EXPECT_EQ(held, (std::vector<uint16_t>{0x7bff, 0xfbff, 0x7c00, 0x3c00}));
+}
+
 TEST(StoredTensor, OnlyFloatsBecomeFloats) {
   for (DType type : {DType::F64, DType::F32, DType::F16, DType::BF16}) {
     EXPECT_TRUE(isReadable(type, DType::F32));

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -69,6 +70,46 @@ void update(void *const *b, const int64_t *ints, int64_t, int64_t) {
   as<float>(b[4])[0] = lr, as<float>(b[5])[0] = std::sqrt(norm);
 }
 
+// as squares, and the scale, by which the gradients are multiplied; they are rounded to what f16 can hold at most
+void scaledSquares(void *const *b, const int64_t *ints, int64_t, int64_t) {
+  float share = 1.0f / float(R * ints[0]), loss = 0, gradient = 0;
+  for (int64_t i = 0; i < R; ++i) {
+    float &r = as<float>(b[0])[i];
+    loss += r * r * share;
+    r *= 2 * share * as<float>(b[4])[0];
+    if (std::abs(r) > 65504)
+      r = std::copysign(std::numeric_limits<float>::infinity(), r);
+    gradient += r;
+  }
+  as<float>(b[1])[0] = loss, as<float>(b[2])[0] = loss;
+  as<float>(b[3])[0] += gradient;
+}
+
+// as update, and scale, good steps, scale as it was, whether the step was skipped; ints: elements
+void scaledUpdate(void *const *b, const int64_t *ints, int64_t, int64_t) {
+  float &scale = as<float>(b[6])[0], &good = as<float>(b[7])[0], inverse = 1 / scale;
+  auto *gradients = as<float>(b[1]);
+  bool finite = std::all_of(gradients, gradients + ints[0], [](float g) { return std::isfinite(g); });
+  float lr = 0.05f / (1 + 0.01f * as<float>(b[3])[0]), norm = 0;
+  for (int64_t i = 0; i < ints[0]; ++i) {
+    float g = gradients[i] * inverse;
+    norm += g * g;
+    gradients[i] = 0;
+    if (!finite)
+      continue;
+    as<float>(b[2])[i] = 0.9f * as<float>(b[2])[i] + g;
+    as<float>(b[0])[i] -= lr * as<float>(b[2])[i];
+  }
+  as<float>(b[4])[0] = lr, as<float>(b[5])[0] = std::sqrt(norm);
+  as<float>(b[8])[0] = scale, as<float>(b[9])[0] = finite ? 0 : 1;
+  good = finite ? good + 1 : 0;
+  scale *= finite ? good == 5 ? 2.0f : 1.0f : 0.5f;
+  good = good == 5 ? 0 : good;
+}
+
+// -> scale
+void startScale(void *const *b, const int64_t *, int64_t, int64_t) { as<float>(b[0])[0] = 65536; }
+
 // rng -> weight; ints: elements, site
 void start(void *const *b, const int64_t *ints, int64_t, int64_t) {
   for (int64_t i = 0; i < ints[0]; ++i)
@@ -82,7 +123,7 @@ void score(void *const *b, const int64_t *, int64_t begin, int64_t end) {
 }
 
 // Offsets in io, 64-byte aligned.
-enum Io : uint64_t { X = 0, Y = 128, Rng = 192, Index = 256, Loss = 320, Term = 384, Lr = 448, Norm = 512, Score = 576, IoBytes = 640 };
+enum Io : uint64_t { X = 0, Y = 128, Rng = 192, Index = 256, Loss = 320, Term = 384, Lr = 448, Norm = 512, Score = 576, IoBytes = 640, Scale = 640, Skipped = 704, ScaledIoBytes = 768 };
 enum Arena : uint64_t { Pred = 0, Residual = 64, Gradient = 128, ArenaBytes = 192 };
 
 struct StageTables {
@@ -166,6 +207,23 @@ constexpr const char *States[] = {R"([
  {"path":"shift.offset","kind":"weight","shape":[1],"dtype":"f32","region":"weights","offset":0,"start":[{"stage":"fit"}]},
  {"path":"group0:m","kind":"moment","shape":[16],"dtype":"f32","region":"state","offset":64}])"};
 
+/// `text` with the first `from` replaced.
+std::string with(std::string text, const std::string &from, const std::string &to) { return text.replace(text.find(from), from.size(), to); }
+
+std::string scaledManifestText() {
+  std::string states = with(States[0], "[", R"([
+ {"path":"loss_scale:value","kind":"counter","shape":[1],"dtype":"f32","region":"state","offset":384},
+ {"path":"loss_scale:good","kind":"counter","shape":[1],"dtype":"f32","region":"state","offset":448},)");
+  std::string functions = with(Functions, R"("name":"grad_norm","dtype":"f32","shape":[],"offset":512})",
+                               R"("name":"grad_norm","dtype":"f32","shape":[],"offset":512},
+   {"name":"loss_scale","dtype":"f32","shape":[],"offset":640},{"name":"skipped","dtype":"f32","shape":[],"offset":704})");
+  return fmt::format(R"({{"format":1,"recipe":"toy","vcc":"test","cpu":"x86-64","target":"cpu","features":["sse2"],"datasets":{{}},"stages":[
+   {{"number":1,"name":"fit","precision":"fp16","loss_scale":{{"scale":65536,"growth":2,"backoff":0.5,"interval":5}},"steps":60,"accumulate":2,
+    "regions":{{"weights":64,"state":512,"arena":192,"io":768}},"states":{},"functions":{},
+    "batch":{{"main":{{"rows":8,"datasets":[],"fields":[]}}}},"save":{{"when":{{"steps":7}},"keep":2}},"log":{{"steps":20}}}}]}})",
+                     states, functions);
+}
+
 std::string manifestText() {
   std::string batch = R"({"rows":8,"datasets":[],"fields":[]})";
   std::string text = R"({"format":1,"recipe":"toy","vcc":"test","cpu":"x86-64","target":"cpu","features":["sse2"],
@@ -178,6 +236,12 @@ std::string manifestText() {
     "evaluate":[{{"name":"held","dataset":"held","group":"kind","batch":{}}}]}}]}})",
                       States[1], Functions, batch, batch);
   return text;
+}
+
+/// Whether a list of steps holds one.
+bool environmentHas(const char *name, int64_t step) {
+  const char *value = std::getenv(name);
+  return value && (std::string_view(value) == "all" || fmt::format(",{},", value).find(fmt::format(",{},", step)) != std::string::npos);
 }
 
 int64_t environmentNumber(const char *name) {
@@ -212,6 +276,8 @@ public:
       makeRow(Options.seed * 1000003 + uint64_t((step * Accumulate + micro) * R + i), x + i * W, y + i);
     if (step == environmentNumber("TOY_NAN_AT"))
       y[3] = std::numeric_limits<float>::quiet_NaN();
+    if (environmentHas("TOY_HUGE_AT", step))
+      y[3] = 1e9f;
     report.samples = R, report.tokens = 2 * R;
   }
 
@@ -261,6 +327,29 @@ const VccProgram &toyProgram() {
     stages.push_back({"fit", fit.functions.data(), fit.functions.size(), 64, 384, ArenaBytes, IoBytes, nullptr, 0});
     stages.push_back({"tune", tune.functions.data(), tune.functions.size(), 128, 128, ArenaBytes, IoBytes, nullptr, 0});
     program = {VCC_ABI_MAGIC, VCC_ABI_VERSION, manifest.data(), manifest.size(), stages.data(), stages.size(), Kernels, std::size(Kernels)};
+  }
+  return program;
+}
+
+const VccProgram &scaledToyProgram() {
+  static StageTables fit;
+  static std::string manifest = scaledManifestText();
+  static VccStage stage{};
+  static VccProgram program{};
+  static const VccKernelName Kernels[] = {{residual, "residual"},         {scaledSquares, "squares"}, {scaledUpdate, "update"}, {start, "start"},
+                                          {startScale, "start the scale"}, {score, "score"}};
+  if (fit.functions.empty()) {
+    Layout l{state(0), state(64), frozen(0), state(128), state(192), state(0), state(128), state(256), 32, 2, true};
+    build(fit, l);
+    std::vector<VccLaunch> &micro = fit.launches[0], &update = fit.launches[1], &init = fit.launches[2];
+    micro[2] = fit.launch(VCC_LAUNCH_KERNEL, "loss", {arena(Residual), io(Loss), io(Term), l.gradientB, state(384)}, {l.accumulate}, scaledSquares);
+    update[0] = fit.launch(VCC_LAUNCH_KERNEL, "update",
+                           {l.group, l.gradients, l.moments, io(Index), io(Lr), io(Norm), state(384), state(448), io(Scale), io(Skipped)},
+                           {l.elements}, scaledUpdate);
+    init.push_back(fit.launch(VCC_LAUNCH_KERNEL, "init", {state(384)}, {}, startScale));
+    fit.functions[2].launches = init.data(), fit.functions[2].launch_count = init.size();
+    stage = {"fit", fit.functions.data(), fit.functions.size(), 64, 512, ArenaBytes, ScaledIoBytes, nullptr, 0};
+    program = {VCC_ABI_MAGIC, VCC_ABI_VERSION, manifest.data(), manifest.size(), &stage, 1, Kernels, std::size(Kernels)};
   }
   return program;
 }

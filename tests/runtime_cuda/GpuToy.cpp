@@ -22,8 +22,10 @@ struct Converted {
   VccProgram program;
   VccDeviceCode code;
   std::map<std::string, cuda::FakeKernel> behaviour;
+  const VccKernelName *names = nullptr;
 
-  Converted() : program(toyProgram()) {
+  explicit Converted(const VccProgram &toy) : program(toy) {
+    names = program.kernels;
     for (uint64_t i = 0; i < program.kernel_count; ++i)
       kernels.push_back({program.kernels[i].name, uint32_t(i % 2), 128});
     for (uint64_t i = 0; i < program.stage_count; ++i)
@@ -49,7 +51,7 @@ struct Converted {
   /// Words: the launch's integers, then its units.
   void makeGrid(VccLaunch &launch) {
     uint64_t number = 0;
-    while (toyProgram().kernels[number].kernel != launch.kernel)
+    while (names[number].kernel != launch.kernel)
       ++number;
     std::vector<int64_t> words = {int64_t(number), 3};
     words.insert(words.end(), launch.buffer_count, 0);
@@ -70,7 +72,11 @@ struct Converted {
 };
 
 Converted &converted() {
-  static Converted all;
+  static Converted all(toyProgram());
+  return all;
+}
+Converted &scaled() {
+  static Converted all(scaledToyProgram());
   return all;
 }
 
@@ -90,6 +96,21 @@ GpuToy gpuToy(const std::string &precision) {
   }
   return {program, converted().code};
 }
+
+GpuToy scaledGpuToy() {
+  static std::string text;
+  static VccProgram program = [] {
+    VccProgram made = scaled().program;
+    text.assign(made.manifest, made.manifest_bytes);
+    std::string from = "\"target\":\"cpu\"";
+    text.replace(text.find(from), from.size(), "\"target\":\"cuda\"");
+    made.manifest = text.data(), made.manifest_bytes = text.size();
+    return made;
+  }();
+  return {program, scaled().code};
+}
+
+void teachScaled(cuda::FakeGpu &gpu) { gpu.kernels = scaled().behaviour; }
 
 void teach(cuda::FakeGpu &gpu) { gpu.kernels = converted().behaviour; }
 

@@ -20,5 +20,9 @@ GpuToy gpuToy(const std::string &precision = "f32");
 /// Gives a fake GPU the toy's kernels.
 void teach(cuda::FakeGpu &gpu);
 
+/// The same of the toy with a scaled loss.
+GpuToy scaledGpuToy();
+void teachScaled(cuda::FakeGpu &gpu);
+
 } // namespace vcc::runtime::test
 #endif

@@ -47,7 +47,7 @@ MachineRates ratesOf(const std::string &name, const std::string &precision) {
   MachineRates rates;
   rates.source = found ? fmt::format("the table of devices has of {}", found->title) : fmt::format("the table of devices has no {}: no floor", name);
   if (found) {
-    rates.flops = 1e12 * (precision == "bf16" ? found->bf16 : precision == "tf32" ? found->tf32 : found->f32);
+    rates.flops = 1e12 * (precision == "bf16" || precision == "fp16" ? found->bf16 : precision == "tf32" ? found->tf32 : found->f32);
     rates.bytes = 1e12 * found->bandwidth;
   }
   return rates;

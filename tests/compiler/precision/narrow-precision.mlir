@@ -1,5 +1,11 @@
 // RUN: vcc-opt %s --split-input-file --tg-narrow-precision | FileCheck %s
 // RUN: vcc-opt %s --split-input-file --tg-narrow | FileCheck %s --check-prefix=CLEAN
+// RUN: vcc-opt %s --split-input-file --tg-narrow=half | FileCheck %s --check-prefix=HALF
+// HALF-LABEL: func.func @forward_linear
+// HALF: %[[W:.*]] = tg.read @w : tensor<8x8xf16>
+// HALF: %[[P:.*]] = tg.dot_general {{.*}} : (tensor<4x8xf16>, tensor<8x8xf16>) -> tensor<4x8xf32>
+// HALF: tg.cast %{{.*}} : tensor<4x8xf32> -> tensor<4x8xf16>
+// HALF-NOT: bf16
 
 // A product takes bf16 and gives its sums; what is added to them is added before they are rounded. The frozen weight is stored in
 // bf16, and so is what @init writes into it.

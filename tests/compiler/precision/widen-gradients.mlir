@@ -62,3 +62,29 @@ func.func @micro_kept() {
 tg.state @w weight trainable : tensor<4xf32>
 tg.state @"gradient:w" gradient : tensor<4xf32>
 tg.state @moment moment : tensor<4xf32>
+
+// -----
+
+// One gradient that two weights have, one of them in a sum with another's.
+// CHECK-LABEL: func.func @micro_shared
+func.func @micro_shared() {
+  %x = tg.input "x" : tensor<4x8xf16>
+  %d = tg.input "d" : tensor<4x2xf16>
+  %r = tg.input "r" : tensor<8x2xf32>
+  // CHECK: %[[P:.*]] = tg.dot_general {{.*}} : (tensor<4x8xf16>, tensor<4x2xf16>) -> tensor<8x2xf32>
+  // CHECK-NOT: tg.cast
+  // CHECK: tg.write @"gradient:w", %[[P]]
+  // CHECK: %[[S:.*]] = tg.add %[[P]], %{{.*}} : tensor<8x2xf32>
+  // CHECK: tg.write @"gradient:v", %[[S]]
+  %p = tg.dot_general %x, %d {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 0>, contract_b = array<i64: 0>}
+    : (tensor<4x8xf16>, tensor<4x2xf16>) -> tensor<8x2xf16>
+  %q = tg.cast %p : tensor<8x2xf16> -> tensor<8x2xf32>
+  tg.write @"gradient:w", %q : tensor<8x2xf32>
+  %s = tg.add %q, %r : tensor<8x2xf32>
+  tg.write @"gradient:v", %s : tensor<8x2xf32>
+  return
+}
+tg.state @w weight trainable : tensor<8x2xf32>
+tg.state @"gradient:w" gradient : tensor<8x2xf32>
+tg.state @v weight trainable : tensor<8x2xf32>
+tg.state @"gradient:v" gradient : tensor<8x2xf32>

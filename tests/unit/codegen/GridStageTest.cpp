@@ -17,7 +17,10 @@ using namespace vcc;
 
 namespace {
 
-void tryStage(bool Narrow, test::GridTrial Trial) {
+enum class Types { F32, BF16, F16 };
+
+void tryStage(Types In, test::GridTrial Trial) {
+  bool Narrow = In != Types::F32;
   std::mt19937 Random(test::chosenSeed());
   mlir::MLIRContext Context;
   Context.loadDialect<tg::TgDialect, mlir::func::FuncDialect>();
@@ -26,7 +29,7 @@ void tryStage(bool Narrow, test::GridTrial Trial) {
   mlir::PassManager Passes(&Context);
   differentiate::buildSimplifyPipeline(Passes);
   if (Narrow)
-    precision::buildNarrowPipeline(Passes);
+    precision::buildNarrowPipeline(Passes, In == Types::F16);
   Passes.addPass(differentiate::createDifferentiatePass());
   differentiate::buildSimplifyPipeline(Passes);
   if (Narrow)
@@ -37,7 +40,10 @@ void tryStage(bool Narrow, test::GridTrial Trial) {
   Stage->walk([&](tg::LaunchOp Launch) {
     test::tryOnGrid(Launch, Random, Trial);
     ++Count;
-    Halves += llvm::any_of(Launch->getOperandTypes(), [](mlir::Type T) { return mlir::getElementTypeOrSelf(T).isBF16(); });
+    Halves += llvm::any_of(Launch->getOperandTypes(), [&](mlir::Type T) {
+      mlir::Type Element = mlir::getElementTypeOrSelf(T);
+      return In == Types::F16 ? Element.isF16() : Element.isBF16();
+    });
   });
   EXPECT_GT(Count, 20);
   EXPECT_GE(Halves, Narrow ? 5 : 0);
@@ -48,7 +54,7 @@ TEST(GridStage, EveryLaunchKeepsItsMeaning) {
   test::GridTrial Trial;
   Trial.Low = 0.25;
   Trial.Tolerance = 1e-4;
-  tryStage(/*Narrow=*/false, Trial);
+  tryStage(Types::F32, Trial);
 }
 
 // A number beside the middle of two bf16 may be rounded the other way; what is subtracted from it does not know.
@@ -57,7 +63,15 @@ TEST(GridStage, EveryLaunchInBf16KeepsItsMeaning) {
   Trial.Low = 0.25;
   Trial.Tolerance = 2e-2;
   Trial.HalfTolerance = 2e-2;
-  tryStage(/*Narrow=*/true, Trial);
+  tryStage(Types::BF16, Trial);
+}
+
+TEST(GridStage, EveryLaunchInF16KeepsItsMeaning) {
+  test::GridTrial Trial;
+  Trial.Low = 0.25;
+  Trial.Tolerance = 2e-2;
+  Trial.HalfTolerance = 2e-2;
+  tryStage(Types::F16, Trial);
 }
 
 } // namespace
