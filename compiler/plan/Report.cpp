@@ -146,47 +146,57 @@ private:
       made.rows = batch["rows"];
       made.branch = batch.value("branch", "");
     }
-    for (const ComponentReport &component : report.components)
-      made.work.at(component.name);
-    for (Operation &launch : op.getBody().front())
-      readLaunch(cast<exec::LaunchOpInterface>(launch), made);
+    countWork(op, made);
+    for (Operation &each : op.getBody().front()) {
+      auto launch = cast<exec::LaunchOpInterface>(each);
+      int64_t flops = flopsOf(launch, made), bytes = static_cast<int64_t>(launch.getBytes());
+      addLaunch(made.seconds.f32, flops, bytes, device.f32);
+      addLaunch(made.seconds.tf32, flops, bytes, isProduct(launch) ? device.tf32 : device.f32);
+    }
     finishBounds(made);
     made.arena = endOf(lives);
     made.live = schedule::largestLiveSum(lives, exec::BufferAlignment);
   }
 
-  /// The times of a function's launches in bf16 or fp16, casts included.
+  /// The times of a function's launches in bf16 or fp16, casts included; its operations, where that is what is trained in.
   void readNarrow(exec::FunctionOp op) {
     auto made = llvm::find_if(report.functions, [&](const FunctionReport &f) { return f.name == op.getSymName(); });
     Bounds &bounds = made->seconds.bf16;
     FunctionReport own;
+    own.name = made->name, own.variant = made->variant;
+    countWork(op, own);
     for (Operation &each : op.getBody().front()) {
       auto launch = cast<exec::LaunchOpInterface>(each);
-      int64_t flops = flopsOf(launch, *made);
-      (isProduct(launch) ? own.products : own.others) += flops;
-      addLaunch(bounds, flops, static_cast<int64_t>(launch.getBytes()), isProduct(launch) ? device.bf16 : device.f32);
+      addLaunch(bounds, flopsOf(launch, own), static_cast<int64_t>(launch.getBytes()), isProduct(launch) ? device.bf16 : device.f32);
     }
     finish(bounds, own, device.bf16);
+    if (report.precision == "f32" || report.precision == "tf32")
+      return;
+    made->work = own.work;
+    made->products = own.products, made->others = own.others;
   }
 
   static bool isProduct(exec::LaunchOpInterface launch) {
     return isa<exec::GemmOp, exec::AttentionOp, exec::AttentionGradOp>(launch.getOperation());
   }
 
-  void readLaunch(exec::LaunchOpInterface launch, FunctionReport &made) {
-    int64_t flops = flopsOf(launch, made), bytes = static_cast<int64_t>(launch.getBytes());
-    bool update = launch.getPhase() == exec::Phase::Update;
-    StringRef component = componentOf(launch.getLabel(), report.components);
-    Work &work = made.work.at(!component.empty() ? component : update ? "optimizer" : "loss");
-    (update ? work.update : launch.getPhase() == exec::Phase::Backward ? work.backward : work.forward) += flops;
-    bool product = isProduct(launch);
-    (product ? made.products : made.others) += flops;
-    if (auto attention = dyn_cast<exec::AttentionOp>(launch.getOperation()))
-      made.scratch = std::max(made.scratch, scratchOf(attention));
-    if (auto attention = dyn_cast<exec::AttentionGradOp>(launch.getOperation()))
-      made.scratch = std::max(made.scratch, scratchOf(attention));
-    addLaunch(made.seconds.f32, flops, bytes, product ? device.f32 : device.f32);
-    addLaunch(made.seconds.tf32, flops, bytes, product ? device.tf32 : device.f32);
+  /// What the launches compute, by component and phase, and the workspace that they need.
+  void countWork(exec::FunctionOp op, FunctionReport &made) {
+    for (const ComponentReport &component : report.components)
+      made.work.at(component.name);
+    for (Operation &each : op.getBody().front()) {
+      auto launch = cast<exec::LaunchOpInterface>(each);
+      int64_t flops = flopsOf(launch, made);
+      bool update = launch.getPhase() == exec::Phase::Update;
+      StringRef component = componentOf(launch.getLabel(), report.components);
+      Work &work = made.work.at(!component.empty() ? component : update ? "optimizer" : "loss");
+      (update ? work.update : launch.getPhase() == exec::Phase::Backward ? work.backward : work.forward) += flops;
+      (isProduct(launch) ? made.products : made.others) += flops;
+      if (auto attention = dyn_cast<exec::AttentionOp>(each))
+        made.scratch = std::max(made.scratch, scratchOf(attention));
+      if (auto attention = dyn_cast<exec::AttentionGradOp>(each))
+        made.scratch = std::max(made.scratch, scratchOf(attention));
+    }
   }
 
   /// A launch says what rows of one sequence would take. Of a row of several samples it is known how many they are on average, so that

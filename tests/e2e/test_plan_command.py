@@ -225,6 +225,22 @@ class Packed(unittest.TestCase):
             self.assertTrue(all(a > b for a, b in zip(products, fewer)), (products, fewer))
             self.assertEqual(stage["sequences"], {})
 
+    def test_where_they_are_calls_each_sample_counts(self):
+        """A GPU's program in bf16 calls attention over samples, each of the most tokens: packed or not these are the same calls, and what is
+        counted for a stage in bf16 is its own plan."""
+        recipe, found = plans.RECIPES / "packed.vcs", []
+        for pack in (1, 3):
+            options = ("-D", f"pack={pack}", "-D", "numerics=bf16")
+            text = plans.run(plans.VCC, "compile", recipe, "--target=cuda", "--emit=plan", *options)
+            micros = "".join(re.findall(r"exec\.function @micro_.*?(?=exec\.function|\Z)", text, re.S))
+            calls, gemms = ([int(number) for number in re.findall(rf"exec\.{kind} .* flops (\d+) bytes", micros)] for kind in ("attention(?:_grad)?", "gemm"))
+            self.assertTrue(calls)
+            stages = report(recipe, *options, "--device", "h200")["stages"]
+            self.assertEqual([stage["sequences"] for stage in stages], [{}] * len(stages))
+            self.assertEqual(sum(f["products"] for stage in stages for f in stage["functions"] if f["role"] == "micro"), sum(calls) + sum(gemms))
+            found.append(calls)
+        self.assertEqual(*found)
+
 
 class Attention(unittest.TestCase):
     """Attention in bf16 is a call of cuDNN where it can be, or products and kernels: the choice is the compiler's, and the plan tells."""
@@ -301,6 +317,15 @@ class FullSize(unittest.TestCase):
     def test_bf16(self):
         [wide], [narrow] = (report(CONNECT, "-D", f"numerics={numerics}")["stages"] for numerics in ("f32", "bf16"))
         self.assertEqual((wide["precision"], narrow["precision"]), ("f32", "bf16"))
+        # Operations are those of its own plan, where attention is a call: fewer scores, but one product more backward.
+        counts = [stage["steps"][0]["flops"]["sum"] for stage in (wide, narrow)]
+        for phase in ("forward", "backward"):
+            self.assertNotEqual(counts[0][phase], counts[1][phase])
+            self.assertAlmostEqual(counts[1][phase] / counts[0][phase], 1, delta=0.1)
+        for stage in (wide, narrow):
+            for counted in (*stage["steps"], *stage["functions"]):
+                for key in ("flops", "products", "others"):
+                    counted.pop(key, None)
         self.assertEqual(wide | {"precision": "bf16"}, narrow | {"fits": wide["fits"]})
         table = plans.run(plans.VCC, "plan", CONNECT, "-D", "numerics=bf16", "--device", "a100-40gb")
         self.assertIn('stage 2 "connect", bf16, 10,000 steps', table)
