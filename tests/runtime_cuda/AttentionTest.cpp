@@ -229,7 +229,8 @@ TEST(Attention, TakesTheFirstEngineThatMayBeTaken) {
   EXPECT_THAT(taken({{false}, {true, 1 << 20}}, {{true, 1 << 18}}),
               AllOf(StartsWith("6 "), HasSubstr("of 3 engines 1 would not give the same bits every time, and the least workspace of the others is 262144 "
                                                 "bytes where the call may have 65280")));
-  EXPECT_THAT(taken({{true, 0, AttentionNoPrerequisite}}, {}), AllOf(StartsWith("6 "), HasSubstr("made to fail")));
+  EXPECT_THAT(taken({{true, 0, AttentionNoPrerequisite}}, {}), AllOf(StartsWith("6 "), HasSubstr("made to fail"), HasSubstr("nvidia-cuda-nvrtc")));
+  EXPECT_THAT(taken({{true, 0, AttentionOldDriver}, {true, 0, AttentionOtherChip}}, {{false}}), AllOf(StartsWith("6 "), HasSubstr("must fit the driver")));
   EXPECT_THAT(taken({{true, 0, AttentionGpuMemory}}, {}), StartsWith("4 attention of `lm.block`"));
 }
 

@@ -50,14 +50,21 @@ void AttentionPlan::choose(const AttentionApi &api, const AttentionPlace &place,
   int64_t offered = 0, changing = 0;
   uint64_t least = 0; // workspace of those that need too much
   std::string refused;
+  AttentionResult reason = AttentionNotSupported;
+  // What a machine lacks is told rather than that there was no engine.
+  auto note = [&](const AttentionFault &fault) {
+    if (fault.result / 1000 != AttentionNotSupported / 1000)
+      throw fault;
+    refused = fault.detail;
+    if (fault.result == AttentionNoPrerequisite || fault.result == AttentionOldDriver || fault.result == AttentionOldRuntime)
+      reason = fault.result;
+  };
   for (HeuristicKind kind : {HeuristicBest, HeuristicFallback}) {
     std::vector<Part> choices;
     try {
       choices = recommended(api, Graph.graph(), place, kind);
     } catch (const AttentionFault &fault) {
-      if (fault.result / 1000 != AttentionNotSupported / 1000)
-        throw;
-      refused = fault.detail;
+      note(fault);
     }
     for (const Part &choice : choices) {
       ++offered;
@@ -78,16 +85,14 @@ void AttentionPlan::choose(const AttentionApi &api, const AttentionPlace &place,
         }
         least = least ? std::min(least, uint64_t(bytes)) : uint64_t(bytes);
       } catch (const AttentionFault &fault) {
-        if (fault.result / 1000 != AttentionNotSupported / 1000)
-          throw;
-        refused = fault.detail;
+        note(fault);
       }
     }
   }
   std::string why = offered ? fmt::format("of {} engines {} would not give the same bits every time", offered, changing) : "it has no engine for it";
   if (least)
     why += fmt::format(", and the least workspace of the others is {} bytes where the call may have {}", least, mostWorkspace);
-  throw AttentionFault{AttentionNotSupported, "find an engine", refused.empty() ? why : why + "; " + refused};
+  throw AttentionFault{reason, "find an engine", refused.empty() ? why : why + "; " + refused};
 }
 
 } // namespace vcc::runtime::cuda
