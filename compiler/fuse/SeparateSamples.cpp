@@ -109,13 +109,22 @@ private:
   }
 };
 
+/// What a value is: where a segment is computed again, it enters through a barrier. To look through that keeps nothing longer but what is
+/// counted from it, which is small, and is then counted once.
+Value entering(Value value) {
+  while (auto barrier = value.getDefiningOp<tg::BarrierOp>())
+    value = barrier.getInputs()[cast<OpResult>(value).getResultNumber()];
+  return value;
+}
+
 /// The gradients of an attention, if nothing else reads its log-sum-exps, which are of other rows afterwards.
 std::optional<SmallVector<tg::AttentionGradOp>> gradientsOf(tg::AttentionOp op) {
   SmallVector<tg::AttentionGradOp> gradients;
   for (Operation *user : op.getLse().getUsers()) {
     auto grad = dyn_cast<tg::AttentionGradOp>(user);
     if (!grad || grad.getQ() != op.getQ() || grad.getK() != op.getK() || grad.getV() != op.getV() || grad.getOut() != op.getOut() ||
-        grad.getLengths() != op.getLengths() || grad.getStarts() != op.getStarts())
+        !grad.getLengths() || entering(grad.getLengths()) != entering(op.getLengths()) || !grad.getStarts() ||
+        entering(grad.getStarts()) != entering(op.getStarts()))
       return std::nullopt;
     gradients.push_back(grad);
   }
@@ -161,12 +170,13 @@ private:
   /// Made where the first attention over these rows stands.
   const Places &placesFor(tg::AttentionOp op) {
     ArrayRef<int64_t> samples = *op.getSamples();
-    auto found = known.find({op.getLengths(), op.getStarts()});
+    Value lengths = entering(op.getLengths()), starts = entering(op.getStarts());
+    auto found = known.find({lengths, starts});
     if (found != known.end() && found->second.most == samples[0] && found->second.longest == samples[1])
       return found->second;
     OpBuilder builder(op);
-    Places made = Counting(builder, op.getLoc()).count(op.getLengths(), op.getStarts(), samples[0], samples[1]);
-    return known[{op.getLengths(), op.getStarts()}] = made;
+    Places made = Counting(builder, op.getLoc()).count(lengths, starts, samples[0], samples[1]);
+    return known[{lengths, starts}] = made;
   }
 
   llvm::MapVector<std::pair<Value, Value>, Places> known;

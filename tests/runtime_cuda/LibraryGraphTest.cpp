@@ -69,6 +69,7 @@ TEST_P(LibraryGraphs, AreKnownAndStayWithinTheirWorkspace) {
 INSTANTIATE_TEST_SUITE_P(Attention, LibraryGraphs,
                          testing::Values(AttentionShape{4, 512, 512, 32, 32, 128, true, false, false},  // a language model
                                          AttentionShape{4, 608, 608, 32, 8, 128, true, true, false},    // fewer key heads, padded
+                                         AttentionShape{16, 300, 300, 12, 12, 96, true, true, false},   // samples of packed rows
                                          AttentionShape{2, 784, 784, 16, 16, 64, false, false, false},  // a vision encoder
                                          AttentionShape{4, 96, 785, 12, 12, 64, false, true, false},    // queries on another's keys
                                          AttentionShape{2, 30, 100, 12, 12, 96, true, false, false},    // the last of many

@@ -47,7 +47,7 @@ public:
     checkCounts(launch, named + 3, VCC_ATTENTION_INTS);
     const VccBuffer &lengths = launch.buffers[named], &starts = launch.buffers[named + 1], &workspace = launch.buffers[named + 2];
     if (starts.region != VCC_REGION_NONE)
-      failLaunch(launch, "has rows of several sequences, which this call of cuDNN cannot; they are products and kernels");
+      failLaunch(launch, "has rows of several sequences, where a call of cuDNN needs a row for each");
     AttentionShape shape = shapeOf(launch, lengths.region != VCC_REGION_NONE);
     for (uint64_t i = 0; i < named; ++i) {
       AttentionOperand operand = grad ? Backward[i] : Forward[i];

@@ -47,6 +47,36 @@ func.func @rows() {
   return
 }
 
+// A segment that is computed again reads them through a barrier: they are counted once all the same.
+// CHECK-LABEL: func.func @again
+// CALLS-LABEL: func.func @again
+func.func @again() {
+  %q = tg.input "q" : tensor<2x16x4x8xbf16>
+  %n = tg.input "n" : tensor<2xi32>
+  %s = tg.input "s" : tensor<2x16xi32>
+  // CHECK: tg.attention %
+  // CHECK: tg.barrier
+  // CHECK-NOT: tg.iota
+  // CHECK: tg.attention %
+  // CHECK: tg.attention_grad
+  // CHECK-NOT: starts(
+  // CALLS: tg.attention %
+  // CALLS: tg.attention %
+  // CALLS: tg.attention_grad
+  // CALLS-NOT: tg.dot_general
+  %o:2 = tg.attention %q, %q, %q lengths(%n : tensor<2xi32>) starts(%s : tensor<2x16xi32>) {causal, scale = 0.5, samples = array<i64: 4, 8>}
+      : tensor<2x16x4x8xbf16>, tensor<2x16x4x8xbf16>, tensor<2x16x4x8xbf16> -> tensor<2x16x4x8xbf16>, tensor<2x4x16xf32>
+  %b:2 = tg.barrier %q, %s : tensor<2x16x4x8xbf16>, tensor<2x16xi32>
+  %p:2 = tg.attention %b#0, %b#0, %b#0 lengths(%n : tensor<2xi32>) starts(%b#1 : tensor<2x16xi32>) {causal, scale = 0.5, samples = array<i64: 4, 8>}
+      : tensor<2x16x4x8xbf16>, tensor<2x16x4x8xbf16>, tensor<2x16x4x8xbf16> -> tensor<2x16x4x8xbf16>, tensor<2x4x16xf32>
+  %g:3 = tg.attention_grad %b#0, %b#0, %b#0, %p#0, %p#1, %o#0 lengths(%n : tensor<2xi32>) starts(%s : tensor<2x16xi32>) {causal, scale = 0.5}
+      : tensor<2x16x4x8xbf16>, tensor<2x16x4x8xbf16>, tensor<2x16x4x8xbf16>, tensor<2x16x4x8xbf16>, tensor<2x4x16xf32>, tensor<2x16x4x8xbf16>
+      -> tensor<2x16x4x8xbf16>, tensor<2x16x4x8xbf16>, tensor<2x16x4x8xbf16>
+  tg.output "o", %o#0 : tensor<2x16x4x8xbf16>
+  tg.output "g", %g#0 : tensor<2x16x4x8xbf16>
+  return
+}
+
 // Nothing is known of the samples; another type; a head size that no library has; dropout; log-sum-exps that are read.
 // CHECK-LABEL: func.func @keeps_others
 // CHECK-NOT: tg.gather
