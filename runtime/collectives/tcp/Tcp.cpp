@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -113,6 +114,7 @@ public:
   }
 
   [[noreturn]] void abort(int code) override {
+    claimEnd();
     for (const Socket &socket : Life)
       tell(socket, code);
     std::_Exit(code);
@@ -180,21 +182,31 @@ private:
       lost(rank);
   }
 
+  /// Of this process' threads the first that wants to end it does, with its code: whom an abort reached may be gone before it is over.
+  void claimEnd() {
+    while (Ended.test_and_set())
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+
+  /// Behind claimEnd().
   [[noreturn]] void sayGone(int rank) const {
     std::fprintf(stderr, "error: %srank %d is gone\nhelp: its own message, or its machine's log, may say why\n",
                  Rank ? fmt::format("rank {}: ", Rank).c_str() : "", rank);
     std::_Exit(int(Exit::Machine));
   }
 
-  void listenToFirst() const {
+  void listenToFirst() {
     int32_t code = 0;
-    if (!Life[0].receive(&code, sizeof code))
+    bool heard = Life[0].receive(&code, sizeof code);
+    if (heard && code == Farewell)
+      return;
+    claimEnd();
+    if (!heard)
       sayGone(0);
-    if (code != Farewell)
-      std::_Exit(code);
+    std::_Exit(code);
   }
 
-  void listenToAll() const {
+  void listenToAll() {
     std::vector<pollfd> lines;
     for (int rank = 1; rank < Size; ++rank)
       lines.push_back({Life[size_t(rank)].descriptor(), POLLIN, 0});
@@ -213,6 +225,7 @@ private:
           --present;
           continue;
         }
+        claimEnd();
         for (const Socket &other : Life)
           tell(other, heard ? code : int32_t(Exit::Machine));
         if (!heard)
@@ -225,6 +238,7 @@ private:
   int Rank, Size;
   std::vector<Socket> Data, Life; // by rank at rank 0, whose own are empty; else one, to rank 0
   std::thread Listener;
+  std::atomic_flag Ended;
 };
 
 } // namespace
