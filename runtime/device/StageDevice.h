@@ -38,7 +38,8 @@ public:
   /// micro-batch.
   virtual bool sumsGradients() const { return false; }
   virtual void sumAfterNext() {}
-  /// Brings a part of a region from the device to the host's memory, and back.
+  /// Brings a part of a region from the device to the host's memory, and back. A device of its own need not keep in the host's memory
+  /// what was published: who wants to read it fetches it.
   virtual void fetch(VccRegion, uint64_t /*offset*/, uint64_t /*bytes*/) {}
   virtual void publish(VccRegion, uint64_t /*offset*/, uint64_t /*bytes*/) {}
 

@@ -55,7 +55,7 @@ void Dump::outputs(const std::vector<Scalar> &values) {
 }
 
 void Dump::weightsAfter() {
-  Program.fetch(VCC_REGION_STATE);
+  Program.fetchTrained();
   for (const State &state : Program.stage().states)
     if (state.kind == State::Kind::Weight && !state.isGroup() && state.trainable)
       keep("after/" + state.path, state.dtype, state.shape, Program.at(state));

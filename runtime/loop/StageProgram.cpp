@@ -7,12 +7,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace vcc::runtime {
 
 using manifest::Function;
 using manifest::Port;
+using manifest::State;
 
 [[noreturn]] static void fail(const manifest::Stage &stage, const std::string &what) {
   throw Failure(Exit::Internal, fmt::format("stage `{}`: {}", stage.name, what));
@@ -91,15 +93,38 @@ void StageProgram::begin(const Function &function, const StepInputs &inputs) {
   Observer->ended(function);
 }
 
+template <typename F>
+void StageProgram::forState(std::initializer_list<State::Kind> kinds, F &&act) const {
+  for (const State &state : Stage.states) // a weight by itself, not with the flat buffer that it is part of
+    if (state.place.region == VCC_REGION_STATE && !(state.kind == State::Kind::Weight && state.isGroup()) &&
+        std::count(kinds.begin(), kinds.end(), state.kind))
+      act(state.place.region, uint64_t(state.place.offset), uint64_t(state.bytes));
+}
+
+void StageProgram::fetchTrained() {
+  forState({State::Kind::Weight, State::Kind::Moment, State::Kind::Counter},
+           [&](VccRegion region, uint64_t offset, uint64_t bytes) { Device->fetch(region, offset, bytes); });
+}
+
+void StageProgram::fetchInitialised() {
+  if (std::any_of(Stage.states.begin(), Stage.states.end(), [](const State &state) {
+        return state.kind == State::Kind::Weight && state.place.region == VCC_REGION_WEIGHTS && state.isInitialised();
+      }))
+    fetchFrozen();
+  forState({State::Kind::Weight, State::Kind::Counter},
+           [&](VccRegion region, uint64_t offset, uint64_t bytes) { Device->fetch(region, offset, bytes); });
+}
+
 void StageProgram::fetchGradients() {
-  for (const manifest::State &state : Stage.states)
+  for (const State &state : Stage.states)
     if (state.gradient)
       Device->fetch(state.gradient->region, uint64_t(state.gradient->offset), uint64_t(state.bytes));
 }
 
 void StageProgram::publishWeights() {
-  for (VccRegion region : {VCC_REGION_WEIGHTS, VCC_REGION_STATE})
-    Device->publish(region, 0, memory().size(region));
+  Device->publish(VCC_REGION_WEIGHTS, 0, memory().size(VCC_REGION_WEIGHTS));
+  forState({State::Kind::Weight, State::Kind::Moment, State::Kind::Counter},
+           [&](VccRegion region, uint64_t offset, uint64_t bytes) { Device->publish(region, offset, bytes); });
   Device->weightsChanged();
 }
 

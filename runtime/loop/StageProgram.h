@@ -74,9 +74,13 @@ public:
   /// The gradient of a weight, null where it has none.
   std::byte *gradientOf(const manifest::State &state) const;
 
-  /// Brings what the device has of a region to the host's memory.
-  void fetch(VccRegion region) { Device->fetch(region, 0, memory().size(region)); }
-  void fetchWeights() { fetch(VCC_REGION_WEIGHTS), fetch(VCC_REGION_STATE); }
+  // What the device has, brought to the host's memory.
+  void fetchFrozen() { Device->fetch(VCC_REGION_WEIGHTS, 0, memory().size(VCC_REGION_WEIGHTS)); }
+  /// Trained weights, moments and counters.
+  void fetchTrained();
+  void fetchWeights() { fetchFrozen(), fetchTrained(); }
+  /// What the recipe's initialisers wrote; all else is still zero on both sides.
+  void fetchInitialised();
   /// The gradients of all weights that have one.
   void fetchGradients();
   /// To be called after weights or moments were written in the host's memory.
@@ -84,6 +88,9 @@ public:
 
 private:
   void write(const manifest::Port &port, const StepInputs &inputs);
+  /// The places of the states that are of these kinds, but for frozen weights.
+  template <typename F>
+  void forState(std::initializer_list<manifest::State::Kind> kinds, F &&act) const;
   const manifest::Stage &Stage;
   std::unique_ptr<StageDevice> Device;
   FunctionObserver *Observer = nullptr;

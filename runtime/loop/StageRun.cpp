@@ -187,9 +187,9 @@ void StageRun::begin() {
     found = agreed(Saved->newest(Log));
   if (const Function *init = Stage.find(Function::Role::Init))
     Program->run(*init, {Seed, 0, 0, 1, 1});
-  Program->fetchWeights();
+  Program->fetchInitialised();
   Origin = Context.options.synthetic
-               ? syntheticWeights(Stage, Seed, address)
+               ? syntheticWeights(Stage, Seed, Context.options.threads, address)
                : startWeights(Context.manifest, Stage, {Context.options.out, Context.options.weights, !found.has_value()}, address);
   Now.seed = Seed, Now.ranks = Context.world.size(), Now.program = Stage.identity;
   Now.frozen = fingerprintOfFrozen(Stage, address);
@@ -389,7 +389,7 @@ void StageRun::save() {
   Now.logBytes = Log.sync();
   if (Data)
     Now.unusable = Data->unusable();
-  Program->fetch(VCC_REGION_STATE);
+  Program->fetchTrained();
   if (Context.world.isFirst())
     Saved->save(Now);
   LastSaved = Now.step;
@@ -464,7 +464,7 @@ void StageRun::evaluateOnly(const std::string &name) {
   Seed = found->seed;
   if (const Function *init = Stage.find(Function::Role::Init))
     Program->run(*init, {Seed, 0, 0, 1, 1});
-  Program->fetchWeights();
+  Program->fetchInitialised();
   Origin = startWeights(Context.manifest, Stage, {Context.options.out, Context.options.weights, false}, address);
   Now.frozen = fingerprintOfFrozen(Stage, address);
   restore(*found);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 namespace vcc::runtime::manifest {
@@ -67,6 +68,10 @@ static void checkInside(const JsonNode &node, const Stage &stage, const Place &p
   if (place.offset > size || bytes > size - place.offset)
     node.fail(fmt::format("ends at byte {}, but its region has {} bytes", place.offset + bytes,
                           size));
+}
+
+bool State::isInitialised() const {
+  return start.empty() || std::any_of(start.begin(), start.end(), [](const Start &from) { return from.kind == Start::Kind::Init; });
 }
 
 static State::Kind parseKind(const JsonNode &node) {

@@ -187,6 +187,8 @@ struct State {
   std::vector<Start> start; // in order of preference
   /// A flat buffer of an optimizer group (`group0:weight`), whose parts have entries of their own.
   bool isGroup() const { return path.find(':') != std::string::npos; }
+  /// Whether the recipe's own initialiser writes this weight, at least where nothing else is found.
+  bool isInitialised() const;
 };
 
 struct Component {

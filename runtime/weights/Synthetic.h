@@ -10,7 +10,7 @@ namespace vcc::runtime {
 
 /// Draws every weight that no `init` of the recipe writes, keyed by (seed, path): matrices evenly with the variance 1 / fan-in, so that
 /// activations keep their size, gains (1-d, named `weight`) are 1, other vectors 0. Reads no file.
-Provenance syntheticWeights(const manifest::Stage &stage, uint64_t seed,
+Provenance syntheticWeights(const manifest::Stage &stage, uint64_t seed, int threads,
                             const std::function<std::byte *(const manifest::State &)> &address);
 
 } // namespace vcc::runtime

@@ -154,6 +154,18 @@ TEST(Gpu, RegionsHoldConstantsAndZeros) {
   EXPECT_THAT(told([&] { regions.resolve({VCC_REGION_IO, 4, 51}); }), HasSubstr("70 a launch uses byte 51 of region 4, which has 50"));
 }
 
+TEST(Gpu, TheHostGivesARegionBack) {
+  VccStage stage{};
+  stage.weights_bytes = 1 << 20, stage.state_bytes = 64;
+  StageMemory host(stage, StageMemory::Use::Image);
+  std::memset(host.base(VCC_REGION_WEIGHTS), 7, stage.weights_bytes);
+  std::memset(host.base(VCC_REGION_STATE), 7, stage.state_bytes);
+  host.release(VCC_REGION_WEIGHTS);
+  EXPECT_EQ(*host.at(VCC_REGION_WEIGHTS, 0), std::byte(0));
+  EXPECT_EQ(*host.at(VCC_REGION_WEIGHTS, stage.weights_bytes - 1), std::byte(0));
+  EXPECT_EQ(*host.at(VCC_REGION_STATE, 63), std::byte(7));
+}
+
 TEST(Gpu, MovesStayWithinTheirRegions) {
   VccStage stage{};
   stage.name = "moves", stage.arena_bytes = 256;

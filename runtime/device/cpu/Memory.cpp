@@ -83,6 +83,8 @@ StageMemory::~StageMemory() {
       munmap(Base[region], std::max<size_t>(Size[region], 64));
 }
 
+void StageMemory::release(VccRegion region) const { madvise(Base[region], std::max<size_t>(Size[region], 64), MADV_DONTNEED); }
+
 std::byte *StageMemory::resolve(const VccBuffer &buffer) const {
   if (buffer.region == VCC_REGION_NONE)
     return nullptr;

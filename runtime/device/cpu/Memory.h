@@ -28,6 +28,8 @@ public:
   /// The address of a buffer, null for an absent operand. Throws Failure(Exit::Internal) where it lies outside.
   std::byte *resolve(const VccBuffer &buffer) const;
   uint64_t total() const;
+  /// Gives a region's pages back to the system: it is zero again.
+  void release(VccRegion region) const;
 
 private:
   static constexpr int Regions = 6;

@@ -210,6 +210,9 @@ void StageOnGpu::publish(VccRegion region, uint64_t offset, uint64_t bytes) {
   const Gpu &gpu = Shared->Device;
   gpu.check(gpu.api().copyToDevice(Places.at(region, offset), Host.at(region, offset), bytes, gpu.compute()), "copy weights to the GPU");
   gpu.check(gpu.api().synchronizeStream(gpu.compute()), "copy weights to the GPU");
+  // Frozen weights may be most of a model, of each rank of a machine; they are fetched before anybody looks at them again.
+  if (region == VCC_REGION_WEIGHTS && bytes == Host.size(region))
+    Host.release(region);
 }
 
 std::vector<std::string> StageOnGpu::account() const {
