@@ -3,7 +3,7 @@
 // Ranks over sockets: what each gets of the others, who ends whom, and what launchers say.
 #include "runtime/collectives/tcp/Socket.h"
 #include "runtime/collectives/tcp/Tcp.h"
-#include "runtime/program/Failure.h"
+#include "tests/runtime/Told.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -24,19 +24,10 @@
 namespace vcc::runtime {
 namespace {
 
+using test::told;
 using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-template <typename F>
-std::string told(F &&act) {
-  try {
-    act();
-  } catch (const Failure &failure) {
-    return std::to_string(int(failure.code())) + " " + failure.what();
-  }
-  return "nothing";
-}
 
 /// Below the ports that are given by chance; another one for each time, so that only a program that wants this very one is in the way.
 Meeting nextMeeting() {

@@ -5,9 +5,9 @@
 #include "runtime/device/cuda/Attentions.h"
 #include "runtime/device/cuda/Libraries.h"
 #include "runtime/device/cuda/StageOnGpu.h"
-#include "runtime/program/Failure.h"
 #include "tests/Seed.h"
 #include "tests/runtime/Scratch.h"
+#include "tests/runtime/Told.h"
 #include "tests/runtime_cuda/FakeAttention.h"
 
 #include <gmock/gmock.h>
@@ -22,19 +22,10 @@
 namespace vcc::runtime::cuda {
 namespace {
 
+using test::told;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-template <typename F>
-std::string told(F &&act) {
-  try {
-    act();
-  } catch (const Failure &failure) {
-    return std::to_string(int(failure.code())) + " " + failure.what() + "\n" + failure.help();
-  }
-  return "nothing";
-}
 
 float widened(uint16_t bits, bool half) {
   if (half)

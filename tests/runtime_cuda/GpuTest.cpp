@@ -7,8 +7,8 @@
 #include "runtime/device/cuda/Kernels.h"
 #include "runtime/device/cuda/Libraries.h"
 #include "runtime/device/cuda/Transfers.h"
-#include "runtime/program/Failure.h"
 #include "tests/runtime/Scratch.h"
+#include "tests/runtime/Told.h"
 #include "tests/runtime_cuda/GpuToy.h"
 
 #include <gmock/gmock.h>
@@ -23,19 +23,9 @@
 namespace vcc::runtime::cuda {
 namespace {
 
+using test::told;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-/// What is told when something is done, with the exit code before it.
-template <typename F>
-std::string told(F &&act) {
-  try {
-    act();
-  } catch (const Failure &failure) {
-    return std::to_string(int(failure.code())) + " " + failure.what() + "\n" + failure.help();
-  }
-  return "nothing";
-}
 
 std::string opened(FakeGpu &gpu) {
   std::string text = told([&] { Gpu device(gpu.driver()); });

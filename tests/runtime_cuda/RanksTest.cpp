@@ -8,6 +8,7 @@
 #include "runtime/program/Failure.h"
 #include "tests/Seed.h"
 #include "tests/runtime/Scratch.h"
+#include "tests/runtime/Told.h"
 #include "tests/runtime_cuda/GpuToy.h"
 
 #include <gmock/gmock.h>
@@ -31,6 +32,7 @@ namespace {
 
 using test::readFile;
 using test::Scratch;
+using test::told;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -55,16 +57,6 @@ public:
 private:
   int Count, Rank;
 };
-
-template <typename F>
-std::string told(F &&act) {
-  try {
-    act();
-  } catch (const Failure &failure) {
-    return std::to_string(int(failure.code())) + " " + failure.what();
-  }
-  return "nothing";
-}
 
 constexpr VccRegion S = VCC_REGION_STATE;
 
