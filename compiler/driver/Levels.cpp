@@ -10,6 +10,7 @@
 #include "compiler/differentiate/Passes.h"
 #include "compiler/driver/Costs.h"
 #include "compiler/driver/CudaCode.h"
+#include "compiler/driver/Evaluations.h"
 #include "compiler/driver/ExitCodes.h"
 #include "compiler/driver/Identity.h"
 #include "compiler/driver/Placing.h"
@@ -76,6 +77,7 @@ public:
   bool canWriteProgram();
   int toElaborated();
   int lower();
+  int check();
   int plan(llvm::function_ref<void(const PlannedStage &)> take);
   int show(llvm::function_ref<void(const elaborate::Json &)> take);
 
@@ -493,6 +495,14 @@ int Run::plan(llvm::function_ref<void(const PlannedStage &)> take) {
   return kDone;
 }
 
+int Run::check() {
+  if (!options.source.DataDir.empty())
+    checkEvaluations(recipe->manifest, *program, options.source.DataDir, engine, err);
+  if (engine.hasErrors())
+    engine.printConsole(err, err.has_colors());
+  return engine.hasErrors() ? kRecipe : kDone;
+}
+
 int Run::show(llvm::function_ref<void(const elaborate::Json &)> take) {
   if (!chooseStages())
     return kUsage;
@@ -532,7 +542,8 @@ int checkRecipe(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_o
   LevelOptions checked = options;
   checked.last = Level::Graph;
   Run run(checked, out, err);
-  return run.toElaborated();
+  int code = run.toElaborated();
+  return code == kDone ? run.check() : code;
 }
 
 } // namespace vcc::driver

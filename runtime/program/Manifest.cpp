@@ -291,6 +291,9 @@ static Stage parseStage(const JsonNode &node, const Manifest &manifest) {
   if (!stage.find(Function::Role::Micro))
     node.fail("has no function of role `micro`");
   parseStageData(node, manifest, stage);
+  for (const Evaluation &evaluation : stage.evaluations)
+    if (!stage.find(Function::Role::Evaluate, evaluation.function))
+      node.fail(fmt::format("needs function `{}` for evaluation `{}`, and does not have it", evaluation.function, evaluation.name));
   if (auto save = node.find("save")) {
     stage.save = parseWhen(save->at("when"));
     stage.keep = save->integerOr("keep", 1);

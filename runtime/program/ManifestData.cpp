@@ -3,6 +3,8 @@
 // Reading the manifest: declarations of data and the batches built from them.
 #include "runtime/program/ManifestData.h"
 
+#include "runtime/program/Failure.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -239,14 +241,10 @@ static Batch parseBatch(const JsonNode &node, const std::string &variant,
   return batch;
 }
 
-static Evaluation parseEvaluation(const JsonNode &node, const Manifest &manifest,
-                                  const Stage &stage) {
+static Evaluation parseEvaluation(const JsonNode &node, const Manifest &manifest) {
   Evaluation evaluation;
   evaluation.name = node.at("name").string();
   evaluation.function = node.stringOr("function", "evaluate_" + evaluation.name);
-  if (!stage.find(Function::Role::Evaluate, evaluation.function))
-    node.fail(fmt::format("needs function `{}`, which the stage does not have",
-                          evaluation.function));
   if (auto when = node.find("when"))
     evaluation.when = parseWhen(*when);
   evaluation.dataset = node.at("dataset").string();
@@ -271,7 +269,24 @@ void parseStageData(const JsonNode &node, const Manifest &manifest, Stage &stage
       stage.batch[variant] = parseBatch(item, variant, manifest);
   if (auto list = node.find("evaluate"))
     for (const JsonNode &item : list->items())
-      stage.evaluations.push_back(parseEvaluation(item, manifest, stage));
+      stage.evaluations.push_back(parseEvaluation(item, manifest));
+}
+
+Manifest parseDataOf(std::string_view json) {
+  try {
+    JsonDocument document(json);
+    JsonNode root = document.root();
+    Manifest manifest;
+    parseData(root, manifest);
+    for (const JsonNode &node : root.at("stages").items()) {
+      Stage &stage = manifest.stages.emplace_back();
+      stage.name = node.at("name").string();
+      parseStageData(node, manifest, stage);
+    }
+    return manifest;
+  } catch (const JsonError &error) {
+    throw Failure(Exit::Internal, fmt::format("the manifest {}", error.what()));
+  }
 }
 
 } // namespace vcc::runtime::manifest

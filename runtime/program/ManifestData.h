@@ -11,6 +11,8 @@ namespace vcc::runtime::manifest {
 
 /// `tokenizers`, `datasets` and `templates` of the document.
 void parseData(const JsonNode &root, Manifest &manifest);
+/// A manifest that may lack places in memory: its declarations of data, and of each stage name, batches and evaluations.
+Manifest parseDataOf(std::string_view json);
 /// `batch` and `evaluate` of a stage; names are checked against the declarations.
 void parseStageData(const JsonNode &node, const Manifest &manifest, Stage &stage);
 /// `"end"` or `{"steps": N}`.
