@@ -74,6 +74,9 @@ public:
   };
   virtual Micro micro(int64_t step, int micro) = 0;
 
+  /// What the samples are made of, wherever it lies: name -> size and hash of a file of annotations or of a tokenizer.
+  virtual std::map<std::string, std::string> content() const { return {}; }
+
   /// What an epoch holds, for the log.
   virtual std::string account() const { return {}; }
 

@@ -29,9 +29,10 @@ T numberOf(const std::string &option, std::string_view text, T least) {
 }
 
 void setResume(Options &options, const std::string &value) {
-  if (value != "auto" && value != "never")
-    failUsage(fmt::format("--resume takes `auto` or `never`, not `{}`", value));
-  options.resume = value == "auto";
+  if (value != "auto" && value != "never" && value != "changed-data")
+    failUsage(fmt::format("--resume takes `auto`, `never` or `changed-data`, not `{}`", value));
+  options.resume = value != "never";
+  options.changedData = value == "changed-data";
 }
 
 void setDump(Options &options, const std::string &value) {
@@ -82,7 +83,7 @@ const std::vector<Option> &table() {
        [](Options &o, const std::string &v) { o.maxSteps = numberOf<int64_t>("--max-steps", v, 0); }},
       {"--seed", "N", "seed of weights, data order and random operations (default: the recipe's)",
        [](Options &o, const std::string &v) { o.seed = numberOf<uint64_t>("--seed", v, 0); }},
-      {"--resume", "auto|never", "go on from the newest checkpoint, or train anew (default auto)", setResume},
+      {"--resume", "auto|never|changed-data", "go on from the newest checkpoint, or train anew (default auto);\n                         changed-data: go on although annotations or tokenizers are not those of the checkpoint", setResume},
       {"--threads", "N", "computing threads (default: all that this process may use)",
        [](Options &o, const std::string &v) { o.threads = numberOf<int>("--threads", v, 1); }},
       {"--workers", "N", "decoding threads (default 2)",

@@ -21,6 +21,7 @@ struct Options {
   std::optional<int64_t> maxSteps;
   std::optional<uint64_t> seed;
   bool resume = true;
+  bool changedData = false; // what samples are made of may be other than before
   int threads = 0; // 0: as many as this process may use
   int workers = 2;
   std::set<int64_t> dump;

@@ -161,10 +161,23 @@ void StageRun::openData() {
       throw Failure(Exit::Data, fmt::format("stage `{}` has no samples", Stage.name));
     constexpr int64_t Many = 1 << 20; // under `carry` epochs differ by a step
     StepsPerEpoch = double(Data->stepAt(double(Many))) / double(Many);
+    checkContent();
     Data->noteUnusable(Now.unusable);
   }
   Total = Stage.steps ? Stage.steps : std::max<int64_t>(1, stepAt(Stage.epochs));
   Target = std::min(Total, Context.options.maxSteps.value_or(Total));
+}
+
+/// Other records in the files would be other samples in another order, and nobody would see where the run changed.
+void StageRun::checkContent() {
+  auto content = Data->content();
+  for (const auto &[file, known] : Now.content)
+    if (auto it = content.find(file); Now.step > 0 && it != content.end() && it->second != known && !Context.options.changedData)
+      throw Failure(Exit::Data,
+                    fmt::format("`{}` has changed since checkpoint `{}` was made: it has {}, and had {}",
+                                (fs::path(Context.options.data) / file).string(), Saved->pathOf(Now.step), it->second, known),
+                    "restore the file; or go on with what it holds now by `--resume changed-data`, or train anew with `--resume never`");
+  Now.content = std::move(content);
 }
 
 /// Every rank reads the checkpoint itself, and it must be the same one.

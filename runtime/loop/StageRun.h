@@ -92,6 +92,7 @@ private:
   void goOnFrom(const Progress &found);
   void restore(const Progress &progress);
   void openData();
+  void checkContent();
   void checkRange() const;
   void discardOld();
   void tellSources();

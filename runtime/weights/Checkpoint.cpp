@@ -78,6 +78,10 @@ static std::string textOf(const Progress &progress, const Written &file) {
   for (const auto &[stage, identity] : progress.stages)
     writer.member(stage, std::string_view(identity));
   writer.endObject();
+  writer.key("content").beginObject();
+  for (const auto &[file, content] : progress.content)
+    writer.member(file, std::string_view(content));
+  writer.endObject();
   writer.key("unusable").beginObject();
   for (const auto &[dataset, records] : progress.unusable) {
     writer.key(dataset).beginArray();
@@ -138,6 +142,9 @@ Progress Checkpoints::verify(int64_t step) const {
     progress.frozen = root.at("frozen").string();
     for (const auto &[stage, identity] : root.at("stages").members())
       progress.stages[stage] = identity.string();
+    if (auto content = root.find("content"))
+      for (const auto &[file, known] : content->members())
+        progress.content[file] = known.string();
     if (auto unusable = root.find("unusable"))
       for (const auto &[dataset, records] : unusable->members())
         for (const JsonNode &record : records.items())
@@ -210,8 +217,9 @@ std::string saveWeights(const manifest::Stage &stage, const std::string &out,
                         const Address &address) {
   std::string path = weightsFileOf(out, stage.name), beside = path + ".partial";
   std::vector<NamedTensor> tensors;
-  JsonWriter references;
+  JsonWriter references, hashes;
   references.beginObject();
+  hashes.beginObject();
   Hash identity;
   for (const State &state : stage.states) {
     if (state.kind != State::Kind::Weight || state.isGroup())
@@ -221,6 +229,7 @@ std::string saveWeights(const manifest::Stage &stage, const std::string &out,
     identity.update(state.path).update(&hash, sizeof hash);
     if (state.trainable || source == provenance.file.end()) {
       tensors.push_back({state.path, {state.dtype, state.shape, address(state)}});
+      hashes.member(state.path, std::string_view(hexOf(hash)));
       continue;
     }
     const Place &place = source->second;
@@ -237,6 +246,7 @@ std::string saveWeights(const manifest::Stage &stage, const std::string &out,
   std::map<std::string, std::string> metadata = {
       {IdentityKey, hexOf(identity.digest())},
       {ReferencesKey, references.endObject().text()},
+      {HashesKey, hashes.endObject().text()},
       {"vcc.stage", stage.name},
       {"vcc.step", std::to_string(progress.step)},
       {"format", "pt"}}; // what the field's loaders look for

@@ -27,6 +27,7 @@ struct Progress {
   std::string program;    // identity of what the stage trains, how, and by which runtime
   std::string frozen;     // fingerprint of the frozen weights
   std::map<std::string, std::string> stages; // identity of the weights that the stage started from
+  std::map<std::string, std::string> content; // of the files that samples are made of: BatchSource::content()
   std::map<std::string, std::vector<int64_t>> unusable; // records that could not be read so far, by dataset
 };
 

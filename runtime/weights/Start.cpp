@@ -103,6 +103,8 @@ private:
     if (auto lost = file.read(place.key, state.dtype, address(state)))
       Errors.push_back(fmt::format("`{}` has at element {} in `{}`{} a number that {} cannot hold", state.path, *lost, from, what,
                                    nameOf(state.dtype)));
+    if (source->kind == Start::Kind::Stage && hashes.empty()) // whoever refers to a weight knows its hash
+      checkWhole(name, place, state, address(state), source->name);
     for (const auto &[hash, teller] : hashes)
       if (!hasHash(file, place, state, address(state), hash))
         throw Failure(Exit::Data, fmt::format("`{}` in `{}` is not what `{}` was trained with", place.key, place.file, teller),
@@ -125,6 +127,24 @@ private:
         return true;
     }
     return false;
+  }
+
+  /// Whether a weight is what its stage wrote.
+  void checkWhole(const FileName &name, const Place &place, const State &state, const std::byte *bytes, const std::string &stage) {
+    auto [it, fresh] = Hashes.try_emplace(name);
+    const auto &metadata = open(name).metadata();
+    try {
+      if (auto text = metadata.find(HashesKey); fresh && text != metadata.end()) {
+        JsonDocument document(text->second);
+        for (const auto &[path, node] : document.root().members())
+          it->second[path] = node.string();
+      }
+    } catch (const JsonError &error) {
+      throw Failure(Exit::Data, fmt::format("`{}` has broken checksums: {}", name.first, error.what()));
+    }
+    if (auto known = it->second.find(place.key); known != it->second.end() && !hasHash(open(name), place, state, bytes, known->second))
+      throw Failure(Exit::Data, fmt::format("`{}` in `{}` does not have the checksum that it was written with: the file is damaged", place.key, name.first),
+                    fmt::format("remove the file, and `--stage {}` writes it again from its newest checkpoint", stage));
   }
 
   const manifest::FileKeys *keysOf(const Start &source) const { return source.keys < 0 ? nullptr : &Stage.keys[size_t(source.keys)]; }
@@ -299,6 +319,7 @@ private:
   std::map<FileName, std::unique_ptr<WeightsFile>> Files;
   std::map<std::pair<FileName, int64_t>, std::unique_ptr<KeyMap>> Maps;
   std::map<FileName, std::map<std::string, Reference>> References;
+  std::map<FileName, std::map<std::string, std::string>> Hashes;
   std::map<FileName, std::set<int64_t>> Used;
   std::map<FileName, std::set<std::string>> Taken;
   std::set<FileName> Given; // by the recipe, not left by a stage

@@ -59,6 +59,7 @@ std::string weightsFileOf(const std::string &out, const std::string &stage);
 /// Metadata keys of weights files.
 inline constexpr const char *IdentityKey = "vcc.identity";
 inline constexpr const char *ReferencesKey = "vcc.references";
+inline constexpr const char *HashesKey = "vcc.hashes"; // of the tensors in the file
 
 /// Reads every weight with a source other than init into address(state). Throws Failure(Exit::Data).
 Provenance startWeights(const manifest::Manifest &manifest, const manifest::Stage &stage,

@@ -105,7 +105,7 @@ class Usage(Case):
     def test_wrong_values(self):
         for options, words in ((("--threads", "0"), "--threads needs a whole number of at least 1, not `0`"),
                                (("--max-steps", "many"), "not `many`"), (("--seed", "-1"), "not `-1`"),
-                               (("--seed", "99999999999999999999999"), "whole number"), (("--resume", "maybe"), "`auto` or `never`"),
+                               (("--seed", "99999999999999999999999"), "whole number"), (("--resume", "maybe"), "`auto`, `never` or `changed-data`"),
                                (("--dump", "1,,2"), "whole number"), (("stage",), "unexpected argument `stage`"),
                                (("--help=yes",), "takes no value")):
             ended = programs.run(PROGRAM, *options)

@@ -198,6 +198,28 @@ class Resume(unittest.TestCase):
             self.assertNotEqual(its.pop("tune"), mine["tune"], name)
             self.assertEqual(its, {stage: identity for stage, identity in mine.items() if stage != "tune"}, name)
 
+    def test_changed_records_are_refused(self):
+        """Annotations or a tokenizer that changed are other samples; the folder may lie elsewhere."""
+        out, data = self.out("changed"), self.out("changed-data")
+        shutil.copytree(DATA, data)
+        programs.succeed(*command(out, 2, "--max-steps", 5))
+        go_on = [PROGRAM, "--stage", STAGE, "--data", data, "--out", out, "--threads", 2]
+        programs.succeed(*go_on, "--max-steps", 7)
+        texts = (data / "texts.json").read_text()
+        records = json.loads(texts)
+        (data / "texts.json").write_text(json.dumps(records[::-1]))
+        refused = programs.run(*go_on)
+        self.assertEqual(refused.code, 3, refused)
+        self.assertRegex(refused.err, r"error: `.*changed-data/texts.json` has changed since checkpoint `.*step-00000007` was made: it has \d+ bytes, \w{16}, and had")
+        self.assertIn("--resume changed-data", refused.err)
+        self.assertEqual(len(programs.steps_of(out, STAGE)), 7)
+        programs.succeed(*go_on, "--max-steps", 9, "--resume", "changed-data")
+        programs.succeed(*go_on, "--max-steps", 10)
+        (data / "texts.json").write_text(texts)
+        self.assertEqual(programs.run(*go_on).code, 3)
+        programs.succeed(*go_on, "--resume", "never")
+        self.same(out)
+
     def test_cut_short_is_said(self):
         out = self.out("short")
         programs.succeed(*command(out, 2, "--max-steps", 5))

@@ -309,7 +309,31 @@ class Stages(unittest.TestCase):
         self.assertEqual(content.count(values), 1)
         path.write_bytes(content.replace(values, values[:-1] + bytes([values[-1] ^ 1])))
         ended = self.run_stages("tune", code=3)
-        self.assertIn("the frozen weights are not those of checkpoint", ended.err)
+        self.assertIn("`lm.model.embed_tokens.weight` in", ended.err)
+        self.assertIn("does not have the checksum that it was written with", ended.err)
+
+    def test_a_damaged_file_of_an_earlier_stage(self):
+        """Cut anywhere or with one other bit in what the later stage reads; the help leads out of it."""
+        seed = programs.chosen_seed()
+        generator = random.Random(seed)
+        path = self.out / "pretrain" / "weights.safetensors"
+        whole, tensors = path.read_bytes(), programs.read_tensors(path)[0]
+        for file in (self.out / "tune").rglob("*"):
+            if file.is_file():
+                file.unlink()
+        with self.subTest(seed=seed):
+            for _ in range(3):
+                path.write_bytes(whole[:generator.randrange(len(whole))])
+                self.assertIn("weights.safetensors", self.run_stages("tune", code=3).err)
+                values = tensors[generator.choice(sorted(tensors))][2]
+                at = whole.index(values) + generator.randrange(len(values))
+                path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << generator.randrange(8)]) + whole[at + 1:])
+                ended = self.run_stages("tune", code=3)
+                self.assertIn("does not have the checksum that it was written with", ended.err)
+                self.assertIn("remove the file, and `--stage pretrain` writes it again", ended.err)
+        path.unlink()
+        self.run_stages("1,2", "--max-steps", "1")
+        self.assertEqual(path.read_bytes(), whole)
 
     def test_an_earlier_stage_that_was_trained_again(self):
         self.run_stages("pretrain", "--max-steps", "2")

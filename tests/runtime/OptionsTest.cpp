@@ -58,7 +58,7 @@ TEST(Options, AreRefusedInWords) {
   EXPECT_THAT(errorOf({"--seed", "-1"}), HasSubstr("not `-1`"));
   EXPECT_THAT(errorOf({"--threads", "0"}), HasSubstr("at least 1"));
   EXPECT_THAT(errorOf({"--dump", "1,,2"}), HasSubstr("--dump"));
-  EXPECT_THAT(errorOf({"--resume", "maybe"}), HasSubstr("`auto` or `never`"));
+  EXPECT_THAT(errorOf({"--resume", "maybe"}), HasSubstr("`auto`, `never` or `changed-data`"));
   EXPECT_THAT(errorOf({"--manifest=x"}), HasSubstr("takes no value"));
   EXPECT_THAT(errorOf({"train"}), HasSubstr("unexpected argument"));
   EXPECT_THAT(errorOf({"--stage", "1", "--profile", "a.json"}), HasSubstr("unexpected argument `a.json`"));

@@ -5,6 +5,7 @@
 #include "runtime/data/annotations/Records.h"
 #include "runtime/data/SampleError.h"
 #include "runtime/program/Suggest.h"
+#include "runtime/weights/Hash.h"
 
 #include <fmt/format.h>
 
@@ -41,6 +42,10 @@ std::string quoted(const std::vector<std::string> &names) {
 RecordFile::RecordFile(std::string path, RecordSchema schema)
     : Path(std::move(path)), Schema(std::move(schema)), File(Path),
       Spans(indexRecords(File.text(), Path)) {}
+
+std::string RecordFile::content() const {
+  return fmt::format("{} bytes, {}", File.size(), hexOf(hashOf(File.data(), File.size())));
+}
 
 void RecordFile::read(uint64_t number, Record &into) const {
   if (number >= Spans.size())

@@ -83,6 +83,8 @@ public:
 
   uint64_t size() const { return Spans.size(); }
   const std::string &path() const { return Path; }
+  /// Size and hash of the file: equal only where the records are. One more walk over its bytes.
+  std::string content() const;
   const RecordSchema &schema() const { return Schema; }
   /// Parses record `number`; throws SampleError if its JSON is broken. Safe from several threads.
   void read(uint64_t number, Record &into) const;

@@ -81,6 +81,13 @@ std::string Datasets::name(uint64_t index) const {
   return fmt::format("{}: record {}", from.File->path(), index - from.Begin);
 }
 
+std::map<std::string, std::string> Datasets::content() const {
+  std::map<std::string, std::string> all;
+  for (const Part &part : Parts)
+    all.try_emplace(part.Declared->file, part.File->content());
+  return all;
+}
+
 void Datasets::refuse(uint64_t index, const std::string &reason) {
   std::lock_guard lock(Mutex);
   Part &from = const_cast<Part &>(part(index));

@@ -40,6 +40,8 @@ public:
   std::pair<const std::string &, uint64_t> place(uint64_t index) const;
   /// `train.json: record 17`.
   std::string name(uint64_t index) const;
+  /// RecordFile::content() of each dataset.
+  std::map<std::string, std::string> content() const;
   /// Notes that a sample cannot be used; throws a Failure once more of its dataset's samples are
   /// bad than the recipe allows. Safe from several threads.
   void refuse(uint64_t index, const std::string &reason);

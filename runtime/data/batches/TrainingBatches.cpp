@@ -7,8 +7,10 @@
 #include "runtime/data/batches/AheadQueue.h"
 #include "runtime/data/batches/TrainingBranch.h"
 #include "runtime/program/Failure.h"
+#include "runtime/weights/Files.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace vcc::runtime::data {
@@ -28,6 +30,15 @@ public:
             [this](int64_t step, int64_t place) { return make(step, place); }) {
     for (const auto &branch : Branches)
       Numbers.add(branch->data(), branch->batch());
+    for (const auto &branch : Branches) {
+      Content.merge(branch->data().content());
+      for (const manifest::Field &field : branch->batch().fields)
+        if (field.isText()) {
+          const std::string &file = manifest.tokenizers.at(field.tokenizer).file;
+          MappedFile words((std::filesystem::path(options.dir) / file).string());
+          Content.try_emplace(file, fmt::format("{} bytes, {}", words.size(), hexOf(hashOf(words.data(), words.size()))));
+        }
+    }
   }
 
   int64_t samples() const override {
@@ -39,6 +50,7 @@ public:
   int64_t stepAt(double epochs) const override { return Order.stepAt(epochs); }
   int micros(int64_t step) const override { return static_cast<int>(Order.plan(step)->micros.size()); }
   std::string account() const override;
+  std::map<std::string, std::string> content() const override { return Content; }
 
   std::map<std::string, std::vector<int64_t>> unusable() const override {
     std::map<std::string, std::vector<int64_t>> all;
@@ -171,6 +183,7 @@ private:
   const StepRule Rule;
   const std::vector<std::unique_ptr<TrainingBranch>> Branches;
   Identities Numbers;
+  std::map<std::string, std::string> Content; // by file
   const StepOrder Order;
   AheadQueue<Sample> Queue; // last: its workers use all of the above
 };
