@@ -23,6 +23,7 @@
 
 #include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
@@ -227,8 +228,16 @@ bool Run::chooseStages() {
     return stage.name != options.stage &&
            (!stage.number || std::to_string(*stage.number) != options.stage);
   });
-  if (stages.empty())
-    err << "error: the recipe has no stage `" << options.stage << "`\n";
+  if (stages.empty()) {
+    std::vector<std::string> names, known;
+    for (const elaborate::Json &stage : recipe->manifest["stages"]) {
+      names.push_back(stage["name"]);
+      known.push_back((stage["number"].is_null() ? "" : stage["number"].dump() + " ") + stage["name"].dump());
+    }
+    std::string near = diag::nearest(options.stage, names);
+    err << "error: the recipe has no stage `" << options.stage << "`" << (near.empty() ? "" : "; did you mean `" + near + "`?") << "\n"
+        << "  its stages are " << llvm::join(known, ", ") << "\n";
+  }
   return !stages.empty();
 }
 

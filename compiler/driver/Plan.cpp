@@ -30,6 +30,17 @@ static int unknownDevice(const std::string &name) {
   return kUsage;
 }
 
+/// What the program will say once it is started by so many ranks.
+static void warnOfRanks(const elaborate::Json &stage, int64_t count) {
+  std::string name = stage["name"];
+  if (count > 1 && !stage.contains("parallel"))
+    llvm::errs() << "warning: stage `" << name << "` is compiled for one rank, and its program refuses " << count
+                 << ": say `parallel { shard: none }` in the stage\n";
+  else if (stage.contains("parallel") && stage["parallel"].value("ranks", count) != count)
+    llvm::errs() << "warning: stage `" << name << "` is compiled for " << stage["parallel"]["ranks"].dump() << " ranks, and its program refuses " << count
+                 << ": plan it with `--count " << stage["parallel"]["ranks"].dump() << "`, or compile it for " << count << "\n";
+}
+
 static int runPlan(const PlanArguments &arguments, const char *executable) {
   auto device = plan::findDevice(arguments.device);
   if (!device)
@@ -43,6 +54,7 @@ static int runPlan(const PlanArguments &arguments, const char *executable) {
   int code = planStages(
       *levels,
       [&](const PlannedStage &stage) {
+        warnOfRanks(stage.manifest, arguments.count);
         stages.push_back(plan::reportStage(stage.f32, stage.narrow, stage.manifest, *device));
       },
       llvm::errs());

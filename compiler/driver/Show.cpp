@@ -38,7 +38,8 @@ static std::string text(const Json &value) {
   if (value.is_object()) {
     std::string amount;
     llvm::raw_string_ostream(amount) << llvm::format("%.12g", value["amount"].get<double>());
-    return amount + " " + value["unit"].get<std::string>();
+    llvm::StringRef unit = value["unit"].get_ref<const std::string &>();
+    return amount + " " + (amount == "1" && unit.size() > 2 ? unit.rtrim('s') : unit).str();
   }
   if (!value.is_array())
     return value.dump();

@@ -87,7 +87,7 @@ static LogicalResult readText(Evaluator &evaluator, vcs::TextFieldOp op, BatchSp
     return evaluator.fault(
         options->find("max_tokens") ? FaultKind::BadValue : FaultKind::MissingKey,
         options->find("max_tokens") ? options->loc("max_tokens") : op.getLoc(),
-        options->find("max_tokens") ? "`max_tokens` must be at least 1"
+        options->find("max_tokens") ? "`max_tokens` must be in 1.." + std::to_string(1 << 20) + " but is " + std::to_string(*length)
                                     : "`" + text.name + "` says no `max_tokens`");
   if (!text.templ && from->empty())
     return evaluator.fault(FaultKind::MissingKey, op.getLoc(), "`" + text.name + "` says no `from`")

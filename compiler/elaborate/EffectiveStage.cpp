@@ -3,6 +3,8 @@
 // The sections of a stage, in the order in which a recipe says them.
 #include "compiler/elaborate/Effective.h"
 
+#include "llvm/ADT/StringSet.h"
+
 namespace vcc::elaborate {
 
 namespace {
@@ -311,14 +313,27 @@ private:
   void rules() {
     for (auto clause : body.getOps<vcs::OptimizeOp>()) {
       Json &section = open("optimize", EffectiveValues::nameOf(stage.optimizerRule->layer), clause.getLoc());
-      add(section, settingsOf(clause, {"lr", "decay", "unreached"}));
+      Json plain = settingsOf(clause, {"lr", "decay", "unreached"}), bySelector = Json::object();
+      llvm::StringSet<> covered;
       for (auto rule : clause.getOptions().front().getOps<vcs::PerWeightOp>()) {
         auto value = evaluator.evaluate(rule.getValue());
         if (failed(value))
           continue;
         std::string of = rule.getSelector() ? rule.getSelector()->str() : "else";
-        section.push_back(values.setting({(rule.getName() + " of " + of).str(), *value,
-                                          {Origin::Kind::Written, rule.getLoc(), given(rule.getValue())}}));
+        bySelector[rule.getName().str()].push_back(
+            values.setting({(rule.getName() + " of " + of).str(), *value, {Origin::Kind::Written, rule.getLoc(), given(rule.getValue())}}));
+        if (!rule.getSelector())
+          covered.insert(rule.getName());
+      }
+      for (auto &[name, rules] : bySelector.items())
+        add(section, rules);
+      for (Json &setting : plain) { // what holds for the weights that no selector names
+        std::string name = setting["name"];
+        if (covered.contains(name) && setting["from"] == "language")
+          continue;
+        if (bySelector.contains(name) && !covered.contains(name))
+          setting["name"] = name + " of else";
+        section.push_back(std::move(setting));
       }
       add(section, values.arguments(*stage.optimizerRule));
     }

@@ -4,6 +4,8 @@
 // by the first tensor that has them and must agree after that.
 #include "compiler/elaborate/Evaluator.h"
 
+#include "llvm/Support/FormatVariadic.h"
+
 namespace vcc::elaborate {
 
 using llvm::failed;
@@ -112,6 +114,16 @@ static bool conformNamed(vcs::BuiltinType type, Value &value) {
   return false;
 }
 
+/// How a duration is written that was given without the unit.
+static std::string durationHelp(const Value &value) {
+  if (value.isNumber())
+    return "write `" + value.print() + " steps` or `" + value.print() + " epochs`";
+  auto *quantity = value.asQuantity();
+  if (!quantity || quantity->unit != vcs::Unit::Percent)
+    return "";
+  return "write it in steps or epochs: " + llvm::formatv("{0:f0}% of 1000 steps are `{1:f0} steps`", quantity->amount, quantity->amount * 10).str();
+}
+
 FailureOr<Value> Evaluator::conform(mlir::Attribute type, mlir::Region &dims, Value value,
                                     Frame &frame, const std::string &subject,
                                     mlir::Location declared, mlir::Location loc) {
@@ -122,9 +134,7 @@ FailureOr<Value> Evaluator::conform(mlir::Attribute type, mlir::Region &dims, Va
                  subject + " is " + value.describe() + " but must be a `" +
                      vcs::stringifyBuiltinType(named.getValue()).str() + "`")
         .note(declared, "declared here")
-        .help(named.getValue() == vcs::BuiltinType::Duration && value.isNumber()
-                  ? "write `" + value.print() + " steps` or `" + value.print() + " epochs`"
-                  : std::string());
+        .help(named.getValue() == vcs::BuiltinType::Duration ? durationHelp(value) : std::string());
   }
   if (auto shape = llvm::dyn_cast<vcs::TensorTypeAttr>(type))
     return conformTensor(shape, dims, value, frame, subject, declared, loc);

@@ -80,9 +80,9 @@ public:
       out << *stage.number << " ";
     out << "\"" << stage.name << "\", " << stage.precision;
     if (stage.length)
-      out << ", " << grouped(*stage.length) << " steps";
+      out << ", " << grouped(*stage.length) << (*stage.length == 1 ? " step" : " steps");
     if (stage.epochs)
-      out << ", " << llvm::format("%g", *stage.epochs) << " epochs";
+      out << ", " << llvm::format("%g", *stage.epochs) << (*stage.epochs == 1 ? " epoch" : " epochs");
     out << "\n";
     for (const auto &[field, count] : stage.sequences)
       out << "  attention over rows of `" << field << "` is counted as over " << count << " samples of one length that fill them\n";

@@ -51,6 +51,16 @@ std::string list(const std::vector<std::string> &Names, size_t Most) {
   return Text;
 }
 
+/// Whether two neighbouring letters changed places: one slip of the fingers, though two letters differ.
+static bool isSwap(llvm::StringRef Written, llvm::StringRef Meant) {
+  if (Written.size() != Meant.size())
+    return false;
+  size_t At = 0;
+  while (At < Written.size() && Written[At] == Meant[At])
+    ++At;
+  return At + 1 < Written.size() && Written[At] == Meant[At + 1] && Written[At + 1] == Meant[At] && Written.substr(At + 2) == Meant.substr(At + 2);
+}
+
 std::string nearest(llvm::StringRef Written, const std::vector<std::string> &Candidates) {
   // A third of the letters may differ; more is another word.
   unsigned Allowed = std::max<unsigned>(1, Written.size() / 3);
@@ -60,7 +70,7 @@ std::string nearest(llvm::StringRef Written, const std::vector<std::string> &Can
       continue;
     if (Written.equals_insensitive(Candidate))
       return Candidate;
-    unsigned Distance = Written.edit_distance(Candidate, /*AllowReplacements=*/true, Allowed);
+    unsigned Distance = isSwap(Written, Candidate) ? 1 : Written.edit_distance(Candidate, /*AllowReplacements=*/true, Allowed);
     if (Distance > Allowed || Distance >= Candidate.size())
       continue;
     Best = Candidate;

@@ -94,7 +94,8 @@ static std::string sourcesOf(const Stage &stage) {
 
 static std::string describe(const manifest::Manifest &manifest, const Stage &stage, const Options &options) {
   std::string number = stage.number ? std::to_string(stage.number) + " " : "";
-  std::string length = stage.steps ? fmt::format("{} steps", stage.steps) : fmt::format("{} epochs", stage.epochs);
+  std::string length = stage.steps ? fmt::format("{} step{}", stage.steps, stage.steps == 1 ? "" : "s")
+                                   : fmt::format("{} epoch{}", stage.epochs, stage.epochs == 1 ? "" : "s");
   if (stage.accumulate > 1)
     length += fmt::format(" of {} micro-batches", stage.accumulate);
   if (stage.ranks)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Edit distance (Levenshtein) over candidate names.
+// Edit distance (Levenshtein, but two letters that changed places are one edit) over candidate names.
 #include "runtime/program/Suggest.h"
 
 #include <algorithm>
@@ -24,6 +24,14 @@ static size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+/// Whether two neighbouring letters changed places: one slip of the fingers, though two letters differ.
+static bool isSwap(std::string_view name, std::string_view meant) {
+  if (name.size() != meant.size())
+    return false;
+  size_t at = size_t(std::mismatch(name.begin(), name.end(), meant.begin()).first - name.begin());
+  return at + 1 < name.size() && name[at] == meant[at + 1] && name[at + 1] == meant[at] && name.substr(at + 2) == meant.substr(at + 2);
+}
+
 std::string nearest(std::string_view name, const std::vector<std::string> &candidates) {
   size_t best = std::max<size_t>(name.size() / 3, 1) + 1;
   std::string found;
@@ -32,7 +40,7 @@ std::string nearest(std::string_view name, const std::vector<std::string> &candi
                                                 : name.size() - candidate.size();
     if (gap >= best)
       continue;
-    if (size_t edits = distance(name, candidate); edits < best) {
+    if (size_t edits = isSwap(name, candidate) ? 1 : distance(name, candidate); edits < best) {
       best = edits;
       found = candidate;
     }

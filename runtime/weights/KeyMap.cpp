@@ -90,18 +90,22 @@ std::string suggestRename(const std::vector<std::string> &missing, const std::ve
   for (size_t i = 0; i < std::min(keys.size(), MostKeys); ++i)
     eachSuffix(keys[i], [&](std::string_view suffix) { return bySuffix[suffix].push_back(&keys[i]), false; });
   std::map<std::pair<std::string, std::string>, size_t> votes;
-  for (size_t i = 0; i < std::min(missing.size(), MostKeys); ++i)
-    eachSuffix(missing[i], [&](std::string_view suffix) {
-      auto found = bySuffix.find(suffix);
-      // A suffix that many keys have (`weight`) says nothing about any.
-      if (found == bySuffix.end() || suffix.find('.') == suffix.npos)
-        return false;
-      constexpr size_t Ambiguous = 4;
-      if (found->second.size() < Ambiguous)
-        for (const std::string *key : found->second)
-          ++votes[{key->substr(0, key->size() - suffix.size()), missing[i].substr(0, missing[i].size() - suffix.size())}];
-      return true;
-    });
+  auto vote = [&](bool lastNames) {
+    for (size_t i = 0; i < std::min(missing.size(), MostKeys); ++i)
+      eachSuffix(missing[i], [&](std::string_view suffix) {
+        auto found = bySuffix.find(suffix);
+        if (found == bySuffix.end() || (suffix.find('.') == suffix.npos && !lastNames))
+          return false;
+        constexpr size_t Ambiguous = 4; // what many keys end in says nothing about any
+        if (found->second.size() < Ambiguous)
+          for (const std::string *key : found->second)
+            ++votes[{key->substr(0, key->size() - suffix.size()), missing[i].substr(0, missing[i].size() - suffix.size())}];
+        return true;
+      });
+  };
+  vote(false);
+  if (votes.empty()) // a part of a few weights by its own name: `weight`, `bias`
+    vote(true);
   auto best = std::max_element(votes.begin(), votes.end(), [](auto &a, auto &b) { return a.second < b.second; });
   if (best == votes.end() || best->second < 2 || best->first.first == best->first.second)
     return "";

@@ -399,6 +399,12 @@ class Wrong(unittest.TestCase):
         self.assertEqual(ended.code, 1)
         self.assertIn("the recipe has no stage `4`", ended.err)
 
+    def test_count_that_the_program_refuses(self):
+        ended = programs.run(plans.VCC, "plan", plans.TINY, "--stage", "3", "--count", "8")
+        quiet = programs.run(plans.VCC, "plan", plans.TINY, "--stage", "3")
+        self.assertIn("stage `instruct` is compiled for one rank, and its program refuses 8: say `parallel { shard: none }`", ended.err)
+        self.assertEqual(quiet.err, "")
+
     def test_count(self):
         self.assertEqual(fails(plans.TINY, "--count", "0").code, 1)
 

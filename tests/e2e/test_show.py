@@ -147,6 +147,7 @@ class Tiny(unittest.TestCase):
         self.assertEqual((optimize["betas"]["value"], optimize["betas"]["at"], optimize["decay"]["value"]), ([0.9, 0.98], at, "matrices"))
         self.assertEqual(optimize["eps"], {"name": "eps", "value": 1e-8, "from": "default", "of": "optimizers.adamw",
                                            "at": self.at("optimizer adamw(", file="stdlib/optimizers/optimizers.vcs")})
+        self.assertLess(list(optimize).index("lr of else"), list(optimize).index("decay"))
         schedule = values(self.instruct["schedule"])
         self.assertEqual((schedule["steps"]["value"], schedule["warmup"]["value"], schedule["floor"]["value"]), (300, {"amount": 30, "unit": "steps"}, 0.01))
         self.assertEqual(schedule["floor_in_warmup"]["of"], "schedules.cosine")
@@ -221,6 +222,20 @@ class Wrong(unittest.TestCase):
         ended = programs.run(plans.VCC, "show", plans.TINY, "--stage", "nothing")
         self.assertEqual((ended.code, ended.out), (1, ""))
         self.assertIn("the recipe has no stage `nothing`", ended.err)
+        self.assertIn('its stages are "language", "encoder", 1 "align", 2 "connect", 3 "instruct"', ended.err)
+        self.assertIn("did you mean `align`?", programs.run(plans.VCC, "show", plans.TINY, "--stage", "algin").err)
+
+    def test_decay_by_selector(self):
+        """The language's own default is shown where it counts: below what selectors say, and not at all beside an `else`."""
+        text = (programs.RECIPES / "words.vcs").read_text()
+        for rules, shown in [("decay { lm.lm_head: none, else: matrices }", [("decay of lm.lm_head", "none"), ("decay of else", "matrices")]),
+                             ("decay { lm.lm_head: none }", [("decay of lm.lm_head", "none"), ("decay of else", "all")])]:
+            with programs.fresh_folder() as folder:
+                recipe = pathlib.Path(folder) / "decay.vcs"
+                recipe.write_text(text.replace("decay: matrices", rules))
+                stages = json.loads(programs.succeed(plans.VCC, "show", recipe, "--stage", "1", "--json"))["stages"]
+                [optimize] = [section for section in stages[0]["sections"] if section["title"] == "optimize"]
+                self.assertEqual([(entry["name"], entry["value"]) for entry in optimize["values"] if entry["name"].startswith("decay")], shown)
 
     def test_recipe(self):
         self.assertEqual(programs.run(plans.VCC, "show", "nowhere.vcs").code, 2)

@@ -304,6 +304,13 @@ class Recipes(unittest.TestCase):
         recipe_file = programs.TOP / "examples" / "tiny_videochat2" / "tiny_videochat2.vcs"
         text = recipe_file.read_text()
         for old, new, words in [
+                ("depth: 3, heads: 4, frames", "depth: 0, heads: 4, frames", "`depth` is at least 1, not 0"),
+                ("depth: 3, heads: 4, frames", "depth: -1, heads: 4, frames", "`depth` is at least 1, not -1"),
+                ("width: 64, depth: 4", "width: 64, depth: -1", "`depth` is at least 1, not -1"),
+                ("patch: 16, tubelet: 2", "patch: 0, tubelet: 2", "`patch` is at least 1, not 0"),
+                ("rank: 8, alpha", "rank: 0, alpha", "`rank` is at least 1, not 0"),
+                ("question: words { from: q, max_tokens: 12", "question: words { from: q, max_tokens: 9000000000", "must be in 1..1048576 but is 9000000000"),
+                ("warmup: 30 steps * longer", "warmup: 10%", "help: write it in steps or epochs: 10% of 1000 steps are `100 steps`"),
                 ("patch: 16, tubelet: 2", "patch: 15, tubelet: 2", "cannot be cut into patches of 15"),
                 ("patch: 16, tubelet: 2", "patch: 16, tubelet: 3", "cannot be cut into tubelets of 3"),
                 ("depth: 3, heads: 4, frames", "depth: 3, heads: 5, frames", "a width of 64 is no multiple of 5 heads"),

@@ -54,6 +54,8 @@ TEST(KeyMap, SuggestsTheBeginningThatDiffers) {
             "rename { \"vision_encoder.*\" -> \"vision.*\" }");
   EXPECT_EQ(suggestRename({"vision.blocks.0.w", "vision.blocks.1.w"}, {"blocks.0.w", "blocks.1.w"}), "rename { \"*\" -> \"vision.*\" }");
   EXPECT_EQ(suggestRename({"a.w", "b.w"}, {"c.x", "d.w"}), "");
+  EXPECT_EQ(suggestRename({"project.weight", "project.bias"}, {"mm_projector.weight", "mm_projector.bias"}),
+            "rename { \"mm_projector.*\" -> \"project.*\" }");
   EXPECT_EQ(suggestRename({}, {"c.x"}), "");
 }
 
