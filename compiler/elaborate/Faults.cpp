@@ -38,6 +38,8 @@ static const diag::KindInfo &kindInfo(FaultKind kind) {
     return diag::kinds::UnusedComponent;
   case FaultKind::NothingToRecompute:
     return diag::kinds::NothingToRecompute;
+  case FaultKind::GradientsWithoutLimit:
+    return diag::kinds::GradientsWithoutLimit;
   case FaultKind::ShapeMismatch:
     return diag::kinds::ShapeMismatch;
   case FaultKind::TypeMismatch:
@@ -85,9 +87,9 @@ bool EngineSink::inLibrary(mlir::Location loc) const {
 }
 
 void EngineSink::report(FaultRecord record) {
-  ++count;
   diag::Diagnostic made;
   made.Kind = &kindInfo(record.kind);
+  count += made.Kind->Level == diag::Severity::Error;
   made.Message = std::move(record.message);
   made.Primary = {rangeOf(record.loc), std::move(record.label)};
   if (evaluator && inLibrary(record.loc)) {

@@ -33,6 +33,7 @@ enum class FaultKind {
   IdleHasLoss,
   NotInUse,
   NothingToRecompute,
+  GradientsWithoutLimit, // a warning
   ShapeMismatch,
   TypeMismatch,
   MissingArgument,

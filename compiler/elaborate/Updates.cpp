@@ -342,6 +342,10 @@ LogicalResult Stage::update() {
   auto hooked = hookedGradients(evaluator, **rule, std::move(gradients), clause.getLoc());
   if (failed(hooked))
     return leave(false);
+  bool untouched = llvm::equal(*hooked, sums, [](const Tensor &after, const Tensor &before) { return after.value == before.value; });
+  if (lossScale && untouched)
+    fault(FaultKind::GradientsWithoutLimit, clause.getLoc(), "stage `" + name().str() + "` computes in `fp16` and does not limit its gradients")
+        .help("give the optimizer a limit of their norm, such as `clip: 1.0`");
   for (size_t i = 0; i < groups.size(); ++i)
     if (failed(updateGroup(f, **rule, i, (*hooked)[i], *scalar)))
       return leave(false);

@@ -100,7 +100,9 @@ private:
                                    nameOf(state.dtype)));
       return;
     }
-    if (auto lost = file.read(place.key, state.dtype, address(state)))
+    auto lost = file.read(place.key, state.dtype, address(state));
+    Ends = Ends || (lost && state.dtype == DType::F16);
+    if (lost)
       Errors.push_back(fmt::format("`{}` has at element {} in `{}`{} a number that {} cannot hold", state.path, *lost, from, what,
                                    nameOf(state.dtype)));
     if (source->kind == Start::Kind::Stage && hashes.empty()) // whoever refers to a weight knows its hash
@@ -300,6 +302,8 @@ private:
     }
     if (Errors.empty())
       return;
+    if (help.empty() && Ends)
+      help = "f16 ends at 65504; `precision bf16` has the range of f32";
     if (std::string rule = suggestRename(Lacking, Unknown); help.empty() && !rule.empty())
       help = fmt::format("the names differ by their beginnings: say `{}` after the file in the recipe", rule);
     else if (help.empty() && !Unknown.empty())
@@ -324,6 +328,7 @@ private:
   std::map<FileName, std::set<std::string>> Taken;
   std::set<FileName> Given; // by the recipe, not left by a stage
   std::vector<std::string> Lacking, Unknown; // paths without a key, keys without a path
+  bool Ends = false; // a number lies beyond f16
   std::map<std::string, std::vector<const State *>> Missing;
   std::vector<std::string> Errors;
 };

@@ -40,12 +40,14 @@ protected:
       return "";
     } catch (const Failure &failure) {
       EXPECT_EQ(failure.code(), Exit::Data);
+      Help = failure.help();
       return failure.what();
     }
   }
   test::Scratch Scratch;
   manifest::Manifest Manifest;
   Provenance Result;
+  std::string Help;
   float Values[8] = {1, 2, 3, 4, 5, 6, 7, 8}, Weight[8] = {}, Other[8] = {};
 };
 
@@ -81,6 +83,23 @@ TEST_F(StartRules, NamesBothShapes) {
 
 TEST_F(StartRules, NamesMissingFiles) {
   EXPECT_THAT(start(), AllOf(HasSubstr("2 weights (`model.weight`, ...)"), HasSubstr("bias.safetensors")));
+}
+
+TEST_F(StartRules, RefusesWhatF16CannotHold) {
+  for (manifest::State &state : Manifest.stages[1].states)
+    if (state.path == "model.weight")
+      state.dtype = DType::F16, state.bytes = 8;
+  Values[2] = 65519;
+  writeFit({"model.weight", "model.bias", "shift.offset"});
+  EXPECT_EQ(start(), "");
+  uint16_t read[4];
+  std::memcpy(read, Weight, sizeof read);
+  EXPECT_EQ(read[0], 0x3c00);
+  EXPECT_EQ(read[2], 0x7bff);
+  Values[2] = 70000;
+  writeFit({"model.weight", "model.bias", "shift.offset"});
+  EXPECT_THAT(start(), AllOf(HasSubstr("`model.weight` has at element 2 in"), HasSubstr("a number that f16 cannot hold")));
+  EXPECT_THAT(Help, HasSubstr("`precision bf16` has the range of f32"));
 }
 
 TEST_F(StartRules, FollowsReferencesAndChecksThem) {
