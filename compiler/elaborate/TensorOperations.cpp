@@ -336,7 +336,8 @@ static FailureOr<Value> crossEntropy(OperationCall &call) {
 static bool belongsToLog(StringRef name) {
   static const llvm::StringRef own[] = {"event",     "at",       "step",       "lr",
                                         "samples",   "variants",  "tokens",   "supervised", "seconds",
-                                        "data_wait", "replaced", "empty_clips", "loss"};
+                                        "data_wait", "replaced", "empty_clips", "loss",
+                                        "loss_scale", "skipped"};
   return llvm::is_contained(own, name) || name.starts_with("loss.");
 }
 
