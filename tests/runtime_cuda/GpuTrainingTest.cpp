@@ -240,5 +240,24 @@ TEST(GpuTraining, StopsOnANumberThatIsNotFinite) {
   EXPECT_EQ(gpu.left(), 0);
 }
 
+TEST(GpuTraining, FrozenWeightsAreOnTheGpuAlone) {
+  FakeGpu gpu;
+  VccStage stage{};
+  stage.name = "frozen", stage.weights_bytes = 1 << 14, stage.state_bytes = 64;
+  manifest::Stage told;
+  VccDeviceCode code{};
+  MakeDevice make = cuda::onGpu(code, {[&]() -> const cuda::DriverApi & { return gpu.driver(); }, {}, {}});
+  std::unique_ptr<StageDevice> device = make({stage, told, 1, nullptr, {}});
+  for (VccRegion region : {VCC_REGION_WEIGHTS, VCC_REGION_STATE}) {
+    std::memset(device->memory().base(region), 7, device->memory().size(region));
+    device->publish(region, 0, device->memory().size(region));
+  }
+  const std::byte *last = device->memory().at(VCC_REGION_WEIGHTS, stage.weights_bytes - 1);
+  EXPECT_EQ(*last, std::byte(0));
+  EXPECT_EQ(*device->memory().at(VCC_REGION_STATE, 63), std::byte(7));
+  device->fetch(VCC_REGION_WEIGHTS, 0, stage.weights_bytes);
+  EXPECT_EQ(*last, std::byte(7));
+}
+
 } // namespace
 } // namespace vcc::runtime
