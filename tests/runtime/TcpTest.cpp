@@ -85,7 +85,9 @@ TEST(TcpWorld, JoinsWhatRanksHave) {
 
 TEST(TcpWorld, SaysWhoHasNotCome) {
   Meeting meeting = nextMeeting();
+  testing::internal::CaptureStderr();
   EXPECT_THAT(told([&] { makeTcpWorld({true, false, 0, 3, 0}, meeting, 1); }), HasSubstr("6 of 3 ranks these have not come to `127.0.0.1` port"));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("for those of 3 ranks that have not come yet: 1, 2"));
   EXPECT_THAT(told([&] { makeTcpWorld({true, false, 1, 3, 1}, meeting, 1); }), HasSubstr("6 rank 0 cannot be reached at `127.0.0.1` port"));
 }
 

@@ -28,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t Magic = 0x314b4e4152434356; // "VCCRANK1"
 constexpr int32_t Farewell = -1;
+constexpr std::chrono::seconds Patience(5); // until somebody who watches is told whom all wait for
 
 struct Greeting {
   uint64_t magic;
@@ -126,18 +127,30 @@ private:
       socket.send(&code, sizeof code);
   }
 
+  std::vector<int> absent() const {
+    std::vector<int> ranks;
+    for (int rank = 1; rank < Size; ++rank)
+      if (!Data[size_t(rank)] || !Life[size_t(rank)])
+        ranks.push_back(rank);
+    return ranks;
+  }
+
   void awaitOthers(const Meeting &meeting, Clock::time_point end) {
     if (Size == 1)
       return;
     Socket door = Socket::listening(meeting.host, meeting.port);
+    auto notice = Clock::now() + std::min<Clock::duration>(Patience, (end - Clock::now()) / 10);
     for (int missing = 2 * (Size - 1); missing > 0;) {
       auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+      auto untilNotice = std::chrono::duration_cast<std::chrono::milliseconds>(notice - Clock::now()).count();
+      if (notice < end && untilNotice < left && !door.waits(int(std::max<int64_t>(untilNotice, 0)))) {
+        std::fprintf(stderr, "rank 0 waits at `%s` port %d for those of %d ranks that have not come yet: %s\n", meeting.host.c_str(), meeting.port, Size,
+                     fmt::format("{}", fmt::join(absent(), ", ")).c_str());
+        notice = end;
+        continue;
+      }
       if (left <= 0 || !door.waits(int(left))) {
-        std::vector<int> absent;
-        for (int rank = 1; rank < Size; ++rank)
-          if (!Data[size_t(rank)] || !Life[size_t(rank)])
-            absent.push_back(rank);
-        throw Failure(Exit::Machine, fmt::format("of {} ranks these have not come to `{}` port {}: {}", Size, meeting.host, meeting.port, fmt::join(absent, ", ")),
+        throw Failure(Exit::Machine, fmt::format("of {} ranks these have not come to `{}` port {}: {}", Size, meeting.host, meeting.port, fmt::join(absent(), ", ")),
                       "their own messages may say why; firewalls between the machines must let this port through");
       }
       Socket guest = door.accepted();
