@@ -5,17 +5,12 @@
 // stage before it is saved in the folder for temporary files.
 #include "compiler/driver/Levels.h"
 
-#include "compiler/codegen/cpu/LowerKernels.h"
-#include "compiler/codegen/cpu/Object.h"
 #include "compiler/differentiate/Passes.h"
-#include "compiler/driver/Costs.h"
-#include "compiler/driver/CudaCode.h"
 #include "compiler/driver/Evaluations.h"
 #include "compiler/driver/ExitCodes.h"
 #include "compiler/driver/Identity.h"
-#include "compiler/driver/Placing.h"
+#include "compiler/driver/LevelRun.h"
 #include "compiler/fuse/Passes.h"
-#include "compiler/link/Link.h"
 #include "compiler/precision/Passes.h"
 #include "compiler/recompute/Passes.h"
 #include "compiler/schedule/Passes.h"
@@ -52,67 +47,7 @@ llvm::StringRef levelName(Level level) {
   return names[static_cast<int>(level)];
 }
 
-namespace {
-
-using Pipeline = llvm::function_ref<void(mlir::OpPassManager &)>;
-
-struct StageRun {
-  std::string name;
-  std::optional<int64_t> number;
-  size_t place; // in the manifest
-  mlir::OwningOpRef<mlir::ModuleOp> module;
-  elaborate::StagePorts ports;
-  elaborate::Json effective;
-  bool narrow; // computes in bf16, or in f16
-  bool half;
-  std::string training = {}; // identityOfTraining
-};
-
-class Run {
-public:
-  Run(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err)
-      : options(options), out(out), err(err), costs(options.time) {
-    costs.watch(context);
-  }
-
-  bool canWriteProgram();
-  int toElaborated();
-  int lower();
-  int check();
-  int plan(llvm::function_ref<void(const PlannedStage &)> take);
-  int show(llvm::function_ref<void(const elaborate::Json &)> take);
-
-private:
-  const LevelOptions &options;
-  llvm::raw_ostream &out, &err;
-  mlir::MLIRContext context;
-  diag::Engine engine;
-  mlir::OwningOpRef<mlir::ModuleOp> program;
-  std::optional<elaborate::ElaboratedRecipe> recipe;
-  std::vector<StageRun> stages;
-  Costs costs;
-  int dumped = 0;
-
-  void endElaborate(llvm::FailureOr<elaborate::ElaboratedRecipe> &made);
-  bool chooseStages();
-  LogicalResult apply(StageRun &stage, llvm::StringRef step, Pipeline build);
-  int lowerStages(std::vector<StageRun> &stages);
-  int emitStages();
-  int generate();
-  int generateCuda();
-  llvm::SmallVector<mlir::ModuleOp> stageModules();
-  int finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target);
-  int linkObjects(llvm::ArrayRef<std::string> objects, bool ranks);
-  bool placeStages();
-  bool identifyStages();
-  int internal(llvm::StringRef what);
-  int write(llvm::StringRef text);
-  void dump(llvm::StringRef name, llvm::StringRef text);
-};
-
-} // namespace
-
-static std::string print(mlir::Operation *op) {
+std::string printed(mlir::Operation *op) {
   std::string text;
   llvm::raw_string_ostream stream(text);
   op->print(stream, mlir::OpPrintingFlags().useLocalScope());
@@ -188,7 +123,7 @@ int Run::toElaborated() {
   }
   if (failed(mlir::verify(*program)) || failed(verifyLevel(*program, Level::Vcs)))
     return internal("the vcs level does not verify");
-  dump("recipe.vcs.mlir", print(*program));
+  dump("recipe.vcs.mlir", printed(*program));
   if (options.last == Level::Vcs)
     return kDone;
   elaborate::ElaborateOptions elaboration;
@@ -242,7 +177,7 @@ bool Run::chooseStages() {
 }
 
 LogicalResult Run::apply(StageRun &stage, llvm::StringRef step, Pipeline build) {
-  std::string before = print(*stage.module);
+  std::string before = printed(*stage.module);
   auto operations = costs.count(*stage.module);
   mlir::PassManager passes(&context);
   build(passes);
@@ -272,7 +207,7 @@ int Run::lowerStages(std::vector<StageRun> &stages) {
             [](mlir::OpPassManager &passes) { differentiate::buildSimplifyPipeline(passes); })) ||
         failed(verifyLevel(*stage.module, Level::Graph)))
       return internal("stage `" + stage.name + "` fails at level `graph`");
-    dump(stage.name + ".graph.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
+    dump(stage.name + ".graph.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
     if (options.last == Level::Graph)
       continue;
     if ((stage.narrow &&
@@ -291,7 +226,7 @@ int Run::lowerStages(std::vector<StageRun> &stages) {
                       }))) ||
         failed(verifyLevel(*stage.module, Level::Step)))
       return internal("stage `" + stage.name + "` fails at level `step`");
-    dump(stage.name + ".step.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
+    dump(stage.name + ".step.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
     stage.ports = elaborate::readPorts(*stage.module);
     if (options.last == Level::Step)
       continue;
@@ -302,7 +237,7 @@ int Run::lowerStages(std::vector<StageRun> &stages) {
                        fuse::buildFusePipeline(passes, device ? fuse::FuseOptions::cuda(split) : fuse::FuseOptions());
                      })))
       return internal("stage `" + stage.name + "` fails in fusion");
-    dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
+    dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
     if (options.last == Level::Program || options.last == Level::Object)
       stage.training = identityOfTraining(*stage.module);
     if (failed(apply(stage, "schedule",
@@ -313,7 +248,7 @@ int Run::lowerStages(std::vector<StageRun> &stages) {
                      })) ||
         failed(verifyLevel(*stage.module, Level::Plan)))
       return internal("stage `" + stage.name + "` fails at level `plan`");
-    dump(stage.name + ".plan.mlir", options.dumpFolder.empty() ? "" : print(*stage.module));
+    dump(stage.name + ".plan.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
   }
   return kDone;
 }
@@ -331,7 +266,7 @@ static std::string commented(llvm::StringRef text) {
 int Run::emitStages() {
   std::string text;
   for (StageRun &stage : stages) {
-    text += print(*stage.module);
+    text += printed(*stage.module);
     if (options.last == Level::Plan) {
       std::string table;
       llvm::raw_string_ostream stream(table);
@@ -342,140 +277,9 @@ int Run::emitStages() {
   return write(text);
 }
 
-bool Run::placeStages() {
-  for (StageRun &stage : stages) {
-    std::string reason;
-    if (!placeStage(schedule::planOf(*stage.module), stage.ports, recipe->manifest["stages"][stage.place], reason)) {
-      err << "stage `" << stage.name << "`: " << reason << "\n";
-      return false;
-    }
-  }
-  return true;
-}
-
-/// After all else that the manifest says.
-bool Run::identifyStages() {
-  auto tools = identityOfTools(options.executable, options.cuda);
-  if (!tools) {
-    err << "error: " << llvm::toString(tools.takeError()) << "\n";
-    return false;
-  }
-  for (StageRun &stage : stages)
-    writeIdentity(recipe->manifest, stage.place, stage.training, *tools);
-  return true;
-}
-
-llvm::SmallVector<mlir::ModuleOp> Run::stageModules() {
-  llvm::SmallVector<mlir::ModuleOp> modules;
-  for (StageRun &stage : stages)
-    modules.push_back(*stage.module);
-  return modules;
-}
-
-int Run::generateCuda() {
-  llvm::SmallVector<mlir::ModuleOp> modules = stageModules();
-  if (options.last != Level::Object && options.last != Level::Program) {
-    auto text = emitCudaText(modules, options.last, costs);
-    return text ? write(*text) : internal(llvm::toString(text.takeError()));
-  }
-  if (!placeStages())
-    return internal("the plan does not fit the manifest");
-  recipe->manifest["target"] = "cuda";
-  recipe->manifest["libraries"] = {"cublasLt"};
-  if (llvm::any_of(modules, [](mlir::ModuleOp module) {
-        return module.walk([](mlir::Operation *op) {
-          return llvm::isa<exec::AttentionOp, exec::AttentionGradOp>(op) ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
-        }).wasInterrupted();
-      }))
-    recipe->manifest["libraries"].push_back("cudnn");
-  if (!identifyStages())
-    return kInternal;
-  std::string manifest = recipe->manifest.dump(1);
-  dump("manifest.json", manifest);
-  auto object = emitCudaObject(modules, manifest, costs);
-  if (!object)
-    return internal(llvm::toString(object.takeError()));
-  return options.last == Level::Object ? write(*object) : linkObjects({*object}, /*ranks=*/false);
-}
-
-int Run::generate() {
-  if (options.cuda)
-    return generateCuda();
-  auto target = cpu::resolveCpu(options.cpu);
-  if (!target) {
-    err << "error: " << llvm::toString(target.takeError()) << "\n";
-    return kUsage;
-  }
-  llvm::SmallVector<mlir::ModuleOp> modules = stageModules();
-  mlir::OwningOpRef<mlir::ModuleOp> kernels = cpu::lowerKernels(modules, *target);
-  costs.endLevel("lower kernels", {}, kernels ? costs.count(*kernels) : std::nullopt);
-  if (!kernels || failed(mlir::verify(*kernels)) || failed(verifyLevel(*kernels, Level::Kernels)))
-    return internal("the kernels cannot be lowered");
-  if (options.last == Level::Kernels || !options.dumpFolder.empty()) {
-    std::string text = print(*kernels);
-    dump("kernels.mlir", text);
-    if (options.last == Level::Kernels)
-      return write(text);
-  }
-  return finish(*kernels, *target);
-}
-
-int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
-  if (options.last == Level::Llvm || options.last == Level::Asm) {
-    if (failed(cpu::convertKernelsToLLVM(kernels)) || failed(verifyLevel(kernels, Level::Llvm)))
-      return internal("the kernels cannot be converted to LLVM");
-    llvm::LLVMContext llvmContext;
-    auto module = cpu::translateKernels(kernels, target, llvmContext);
-    if (!module)
-      return internal(llvm::toString(module.takeError()));
-    if (options.last == Level::Asm) {
-      auto assembly = cpu::emitAssembly(**module, target);
-      return assembly ? write(*assembly) : internal(llvm::toString(assembly.takeError()));
-    }
-    std::string text;
-    llvm::raw_string_ostream stream(text);
-    (*module)->print(stream, nullptr);
-    return write(text);
-  }
-  if (!placeStages())
-    return internal("the plan does not fit the manifest");
-  recipe->manifest["cpu"] = target.Cpu;
-  recipe->manifest["features"] = target.Features;
-  if (!identifyStages())
-    return kInternal;
-  auto objects =
-      cpu::compileKernels(kernels, target, llvm::hardware_concurrency().compute_thread_count());
-  costs.endLevel("compile kernels", costs.count(kernels));
-  if (!objects)
-    return internal(llvm::toString(objects.takeError()));
-  llvm::SmallVector<mlir::ModuleOp> modules = stageModules();
-  llvm::LLVMContext llvmContext;
-  std::string manifest = recipe->manifest.dump(1);
-  dump("manifest.json", manifest);
-  bool ranks = llvm::any_of(recipe->manifest["stages"], [](const auto &stage) { return stage.contains("parallel"); });
-  auto tables = link::buildProgram(modules, manifest, llvmContext, ranks ? "vcc_main_mpi" : "vcc_main");
-  if (!tables)
-    return internal(llvm::toString(tables.takeError()));
-  auto object = link::emitProgramObject(**tables);
-  if (!object)
-    return internal(llvm::toString(object.takeError()));
-  objects->push_back(std::move(*object));
-  return linkObjects(*objects, ranks);
-}
-
-int Run::linkObjects(llvm::ArrayRef<std::string> objects, bool ranks) {
-  llvm::Error error = link::linkProgram(objects, {/*Output=*/options.output.empty() ? "train.bin" : options.output, /*RuntimeLibrary=*/{},
-                                                  /*Linker=*/{}, options.executable, ranks, options.cuda});
-  costs.endLevel("link");
-  if (!error)
-    return kDone;
-  err << "error: " << llvm::toString(std::move(error)) << "\n";
-  return kInternal;
-}
-
 int Run::lower() {
   if (options.last == Level::Vcs)
-    return write(print(*program));
+    return write(printed(*program));
   if (!chooseStages())
     return kUsage;
   int code = lowerStages(stages);
