@@ -35,7 +35,11 @@ std::string identityOfTraining(mlir::ModuleOp fused) {
   for (mlir::Operation *part : parts) {
     std::string text;
     llvm::raw_string_ostream stream(text);
-    part->print(stream, mlir::OpPrintingFlags().useLocalScope());
+    // Printing what is not isolated would number all values of the module, for each of hundreds of states.
+    if (part->hasTrait<mlir::OpTrait::IsIsolatedFromAbove>())
+      part->print(stream, mlir::OpPrintingFlags().useLocalScope());
+    else
+      stream << part->getName() << " " << part->getAttrDictionary();
     texts.push_back(std::move(text));
   }
   llvm::sort(texts);
