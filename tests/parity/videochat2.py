@@ -146,6 +146,7 @@ def make_weights(folder, manifest, variant, scale=0.02, bert=False):
 def randomise(file, scale):
     """Other values in the file that a stage has left: what the next starts from."""
     tensors, metadata = programs.read_tensors(file)
+    del metadata["vcc.hashes"]  # of the values that were there
     made = {path: draw(path, shape, scale) for path, (_, shape, _) in sorted(tensors.items())}
     pathlib.Path(file).unlink()
     programs.write_tensors(file, {path: ("F32", tuple(value.shape), value.contiguous().numpy().tobytes()) for path, value in made.items()}, metadata)

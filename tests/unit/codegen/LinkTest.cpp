@@ -5,6 +5,7 @@
 #include "compiler/codegen/cpu/Object.h"
 #include "compiler/link/Link.h"
 #include "dialects/exec/Exec.h"
+#include "runtime/program/Abi.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
@@ -81,7 +82,7 @@ TEST_F(Linked, ProgramWalksItsTables) {
   std::string Out = Folder + "/out";
   std::optional<llvm::StringRef> Redirects[] = {std::nullopt, llvm::StringRef(Out), std::nullopt};
   EXPECT_EQ(llvm::sys::ExecuteAndWait(Options.Output, {Options.Output, "--help"}, std::nullopt, Redirects), 7);
-  EXPECT_EQ(contents(Out), "arguments 2 magic a434356 version 4 manifest {\"format\":1}\n"
+  EXPECT_EQ(contents(Out), "arguments 2 magic a434356 version " + std::to_string(VCC_ABI_VERSION) + " manifest {\"format\":1}\n"
                            "kernel flat_scale is there\n"
                            "stage only weights 0 state 0 arena 1024 io 64 constants 64\n"
                            "function init launches 2\n"
