@@ -18,14 +18,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 namespace vcc::runtime {
 
@@ -41,25 +35,12 @@ StageRun::StageRun(const RunContext &context, const manifest::Stage &stage, cons
       Folder(context.options.out, stage.name + (context.options.synthetic ? ".synthetic" : "")),
       Seed(context.options.seed.value_or(stage.seed)) {}
 
-StageRun::~StageRun() {
-  Bar.reset();
-  if (Lock >= 0)
-    close(Lock);
-}
+StageRun::~StageRun() { Bar.reset(); }
 
 void StageRun::lock() {
   if (!Context.world.isFirst())
     return Log.mute();
-  makeFolders(Folder.root);
-  std::string path = Folder.root + "/.lock";
-  Lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (Lock >= 0 && flock(Lock, LOCK_EX | LOCK_NB) == 0)
-    return;
-  if (Lock >= 0 && errno == EWOULDBLOCK)
-    throw Failure(Exit::Usage, fmt::format("another run is writing to `{}`", Folder.root),
-                  "give this one its own --out");
-  throw Failure(Exit::Data, fmt::format("cannot {} `{}`: {}", Lock < 0 ? "write" : "lock", path, std::strerror(errno)),
-                "name a folder that can be written by --out");
+  Lock = std::make_unique<FolderLock>(Folder.root);
 }
 
 /// Weights that a stage started from must still be the ones that lie there.

@@ -8,6 +8,7 @@
 #include "runtime/collectives/World.h"
 #include "runtime/loop/BatchSource.h"
 #include "runtime/loop/Evaluate.h"
+#include "runtime/loop/FolderLock.h"
 #include "runtime/loop/Options.h"
 #include "runtime/loop/Prefetch.h"
 #include "runtime/loop/StageProgram.h"
@@ -130,8 +131,8 @@ private:
   const manifest::Stage &Stage;
   const VccStage &Table;
   StageFolder Folder;
+  std::unique_ptr<FolderLock> Lock; // on the first rank; before all that writes there
   report::Log Log;
-  int Lock = -1;
   uint64_t Seed;
   std::unique_ptr<report::Timeline> Spans; // where there is a profile; before all that writes to it
   std::unique_ptr<StageProgram> Program;

@@ -90,6 +90,14 @@ class Prints(Case):
         self.assertTrue(manifest["features"])
         self.assertNotIn(str(programs.TOP), json.dumps(manifest))
 
+    def test_version(self):
+        """Enough to tell two programs apart, and nothing of the machine."""
+        manifest = json.loads(programs.succeed(PROGRAM, "--manifest"))
+        lines = programs.succeed(PROGRAM, "--version").splitlines()
+        self.assertEqual(lines[0], f"words, compiled by {programs.succeed(programs.VCC, '--version').strip()} for cpu ({manifest['cpu']})")
+        self.assertRegex(lines[1], r"^ABI \d+$")
+        self.assertEqual(lines[2:], [f"stage {stage['number']} {stage['name']}: f32, {stage['identity']}" for stage in manifest["stages"]])
+
     def test_help(self):
         text = programs.succeed(PROGRAM, "--help")
         for option in ("--stage", "--data", "--weights", "--out", "--max-steps", "--seed", "--resume", "--threads", "--dump", "--manifest", "--help", "exit codes"):
@@ -126,11 +134,16 @@ class Usage(Case):
         ended = self.ends(3, "--stage", "tune")
         self.assertIn("pretrain/weights.safetensors`, which is not there", ended.err)
         self.assertIn("run `--stage pretrain` first", ended.err)
-        self.assertNothingLeft(self.folder() / "tune")
+        self.assertFalse(self.folder().exists(), "nothing was trained")
 
-    def assertNothingLeft(self, folder):
-        left = [str(path) for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
-        self.assertEqual(left, [])
+    def test_a_failure_before_the_first_step_leaves_what_was_there(self):
+        """Folders that a run did not make stay, whatever they hold."""
+        (self.folder() / "tune").mkdir(parents=True)
+        (self.folder() / "notes.txt").write_text("mine")
+        self.ends(3, "--stage", "tune")
+        self.assertEqual(sorted(path.name for path in self.folder().rglob("*")), ["notes.txt", "tune"])
+        self.ends(3, "--stage", "tune", "--evaluate", "all")
+        self.assertEqual(sorted(path.name for path in self.folder().rglob("*")), ["notes.txt", "tune"])
 
     def test_out_that_cannot_be_written(self):
         file = self.folder()
