@@ -16,6 +16,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <thread>
 
@@ -74,13 +75,34 @@ static void writeReport(const manifest::Manifest &manifest, const std::string &o
     report::writePage(out + "/report.html", manifest.recipe, stages);
 }
 
-static Exit trainStages(const RunContext &context) {
-  std::vector<const Stage *> chosen = chosenStages(context.manifest, context.options.stage);
-  if (chosen.size() > 1 && !context.options.profileFile.empty())
-    throw Failure(Exit::Usage, fmt::format("{} stages would write their profiles to one file, `{}`", chosen.size(), context.options.profileFile),
+static std::vector<const Stage *> stagesToTrain(const manifest::Manifest &manifest, const Options &options) {
+  std::vector<const Stage *> chosen = chosenStages(manifest, options.stage);
+  if (chosen.size() > 1 && !options.profileFile.empty())
+    throw Failure(Exit::Usage, fmt::format("{} stages would write their profiles to one file, `{}`", chosen.size(), options.profileFile),
                   "`--profile` without a file writes one into each stage's folder");
-  for (const Stage *stage : chosen)
-    checkRanks(*stage, context.world, /*trains=*/true);
+  return chosen;
+}
+
+static std::vector<const Stage *> stagesToEvaluate(const manifest::Manifest &manifest, const Options &options) {
+  const std::string &name = options.evaluation;
+  std::vector<std::string> names;
+  std::vector<const Stage *> found;
+  for (const Stage *stage : chosenStages(manifest, options.stage)) {
+    bool has = false;
+    for (const manifest::Evaluation &evaluation : stage->evaluations) {
+      names.push_back(evaluation.name);
+      has |= name == "all" || name == evaluation.name;
+    }
+    if (has)
+      found.push_back(stage);
+  }
+  if (found.empty())
+    throw Failure(Exit::Usage, fmt::format("there is no evaluation `{}`{}", name, didYouMean(name, names)),
+                  names.empty() ? std::string() : fmt::format("there are {}", fmt::join(names, ", ")));
+  return found;
+}
+
+static Exit trainStages(const RunContext &context, const std::vector<const Stage *> &chosen) {
   for (const Stage *stage : chosen)
     StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).checkEvaluations();
   bool trained = false;
@@ -103,35 +125,37 @@ static Exit trainStages(const RunContext &context) {
   return Exit::Done;
 }
 
-static Exit evaluateStages(const RunContext &context) {
-  const std::string &name = context.options.evaluation;
-  std::vector<std::string> names;
-  bool found = false;
-  for (const Stage *stage : chosenStages(context.manifest, context.options.stage)) {
-    bool has = false;
-    for (const manifest::Evaluation &evaluation : stage->evaluations) {
-      names.push_back(evaluation.name);
-      has |= name == "all" || name == evaluation.name;
-    }
-    if (has)
-      checkRanks(*stage, context.world, /*trains=*/false);
-    if (has)
-      StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).evaluateOnly(name);
-    found |= has;
-  }
-  if (!found)
-    throw Failure(Exit::Usage, fmt::format("there is no evaluation `{}`{}", name, didYouMean(name, names)),
-                  names.empty() ? std::string() : fmt::format("there are {}", fmt::join(names, ", ")));
+static Exit evaluateStages(const RunContext &context, const std::vector<const Stage *> &chosen) {
+  for (const Stage *stage : chosen)
+    StageRun(context, *stage, tableOf(context.manifest, context.program, *stage)).evaluateOnly(context.options.evaluation);
   return Exit::Done;
 }
 
-static Exit act(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources, World &world,
-                const MakeDevice &makeDevice) {
+static void checkDeviceOptions(const manifest::Manifest &manifest, const Options &options) {
+  for (auto [given, name] : {std::pair(!options.cudaLibraries.empty(), "--cuda-libs"), std::pair(options.measureProducts, "--measure-products")})
+    if (given && manifest.target != "cuda")
+      throw Failure(Exit::Usage, fmt::format("{} is of programs for a GPU, but this one was compiled for the CPU", name),
+                    "compile it by `vcc compile --target=cuda`");
+}
+
+static void checkLibraries(const std::string &folder) {
+  std::error_code code;
+  if (folder.empty() || std::filesystem::is_directory(folder, code))
+    return;
+  throw Failure(Exit::Usage, fmt::format("--cuda-libs names `{}`, which is {}", folder, exists(folder) ? "no folder" : "not there"),
+                "name the folder that holds libcublasLt.so.13 or .12; without --cuda-libs it is looked for where the loader, CUDA_HOME and Python's "
+                "packages have it");
+}
+
+/// What is wrong with the call itself is found before `world` is made: no rank waits for another that was not started, or refuses too.
+static Exit act(const std::vector<std::string> &arguments, const VccProgram &program, const Sources &sources, std::unique_ptr<World> &world,
+                const MakeWorld &makeWorld, const MakeDevice &makeDevice) {
   checkProgram(program);
   std::string_view json(program.manifest, program.manifest_bytes);
   Options options = parseOptions(arguments);
+  Launched launched = launchedRanks();
   auto say = [&](const std::string &text) {
-    if (world.isFirst())
+    if (launched.rank == 0)
       std::fwrite(text.data(), 1, text.size(), stdout);
     return Exit::Done;
   };
@@ -140,17 +164,27 @@ static Exit act(const std::vector<std::string> &arguments, const VccProgram &pro
   if (options.action == Options::Action::Manifest)
     return say(std::string(json) + "\n");
   manifest::Manifest manifest = manifest::parseManifest(json);
+  if (options.action == Options::Action::Version)
+    return say(versionOf(manifest));
   if (options.action == Options::Action::Overview)
     return say(overviewOf(manifest, options));
-  for (auto [given, name] : {std::pair(!options.cudaLibraries.empty(), "--cuda-libs"), std::pair(options.measureProducts, "--measure-products")})
-    if (given && manifest.target != "cuda")
-      throw Failure(Exit::Usage, fmt::format("{} is of programs for a GPU, but this one was compiled for the CPU", name),
-                    "compile it by `vcc compile --target=cuda`");
+  checkDeviceOptions(manifest, options);
+  bool trains = options.action != Options::Action::Evaluate;
+  std::vector<const Stage *> chosen = trains ? stagesToTrain(manifest, options) : stagesToEvaluate(manifest, options);
+  auto checkCount = [&](int ranks) {
+    for (const Stage *stage : chosen)
+      checkRanks(*stage, ranks, trains);
+  };
+  if (launched.size > 1)
+    checkCount(launched.size);
+  world = makeWorld();
+  checkCount(std::max(world->size(), launched.size));
   checkFeatures(manifest.features, manifest.cpu);
+  checkLibraries(options.cudaLibraries);
   if (options.threads == 0)
-    options.threads = usableThreads(world);
-  RunContext context{manifest, program, options, sources, world, makeDevice};
-  return options.action == Options::Action::Evaluate ? evaluateStages(context) : trainStages(context);
+    options.threads = usableThreads(*world);
+  RunContext context{manifest, program, options, sources, *world, makeDevice};
+  return trains ? trainStages(context, chosen) : evaluateStages(context, chosen);
 }
 
 /// Several ranks mostly fail alike, and one of them is to say it: the first at once, which ends the others; another only
@@ -179,8 +213,7 @@ int runProgram(const std::vector<std::string> &arguments, const VccProgram &prog
   std::unique_ptr<World> world;
   int code = 0;
   try {
-    world = makeWorld();
-    code = int(act(arguments, program, sources, *world, makeDevice));
+    code = int(act(arguments, program, sources, world, makeWorld, makeDevice));
     std::fflush(stdout);
     return code;
   } catch (const Failure &failure) {

@@ -112,6 +112,8 @@ const std::vector<Option> &table() {
        [](Options &o, const std::string &) { o.measureProducts = true; }},
       {"--manifest", nullptr, "print what the recipe was compiled to, as JSON",
        [](Options &o, const std::string &) { o.action = Options::Action::Manifest; }},
+      {"--version", nullptr, "print the recipe's name, by which vcc and for what it was compiled, and each stage's identity",
+       [](Options &o, const std::string &) { o.action = Options::Action::Version; }},
       {"--help", nullptr, "print this", [](Options &o, const std::string &) { o.action = Options::Action::Help; }},
   };
   return Table;
@@ -149,7 +151,7 @@ Options parseOptions(const std::vector<std::string> &arguments) {
       value = arguments[i];
     }
     option.apply(options, value);
-    if (options.action == Options::Action::Help)
+    if (options.action == Options::Action::Help || options.action == Options::Action::Version)
       return options;
   }
   if (options.profile && options.action != Options::Action::Train && options.action != Options::Action::Manifest)

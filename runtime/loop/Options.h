@@ -13,7 +13,7 @@
 namespace vcc::runtime {
 
 struct Options {
-  enum class Action { Overview, Train, Evaluate, Manifest, Help };
+  enum class Action { Overview, Train, Evaluate, Manifest, Version, Help };
   Action action = Action::Overview;
   std::string stage;      // number, name or "all"; empty: not given
   std::string evaluation; // name or "all"

@@ -114,9 +114,20 @@ static std::string describe(const manifest::Manifest &manifest, const Stage &sta
   return text + "  state   " + stateOf(stage, options) + "\n";
 }
 
+static std::string headOf(const manifest::Manifest &manifest) {
+  return fmt::format("{}, compiled by vcc {} for {}{}\n", manifest.recipe, manifest.vcc, manifest.target,
+                     manifest.cpu.empty() ? "" : fmt::format(" ({})", manifest.cpu));
+}
+
+std::string versionOf(const manifest::Manifest &manifest) {
+  std::string text = headOf(manifest) + fmt::format("ABI {}\n", VCC_ABI_VERSION);
+  for (const Stage &stage : manifest.stages)
+    text += fmt::format("stage {}{}: {}, {}\n", stage.number ? std::to_string(stage.number) + " " : "", stage.name, stage.precision, stage.identity);
+  return text;
+}
+
 std::string overviewOf(const manifest::Manifest &manifest, const Options &options) {
-  std::string text = fmt::format("{}, compiled by vcc {} for {}{}\n", manifest.recipe, manifest.vcc, manifest.target,
-                                 manifest.cpu.empty() ? "" : fmt::format(" ({})", manifest.cpu));
+  std::string text = headOf(manifest);
   for (const Stage &stage : manifest.stages)
     text += "\n" + describe(manifest, stage, options);
   return text + "\nrun with --stage N, a name, or all; --help lists the options\n";

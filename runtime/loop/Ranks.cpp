@@ -18,8 +18,7 @@ namespace vcc::runtime {
 
 using manifest::Stage;
 
-void checkRanks(const Stage &stage, const World &world, bool trains) {
-  int ranks = std::max(world.size(), launchedRanks().size);
+void checkRanks(const Stage &stage, int ranks, bool trains) {
   if (ranks > 1 && !stage.parallel)
     throw Failure(Exit::Usage,
                   fmt::format("{} ranks were started, but stage `{}` was compiled for one: each would train the same", ranks, stage.name),

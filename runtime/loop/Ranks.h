@@ -13,8 +13,8 @@
 
 namespace vcc::runtime {
 
-/// Throws Failure(Exit::Usage) where a stage cannot be trained (or only evaluated) by as many ranks as were started.
-void checkRanks(const manifest::Stage &stage, const World &world, bool trains);
+/// Throws Failure(Exit::Usage) where a stage cannot be trained (or only evaluated) by so many ranks.
+void checkRanks(const manifest::Stage &stage, int ranks, bool trains);
 
 /// The processors that this process may use, shared with the ranks that may use the same.
 int usableThreads(World &world);

@@ -111,6 +111,29 @@ class Program(unittest.TestCase):
         self.assertEqual(ended.code, 6, str(ended))
         self.assertIn("error: this machine has no NVIDIA driver: libcuda.so.1", ended.err)
         self.assertIn("help: install NVIDIA's driver", ended.err)
+        self.assertFalse((self.folder / "out").exists(), "a run that could not begin leaves nothing")
+
+    def test_names_a_folder_of_libraries_that_is_not_there(self):
+        file = self.folder / "a file"
+        file.write_text("")
+        for named, why in ((self.folder / "nowhere", "not there"), (file, "no folder")):
+            ended = programs.run(self.program, "--stage", "all", "--cuda-libs", named, "--out", self.folder / "named")
+            self.assertEqual(ended.code, 1, str(ended))
+            self.assertIn(f"error: --cuda-libs names `{named}`, which is {why}\nhelp: name the folder that holds libcublasLt", ended.err)
+            self.assertFalse((self.folder / "named").exists())
+
+    def test_a_rank_refuses_without_the_others(self):
+        """One of two that torchrun would start, the other one is not there: nothing that is wrong with the call itself waits for it."""
+        alone = {**{name: value for name, value in os.environ.items() if not name.startswith(("OMPI_", "PMI", "SLURM_"))},
+                 "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29499"}
+        for options, words in ((("--stage", "all"), "2 ranks were started, but stage `.*` was compiled for one"),
+                               (("--stage", "nowhere"), "has no stage `nowhere`"), (("--nothing",), "unknown option `--nothing`"),
+                               (("--evaluate", "nothing"), "there is no evaluation `nothing`")):
+            ended = programs.run(self.program, *options, "--out", self.folder / "alone", env=alone, seconds=20)
+            self.assertEqual(ended.code, 1, str(ended))
+            self.assertRegex(ended.err, words)
+        self.assertIn("stage", programs.succeed(self.program, env=alone, seconds=20))
+        self.assertFalse((self.folder / "alone").exists())
 
     def test_says_that_a_stage_is_of_one_rank(self):
         ended = programs.run(*programs.ranks(2, self.program, "--stage", "all", "--out", self.folder / "out"))
