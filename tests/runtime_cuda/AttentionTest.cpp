@@ -183,6 +183,32 @@ TEST(Attention, IsThatOfTheTable) {
   }
 }
 
+/// Versions whose gradient counts keys that are not there are told how many there are; what is computed is the same.
+TEST(Attention, SaysHowManyKeysThereAreWhereTheLibraryMustBeTold) {
+  std::mt19937 random(vcc::test::chosenSeed());
+  auto stepsOf = [](size_t version, int64_t keys, bool grad) {
+    Sizes sizes;
+    sizes.sk = keys;
+    Setting given(sizes);
+    FakeAttention::version = version;
+    Attentions attentions(given.Api.api(), *given.Device);
+    attentions.make(given.launch(grad), *given.Memory);
+    return given.Gpu.countOf("attention_finishPart");
+  };
+  for (bool grad : {false, true}) {
+    int64_t plain = stepsOf(91600, 5, grad), whole = stepsOf(91500, 128, grad);
+    EXPECT_EQ(stepsOf(91500, 5, grad) > plain, grad);
+    EXPECT_EQ(whole, stepsOf(91600, 128, grad));
+  }
+  FakeAttention::version = 91500;
+  for (bool causal : {false, true}) {
+    Sizes sizes;
+    sizes.sk = 7, sizes.causal = causal;
+    check(sizes, random);
+  }
+  FakeAttention::version = 91900;
+}
+
 TEST(Attention, IsPlannedOnceForEachShape) {
   Setting given({});
   Attentions attentions(given.Api.api(), *given.Device);
@@ -219,7 +245,7 @@ TEST(Attention, TakesTheFirstEngineThatMayBeTaken) {
                                    HasSubstr("--attention=split")));
   EXPECT_THAT(taken({{false}, {true, 1 << 20}}, {{true, 1 << 18}}),
               AllOf(StartsWith("6 "), HasSubstr("of 3 engines 1 would not give the same bits every time, and the least workspace of the others is 262144 "
-                                                "bytes where the call may have 65280")));
+                                                "bytes where the call may have 65120")));
   EXPECT_THAT(taken({{true, 0, AttentionNoPrerequisite}}, {}), AllOf(StartsWith("6 "), HasSubstr("made to fail"), HasSubstr("nvidia-cuda-nvrtc")));
   EXPECT_THAT(taken({{true, 0, AttentionOldDriver}, {true, 0, AttentionOtherChip}}, {{false}}), AllOf(StartsWith("6 "), HasSubstr("must fit the driver")));
   EXPECT_THAT(taken({{true, 0, AttentionGpuMemory}}, {}), StartsWith("4 attention of `lm.block`"));
@@ -320,6 +346,14 @@ TEST(Attention, TellsWhatIsMissing) {
   EXPECT_THAT(started(AttentionPartMissing), AllOf(StartsWith("6 "), HasSubstr("must lie in one folder")));
   EXPECT_THAT(started(AttentionNoPrerequisite), AllOf(StartsWith("6 "), HasSubstr("nvidia-cuda-nvrtc")));
   EXPECT_THAT(started(AttentionHostMemory), StartsWith("4 "));
+  for (size_t version : {90300, 91000, 91001}) {
+    FakeAttention::version = version;
+    Setting given({});
+    EXPECT_THAT(told([&] { Attentions attentions(given.Api.api(), *given.Device); }),
+                AllOf(StartsWith("6 attention needs cuDNN 9.10.2 or newer, but cuDNN 9."), HasSubstr("--attention=split")));
+    EXPECT_EQ(given.Gpu.countOf("attention_create"), 0);
+  }
+  FakeAttention::version = 91900;
 }
 
 } // namespace

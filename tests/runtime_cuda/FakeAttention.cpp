@@ -10,6 +10,7 @@
 namespace vcc::runtime::cuda {
 
 FakeAttention *FakeAttention::Now = nullptr;
+size_t FakeAttention::version = 91900;
 
 /// A part: what was set, as it was given.
 struct FakeAttention::Piece {
@@ -316,7 +317,7 @@ FakeAttention::FakeAttention(FakeGpu &gpu) : Gpu(gpu) {
   Table.MEMBER = Stub<&FakeAttention::MEMBER>::call;
   VCC_ATTENTION_CALLS(VCC_STUB)
 #undef VCC_STUB
-  Table.version = [] { return size_t(91900); };
+  Table.version = [] { return version; };
   Table.resultText = [](AttentionResult) { return "FAKE_STATUS"; };
   Table.lastError = [](char *text, size_t bytes) { std::strncpy(text, "made to fail\n", bytes); };
 }

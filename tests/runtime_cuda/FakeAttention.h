@@ -28,6 +28,7 @@ public:
   const AttentionApi &api() const { return Table; }
   std::vector<FakeEngine> best = {{}}, fallback; ///< what is recommended
   AttentionResult failWith = AttentionResult(4000);
+  static size_t version; ///< of the library
   int64_t left() const { return Live; }
 
   // For the stubs.

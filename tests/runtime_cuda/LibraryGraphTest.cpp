@@ -73,6 +73,8 @@ INSTANTIATE_TEST_SUITE_P(Attention, LibraryGraphs,
                                          AttentionShape{2, 784, 784, 16, 16, 64, false, false, false},  // a vision encoder
                                          AttentionShape{4, 96, 785, 12, 12, 64, false, true, false},    // queries on another's keys
                                          AttentionShape{2, 30, 100, 12, 12, 96, true, false, false},    // the last of many
+                                         AttentionShape{2, 30, 100, 12, 12, 96, true, true, false},     // with bounds
+                                         AttentionShape{2, 784, 784, 16, 16, 64, false, true, false},
                                          AttentionShape{1, 1, 3, 2, 1, 8, false, false, false}));
 
 } // namespace

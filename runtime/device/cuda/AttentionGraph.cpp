@@ -55,7 +55,7 @@ public:
   void forward() {
     Tensor q = input(OperandQ, {S.b, S.h, S.sq, S.d}), k = keys(OperandK, /*turn=*/true), v = keys(OperandV, /*turn=*/false);
     Tensor scores = multiply(product(q, k, {queries(), lengths(), -1}, scoreSizes()), number(OperandScale, TensorF32));
-    scores = seen(scores);
+    scores = seenSoFar(seenOfSample(scores));
     Tensor largest = reduced(ReductionMax, scores), e = pointwise(PointwiseExp, subtract(scores, largest)), sum = reduced(ReductionSum, e);
     Tensor logarithm = pointwise(PointwiseLog, sum);
     pointwise(PointwiseAdd, {largest, logarithm}, {}, tensor(OperandLse, rowSizes(), packed(rowSizes()), TensorF32));
@@ -73,7 +73,7 @@ public:
     pointwise(PointwiseMultiply, {sums, number(OperandOne, TensorF32)}, {}, rowSums);
     // The probabilities again, and through them dv.
     Tensor scores = multiply(product(q, k, {queries(), lengths(), -1}, scoreSizes()), scale);
-    Tensor p = pointwise(PointwiseExp, seen(subtract(scores, lse)));
+    Tensor p = pointwise(PointwiseExp, seenSoFar(subtract(seenOfSample(scores), lse)));
     gradientOfKeys(p, dout, OperandDv);
     // dp, then what that is for the scores, and through it dk and dq.
     Tensor dp = product(dout, v, {queries(), lengths(), -1}, scoreSizes());
@@ -222,21 +222,27 @@ private:
     return pointwise(PointwiseSelect, {scores, number(OperandNothing, TensorF32)}, {TensorF32, -1, condition.part}, between(scoreSizes(), TensorF32));
   }
 
-  Tensor seen(Tensor scores) {
-    if (S.lengths) {
-      Tensor rows = places(scores, 2, TensorI32), columns = places(scores, 3, TensorI32);
-      Tensor row = compare(PointwiseBelow, rows, perSample(OperandQueries)), column = compare(PointwiseBelow, columns, perSample(OperandLengths));
-      scores = choose(compare(PointwiseAnd, row, column), scores);
+  /// Without the keys behind a sample's length.
+  Tensor seenOfSample(const Tensor &scores) {
+    if (!S.lengths)
+      return scores;
+    Tensor rows = places(scores, 2, TensorI32), columns = places(scores, 3, TensorI32);
+    Tensor row = compare(PointwiseBelow, rows, perSample(OperandQueries)), column = compare(PointwiseBelow, columns, perSample(OperandLengths));
+    return choose(compare(PointwiseAnd, row, column), scores);
+  }
+
+  /// Without the keys that lie ahead.
+  Tensor seenSoFar(const Tensor &scores) {
+    if (!S.causal)
+      return scores;
+    Tensor rows = places(scores, 2, TensorF32), columns = places(scores, 3, TensorF32);
+    if (S.sq != S.sk) {
+      Tensor keys = S.lengths ? perSample(OperandLengths) : number(OperandKeyCount, TensorI32);
+      Tensor queries = S.lengths ? perSample(OperandQueries) : number(OperandQueryCount, TensorI32);
+      rows = pointwise(PointwiseAdd, {rows, keys}, {TensorI32}, between(scoreSizes(), TensorI32));
+      rows = pointwise(PointwiseSubtract, {rows, queries}, {TensorI32}, between(scoreSizes(), TensorI32));
     }
-    if (S.causal) {
-      Tensor rows = places(scores, 2, TensorF32), columns = places(scores, 3, TensorF32);
-      if (S.sq != S.sk) {
-        rows = pointwise(PointwiseAdd, {rows, number(OperandKeyCount, TensorI32)}, {TensorI32}, between(scoreSizes(), TensorI32));
-        rows = pointwise(PointwiseSubtract, {rows, number(OperandQueryCount, TensorI32)}, {TensorI32}, between(scoreSizes(), TensorI32));
-      }
-      scores = choose(compare(PointwiseAtLeast, rows, columns), scores);
-    }
-    return scores;
+    return choose(compare(PointwiseAtLeast, rows, columns), scores);
   }
 
   const AttentionApi &Api;

@@ -17,8 +17,18 @@ namespace vcc::runtime::cuda {
 
 namespace {
 
-/// From this version on a score that is not seen is an infinity, before it is the lowest number.
-constexpr size_t Infinities = 91000;
+/// NVIDIA's own frontend refuses attention by 9.10.0 and 9.10.1 for what they do wrong, and asks those before them in other words.
+constexpr size_t LeastVersion = 91002;
+
+/// Up to this version NVIDIA's frontend gives a gradient over keys that do not fill the last 128 the lengths of all samples, where none were
+/// asked for: without them the library counts keys that are not there.
+constexpr size_t LastWithoutKeyBounds = 91500;
+constexpr int64_t KeysTogether = 128;
+
+/// Of the workspace: where an allocation of its own would begin, too.
+constexpr uint64_t Alignment = 256;
+
+std::string textOf(size_t version) { return fmt::format("cuDNN {}.{}.{}", version / 10000, version / 100 % 100, version % 100); }
 
 /// Which operand of the graph each buffer of a launch is; lengths, starts and workspace follow.
 constexpr AttentionOperand Forward[] = {OperandQ, OperandK, OperandV, OperandOut, OperandLse};
@@ -61,25 +71,25 @@ public:
     KeyBytes = uint64_t(shape.b * shape.sk * shape.g * shape.d) * 2;
     if (shape.lengths && grad) // whether the library writes them is not said
       Cleared = {OperandDk, OperandDv};
-    if (shape.lengths) {
+    if (shape.lengths)
       At[OperandLengths] = regions.resolve(lengths);
-      At[OperandQueries] = A.queries(shape.b, shape.sq);
-    }
+    else if (grad && shape.sk % KeysTogether && A.Api.version() <= LastWithoutKeyBounds)
+      shape.lengths = true, At[OperandLengths] = A.counts(shape.b, shape.sk);
+    if (shape.lengths)
+      At[OperandQueries] = A.counts(shape.b, shape.sq);
     uint64_t declared = uint64_t(launch.ints[VCC_ATTENTION_WORKSPACE_BYTES_PER_THREAD] * launch.ints[VCC_ATTENTION_MAX_THREADS]);
-    uint64_t sums = grad ? uint64_t(shape.b * shape.h * shape.sq) * sizeof(float) : 0;
-    sums = (sums + 255) / 256 * 256;
-    if (declared < sums || !regions.resolve(workspace) || workspace.offset + declared > regions.size(VccRegion(workspace.region)))
+    uint64_t sums = grad ? uint64_t(shape.b * shape.h * shape.sq) * sizeof(float) : 0, taken = sums + Alignment;
+    if (declared < taken || !regions.resolve(workspace) || workspace.offset + declared > regions.size(VccRegion(workspace.region)))
       failLaunch(launch, fmt::format("declares {} bytes of workspace, which are too few or not there", declared));
     At[OperandRowSums] = regions.resolve(workspace);
-    Workspace = At[OperandRowSums] + sums;
+    Workspace = (At[OperandRowSums] + taken - 1) / Alignment * Alignment;
     for (const auto &[operand, address] : At)
       if (address % 16)
         failLaunch(launch, "has an operand that does not begin at a multiple of 16 bytes");
     Scale = std::bit_cast<float>(int32_t(launch.ints[VCC_ATTENTION_SCALE_BITS]));
-    Nothing = A.Api.version() < Infinities ? std::numeric_limits<float>::lowest() : -std::numeric_limits<float>::infinity();
     QueryCount = int32_t(shape.sq), KeyCount = int32_t(shape.sk);
     guarded([&] {
-      Plan = &A.planFor(shape, declared - sums);
+      Plan = &A.planFor(shape, declared - taken);
       pack();
     });
   }
@@ -137,13 +147,17 @@ private:
   std::vector<AttentionOperand> Cleared;
   uint64_t KeyBytes = 0;
   Address Workspace = 0;
-  float Scale = 1, Nothing = 0, One = 1;
+  float Scale = 1, Nothing = -std::numeric_limits<float>::infinity(), One = 1;
   int32_t QueryCount = 0, KeyCount = 0;
   const AttentionPlan *Plan = nullptr;
   std::optional<Part> Operands;
 };
 
 Attentions::Attentions(const AttentionApi &api, const Gpu &gpu) : Api(api), Device(gpu) {
+  if (Api.version() < LeastVersion)
+    throw Failure(Exit::Machine, fmt::format("attention needs {} or newer, but {} was found", textOf(LeastVersion), version()),
+                  "pip install nvidia-cudnn-cu13 (for drivers of R580 or newer; nvidia-cudnn-cu12 for older ones), and name its folder by --cuda-libs; "
+                  "compiled with --attention=split the program does without");
   try {
     checkAttention(Api, Api.create(&Handle), "start");
   } catch (const AttentionFault &fault) {
@@ -164,11 +178,11 @@ const AttentionPlan &Attentions::planFor(const AttentionShape &shape, uint64_t w
   return Plans.try_emplace(key, Api, shape, AttentionPlace{Handle, nullptr}, workspace).first->second;
 }
 
-Address Attentions::queries(int64_t samples, int64_t count) {
-  Owned<Address> &known = Queries[{samples, count}];
+Address Attentions::counts(int64_t samples, int64_t count) {
+  Owned<Address> &known = Counts[{samples, count}];
   if (!known) {
     const std::vector<int32_t> counts(static_cast<size_t>(samples), static_cast<int32_t>(count));
-    Owned<Address> made = Device.allocate(counts.size() * sizeof(int32_t), "the lengths of an attention's queries");
+    Owned<Address> made = Device.allocate(counts.size() * sizeof(int32_t), "the lengths of an attention's samples");
     Device.check(Device.api().copyToDevice(made.get(), counts.data(), counts.size() * sizeof(int32_t), Device.compute()), "copy lengths to the GPU");
     Device.check(Device.api().synchronizeStream(Device.compute()), "copy lengths to the GPU");
     known = std::move(made);
@@ -211,10 +225,7 @@ void Attentions::fail(const AttentionFault &fault, const std::string &where) con
   }
 }
 
-std::string Attentions::version() const {
-  size_t version = Api.version();
-  return fmt::format("cuDNN {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
-}
+std::string Attentions::version() const { return textOf(Api.version()); }
 
 std::unique_ptr<Enqueued> Attentions::make(const VccLaunch &launch, const Regions &regions) {
   return std::make_unique<AttentionLaunch>(launch, *this, regions);

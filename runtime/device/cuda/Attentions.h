@@ -30,8 +30,8 @@ public:
 private:
   friend class AttentionLaunch;
   const AttentionPlan &planFor(const AttentionShape &shape, uint64_t workspace);
-  /// Memory that says for each sample that all its queries count.
-  Address queries(int64_t samples, int64_t count);
+  /// Memory that says for each sample that this many of its queries, or keys, count.
+  Address counts(int64_t samples, int64_t count);
   /// Makes the library work in this stream.
   void use(Stream stream);
   [[noreturn]] void fail(const AttentionFault &fault, const std::string &where) const;
@@ -41,7 +41,7 @@ private:
   AttentionHandle Handle = nullptr;
   Stream Used = nullptr;
   std::map<std::pair<AttentionShape, uint64_t>, AttentionPlan> Plans;
-  std::map<std::pair<int64_t, int64_t>, Owned<Address>> Queries;
+  std::map<std::pair<int64_t, int64_t>, Owned<Address>> Counts;
 };
 
 } // namespace vcc::runtime::cuda
