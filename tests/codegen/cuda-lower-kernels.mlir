@@ -64,7 +64,7 @@ tg.kernel @norm(%x: tensor<96xf32>) attributes {kernel_class = #tg.kernel_class<
 }
 // A row of 4096 columns has a block: 256 threads with four vectors each, a tree in each warp and one over the warps.
 // CHECK-LABEL: gpu.func @long_r1v4_aa(
-// CHECK-SAME: workgroup(%{{.*}} : memref<8xf32, #gpu.address_space<workgroup>>)
+// CHECK-SAME: workgroup(%{{.*}} : memref<8xf32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64})
 // CHECK-SAME: known_block_size = array<i32: 256, 1, 1>
 // CHECK-COUNT-5: gpu.shuffle xor
 // CHECK: gpu.barrier

@@ -239,7 +239,12 @@ void GridFrame::when(Value Condition, llvm::function_ref<void()> Body, llvm::fun
 
 Value GridFrame::shared(Type Element, int64_t Count) {
   auto Space = gpu::AddressSpaceAttr::get(B.getContext(), gpu::AddressSpace::Workgroup);
-  return Function.addWorkgroupAttribution(MemRefType::get({Count}, Element, AffineMap(), Space), B.getLoc());
+  Value Memory = Function.addWorkgroupAttribution(MemRefType::get({Count}, Element, AffineMap(), Space), B.getLoc());
+  // Said, since LLVM takes an array of 16 bytes or more for aligned to 16, joins accesses to its neighbours by that, and writes down the
+  // alignment of an element, which is all that ptxas then keeps to.
+  Function.setWorkgroupAttributionAttr(Function.getNumWorkgroupAttributions() - 1, LLVM::LLVMDialect::getAlignAttrName(),
+                                       B.getI64IntegerAttr(16));
+  return Memory;
 }
 
 } // namespace vcc::cuda
