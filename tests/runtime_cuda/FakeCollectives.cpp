@@ -19,8 +19,18 @@ CollectiveResult FakeGpu::collective_join(Communicator *joined, int ranks, Colle
   Ranks = ranks, Rank = rank;
   return *joined = handle<Communicator>(), CollectiveSuccess;
 }
-CollectiveResult FakeGpu::collective_destroy(Communicator) { return --Live, CollectiveSuccess; }
-CollectiveResult FakeGpu::collective_abort(Communicator) { return --Live, CollectiveSuccess; }
+CollectiveResult FakeGpu::collective_destroy(Communicator) { return end(); }
+CollectiveResult FakeGpu::collective_abort(Communicator) { return end(); }
+/// Both poll until all graphs that refer to the communicator are gone (NCCL's init.cc, commDestroySync).
+CollectiveResult FakeGpu::end() {
+  for (const auto &[number, graph] : Execs)
+    hangs |= graph.joins;
+  return --Live, CollectiveSuccess;
+}
+CollectiveResult FakeGpu::join(Stream stream, std::function<void()> act) {
+  Capturing.joins |= Lines.at(reinterpret_cast<uint64_t>(stream)).capturing;
+  return put(stream, std::move(act)) == Success ? CollectiveSuccess : Invalid;
+}
 CollectiveResult FakeGpu::collective_fault(Communicator, CollectiveResult *fault) { return *fault = CollectiveSuccess, CollectiveSuccess; }
 
 CollectiveResult FakeGpu::collective_beginGroup() {
@@ -47,7 +57,7 @@ CollectiveResult FakeGpu::collective_sum(const void *from, void *to, size_t coun
     for (size_t i = 0; i < count; ++i)
       static_cast<float *>(to)[i] *= float(Ranks);
   };
-  return put(stream, act) == Success ? CollectiveSuccess : Invalid;
+  return join(stream, act);
 }
 CollectiveResult FakeGpu::collective_gather(const void *from, void *to, size_t count, CollectiveElement type, Communicator, Stream stream) {
   if (type != CollectiveU8)
@@ -56,7 +66,7 @@ CollectiveResult FakeGpu::collective_gather(const void *from, void *to, size_t c
     for (size_t rank = 0; rank < ranks; ++rank)
       std::memcpy(static_cast<char *>(to) + rank * count, from, count);
   };
-  return put(stream, act) == Success ? CollectiveSuccess : Invalid;
+  return join(stream, act);
 }
 CollectiveResult FakeGpu::collective_sumParts(const void *from, void *to, size_t count, CollectiveElement type, CollectiveSum how, Communicator,
                                               Stream stream) {
@@ -66,7 +76,7 @@ CollectiveResult FakeGpu::collective_sumParts(const void *from, void *to, size_t
     for (size_t i = 0; i < count; ++i)
       static_cast<float *>(to)[i] = ranks * static_cast<const float *>(from)[first + i];
   };
-  return put(stream, act) == Success ? CollectiveSuccess : Invalid;
+  return join(stream, act);
 }
 
 } // namespace vcc::runtime::cuda

@@ -319,7 +319,7 @@ Result FakeGpu::launch(Kernel kernel, unsigned gridX, unsigned, unsigned, unsign
 
 Result FakeGpu::beginCapture(Stream stream, int) {
   Lines.at(key(stream)).capturing = true;
-  Capturing = {key(stream), {}};
+  Capturing = {key(stream), {}, false};
   return Success;
 }
 Result FakeGpu::endCapture(Stream stream, Graph *graph) {

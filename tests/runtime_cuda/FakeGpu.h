@@ -80,6 +80,7 @@ public:
   std::vector<FakeProduct> asked;
   std::vector<uint64_t> wished; // bytes of workspace
   std::vector<std::vector<std::pair<Address, size_t>>> summed; // over ranks, floats: of each group of calls
+  bool hangs = false; // NCCL was to end while a graph held calls of its own, for which it waits
   std::vector<bool> idle; // of every wait for an event: whether its stream then had nothing more to do
   int64_t left() const { return Live; }
   size_t bytes() const { return Used; }
@@ -118,6 +119,7 @@ private:
   struct Captured {
     uint64_t origin = 0;
     std::vector<Node> nodes;
+    bool joins = false; // holds calls of NCCL
   };
   struct Work {
     std::function<void()> act;
@@ -130,6 +132,8 @@ private:
     bool eager = false, capturing = false;
     std::vector<size_t> last; // of the nodes captured, those that the next one comes after
   };
+  CollectiveResult join(Stream stream, std::function<void()> act);
+  CollectiveResult end();
   void replay(const Captured &graph, bool early, Done at, double clock);
   double timeOf(const Done &done);
   void advance(uint64_t stream, size_t count);

@@ -19,6 +19,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <future>
 #include <random>
 #include <set>
 #include <sstream>
@@ -349,6 +350,7 @@ TEST(OneRank, SaysOnceWhatFailsAndGivesEverythingBack) {
       gpu.failAt = at, gpu.failWith = EccUncorrectable, gpu.stays = stays;
       Outcome outcome = train(fit(out, {"--max-steps", "3"}), test::gpuToy().program, on(gpu), oneRank);
       EXPECT_EQ(gpu.left(), 0) << gpu.failed << " was call " << at;
+      EXPECT_FALSE(gpu.hangs) << gpu.failed << " was call " << at;
       if (gpu.failed.rfind("collective_", 0) != 0)
         continue;
       failed.insert(gpu.failed);
@@ -360,6 +362,22 @@ TEST(OneRank, SaysOnceWhatFailsAndGivesEverythingBack) {
     }
   EXPECT_THAT(failed, testing::IsSupersetOf({"collective_makeId", "collective_join", "collective_beginGroup", "collective_sum", "collective_endGroup",
                                              "collective_fault", "collective_destroy"}));
+}
+
+TEST(GpuRanks, DoNotWaitForAnEndThatDoesNotCome) {
+  Joined on(2);
+  Gpu device(on.gpu.driver());
+  CollectiveApi api = on.gpu.collectives();
+  static std::promise<void> Free, Called;
+  api.abort = [](Communicator) { return Called.set_value(), Free.get_future().wait(), CollectiveSuccess; };
+  {
+    GpuRanks ranks(api, device, on.world);
+    ranks.abort(std::chrono::milliseconds(20));
+    ranks.abort(); // nothing is left to end
+  }
+  EXPECT_EQ(on.gpu.countOf("collective_destroy"), 0);
+  Called.get_future().wait();
+  Free.set_value();
 }
 
 TEST(GpuRanks, HaveAGpuEach) {

@@ -6,6 +6,9 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <future>
+#include <thread>
+#include <utility>
 
 namespace vcc::runtime::cuda {
 
@@ -45,10 +48,17 @@ GpuRanks::~GpuRanks() {
     Api.destroy(Joined);
 }
 
-void GpuRanks::abort() {
-  if (Joined)
-    Api.abort(Joined);
-  Joined = nullptr;
+void GpuRanks::abort(std::chrono::milliseconds patience) {
+  Communicator joined = std::exchange(Joined, nullptr);
+  if (!joined)
+    return;
+  std::promise<void> ended;
+  std::future<void> end = ended.get_future();
+  std::thread([call = Api.abort, joined, ended = std::move(ended)]() mutable {
+    call(joined);
+    ended.set_value();
+  }).detach();
+  end.wait_for(patience);
 }
 
 std::string GpuRanks::account() const { return fmt::format("NCCL {}, {} rank{}", textOf(Version), Size, Size == 1 ? "" : "s"); }

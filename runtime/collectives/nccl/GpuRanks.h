@@ -9,6 +9,7 @@
 #include "runtime/collectives/nccl/CollectiveApi.h"
 #include "runtime/device/cuda/Gpu.h"
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,9 @@ public:
 
   /// Throws where NCCL has met a fault since, be it another rank's.
   void check() const;
-  /// Ends what is underway, which others may never take part in; nothing may be asked afterwards.
-  void abort();
+  /// Ends what is underway, which others may never take part in; nothing may be asked afterwards. Graphs that hold anything of this must be
+  /// gone. Where NCCL does not come back, as it may not behind a fault of the GPU, it is left alone.
+  void abort(std::chrono::milliseconds patience = std::chrono::seconds(10));
 
 private:
   void check(CollectiveResult result, const char *doing) const;

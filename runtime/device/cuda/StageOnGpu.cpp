@@ -71,9 +71,14 @@ StageOnGpu::StageOnGpu(std::shared_ptr<Session> session, const StagePlace &place
 }
 
 StageOnGpu::~StageOnGpu() {
-  // What others will never take part in would never end.
-  if (Ranks && std::uncaught_exceptions() > 0)
+  // What others will never take part in would never end. NCCL ends nothing before all graphs that hold calls of its own are gone.
+  if (Ranks && std::uncaught_exceptions() > 0) {
+    for (Function &function : Functions)
+      for (auto &forms : function.forms)
+        for (Function::Form &form : forms)
+          form.graph = {};
     Ranks->abort();
+  }
   // What is given back may still be in use; where this fails, so has the run.
   Shared->Device.api().synchronizeStream(Shared->Device.copies());
   Shared->Device.api().synchronizeStream(Shared->Device.compute());
