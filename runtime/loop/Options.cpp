@@ -104,8 +104,9 @@ const std::vector<Option> &table() {
          o.profile = true;
          o.profileSteps = numberOf<int64_t>("--profile-steps", v, 1);
        }},
-      {"--cuda-libs", "DIR", "programs for a GPU: the folder of libcublasLt and libnccl (default: CUDA_HOME, the loader's places,\n"
-                             "                         a Python environment)",
+      {"--cuda-libs", "DIR", "programs for a GPU: the folders of libcublasLt, libcudnn and libnccl, divided by colons, or one that holds\n"
+                             "                         NVIDIA's packages (../site-packages/nvidia); by default CUDA_HOME, the loader's places,\n"
+                             "                         an active Python environment, that of python3",
        [](Options &o, const std::string &v) { o.cudaLibraries = v; }},
       {"--measure-products", nullptr, "programs for a GPU: of the ways that cuBLASLt proposes for a matrix product time some, and\n"
                                       "                         take the fastest (a run that goes on may then differ in last bits)",

@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <vector>
 
 namespace vcc::runtime::cuda {
@@ -100,8 +101,26 @@ TEST(Gpu, LibrariesAreLookedForInOrder) {
     std::filesystem::create_directories(environment + "/lib/python3.11/site-packages/nvidia/" + package + "/lib");
   setenv("CUDA_HOME", home.c_str(), 1), setenv("VIRTUAL_ENV", environment.c_str(), 1), unsetenv("CONDA_PREFIX");
   std::string packages = environment + "/lib/python3.11/site-packages/nvidia/";
+  std::string path = std::getenv("PATH");
+  setenv("PATH", scratch.path("none").c_str(), 1);
   EXPECT_THAT(libraryFolders(""), ElementsAre(home + "/lib64", home + "/lib", "", "/usr/local/cuda/lib64", packages + "cu13/lib", packages + "cudnn/lib"));
   EXPECT_THAT(libraryFolders("/opt/there"), ElementsAre("/opt/there"));
+  EXPECT_THAT(libraryFolders("/opt/there::/opt/here:/opt/there"), ElementsAre("/opt/there", "/opt/here"));
+  EXPECT_THAT(libraryFolders(packages.substr(0, packages.size() - 1)),
+              ElementsAre(packages.substr(0, packages.size() - 1), packages + "cu13/lib", packages + "cudnn/lib"));
+  // The python3 that a shell would take, though its environment is not active: a link into it, from which a link leads on.
+  unsetenv("VIRTUAL_ENV");
+  std::string system = scratch.path("system"), usual = scratch.path("bin");
+  for (const std::string &folder : {environment + "/bin", system + "/bin", usual, system + "/local/lib/python3.11/dist-packages/nvidia/nccl/lib"})
+    std::filesystem::create_directories(folder);
+  std::ofstream(system + "/bin/python3.11") << "";
+  std::filesystem::create_symlink("python3.11", system + "/bin/python3");
+  std::filesystem::create_symlink("../../system/bin/python3", environment + "/bin/python3");
+  std::filesystem::create_symlink(environment + "/bin/python3", usual + "/python3");
+  setenv("PATH", (scratch.path("none") + "::" + usual + ":" + system + "/bin").c_str(), 1);
+  EXPECT_THAT(libraryFolders(""), ElementsAre(home + "/lib64", home + "/lib", "", "/usr/local/cuda/lib64", packages + "cu13/lib", packages + "cudnn/lib",
+                                              system + "/local/lib/python3.11/dist-packages/nvidia/nccl/lib"));
+  setenv("PATH", path.c_str(), 1);
   EXPECT_THAT(told([&] { loadProducts(scratch.path("none")); }), HasSubstr("6 matrix products need libcublasLt.so.13 or .12"));
   EXPECT_THAT(told([&] { loadCollectives(scratch.path("none")); }), HasSubstr("6 several ranks on GPUs need libnccl.so.2, which cannot be loaded"));
   unsetenv("CUDA_HOME"), unsetenv("VIRTUAL_ENV");

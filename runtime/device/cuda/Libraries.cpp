@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
+#include <string_view>
 #include <utility>
 
 namespace vcc::runtime::cuda {
@@ -30,16 +31,61 @@ void resolve(void *library, const std::string &name, const char *symbol, F &func
     throw Failure(Exit::Machine, fmt::format("{} has no `{}`: it is too old", name, symbol), help);
 }
 
-/// Sub-folders of site-packages in which NVIDIA's packages of CUDA 13 and 12 keep their libraries.
-void addPackages(std::vector<std::string> &folders, const fs::path &environment) {
+void add(std::vector<std::string> &folders, const std::string &folder) {
+  if (std::find(folders.begin(), folders.end(), folder) == folders.end())
+    folders.push_back(folder);
+}
+
+/// Of `nvidia`, a folder of site-packages, those in which NVIDIA's packages of CUDA 13 and 12 keep their libraries.
+void addPackages(std::vector<std::string> &folders, const fs::path &nvidia) {
   std::error_code code;
   std::vector<std::string> found;
-  for (const auto &python : fs::directory_iterator(environment / "lib", code))
-    for (const auto &package : fs::directory_iterator(python.path() / "site-packages" / "nvidia", code))
-      if (fs::is_directory(package.path() / "lib", code))
-        found.push_back((package.path() / "lib").string());
+  for (const auto &package : fs::directory_iterator(nvidia, code))
+    if (fs::is_directory(package.path() / "lib", code))
+      found.push_back((package.path() / "lib").string());
   std::sort(found.begin(), found.end());
-  folders.insert(folders.end(), found.begin(), found.end());
+  for (const std::string &folder : found)
+    add(folders, folder);
+}
+
+/// A system's Python has its packages in dist-packages, some of them under `local`.
+void addEnvironment(std::vector<std::string> &folders, const fs::path &environment) {
+  std::error_code code;
+  for (const char *part : {"lib", "local/lib"})
+    for (const auto &python : fs::directory_iterator(environment / part, code))
+      for (const char *packages : {"site-packages", "dist-packages"})
+        addPackages(folders, python.path() / packages / "nvidia");
+}
+
+/// Of the first `python3` on the PATH, by whatever links that leads to it: one of an environment is a link to another's.
+void addPython(std::vector<std::string> &folders) {
+  const char *path = std::getenv("PATH");
+  std::error_code code;
+  for (std::string_view left = path ? path : ""; !left.empty();) {
+    std::string_view place = left.substr(0, left.find(':'));
+    left.remove_prefix(std::min(left.size(), place.size() + 1));
+    fs::path python = fs::path(place) / "python3";
+    if (place.empty() || !fs::exists(python, code))
+      continue;
+    for (int links = 0; links < 8; ++links) {
+      fs::path folder = fs::canonical(python.parent_path(), code);
+      addEnvironment(folders, folder.parent_path());
+      if (!fs::is_symlink(python, code))
+        return;
+      python = folder / fs::read_symlink(python, code);
+    }
+    return;
+  }
+}
+
+/// 0 where there is none.
+int driverVersion() {
+  int version = 0;
+  try {
+    loadDriver().driverVersion(&version);
+  } catch (const Failure &) { // told by whoever needs it
+  }
+  return version;
 }
 
 /// The first of these that can be loaded; what for, and which package has it, is said where none can be.
@@ -57,8 +103,13 @@ std::pair<void *, std::string> openFirst(const std::string &folder, std::initial
 }
 
 ProductApi openProducts(const std::string &folder) {
-  auto [library, path] = openFirst(folder, {"libcublasLt.so.13", "libcublasLt.so.12"}, "matrix products need libcublasLt.so.13 or .12",
-                                   "pip install nvidia-cublas, or install the CUDA toolkit");
+  // One of CUDA 13 can be loaded beside a driver of CUDA 12, but does not start.
+  int driver = driverVersion();
+  auto [library, path] = driver && driver < 13000
+                             ? openFirst(folder, {"libcublasLt.so.12"}, "matrix products need libcublasLt.so.12, as the driver is of CUDA 12",
+                                         "pip install nvidia-cublas-cu12, or install the CUDA toolkit")
+                             : openFirst(folder, {"libcublasLt.so.13", "libcublasLt.so.12"}, "matrix products need libcublasLt.so.13 or .12",
+                                         "pip install nvidia-cublas, or install the CUDA toolkit");
   ProductApi api;
   const char *help = "cuBLASLt 12 or 13 is needed";
 #define VCC_RESOLVE(MEMBER, SYMBOL, PARAMETERS) resolve(library, path, #SYMBOL, api.MEMBER, help);
@@ -83,7 +134,7 @@ CollectiveApi openCollectives(const std::string &folder) {
 }
 
 AttentionApi openAttention(const std::string &folder) {
-  const char *help = "cuDNN 9 is needed: pip install nvidia-cudnn-cu13 (for drivers of R580 or newer; nvidia-cudnn-cu12 for older ones), and name the "
+  const char *help = "cuDNN 9 (9.10.2 or newer) is needed: pip install nvidia-cudnn-cu13 (for drivers of R580 or newer; nvidia-cudnn-cu12 for older ones), and name the "
                      "folder with the library by --cuda-libs or set CUDA_HOME; compiled with --attention=split the program does without";
   std::string tried;
   for (const std::string &place : libraryFolders(folder)) {
@@ -122,9 +173,17 @@ DriverApi openDriver() {
 } // namespace
 
 std::vector<std::string> libraryFolders(const std::string &folder) {
-  if (!folder.empty())
-    return {folder};
   std::vector<std::string> folders;
+  for (std::string_view left = folder; !left.empty();) {
+    std::string_view place = left.substr(0, left.find(':'));
+    left.remove_prefix(std::min(left.size(), place.size() + 1));
+    if (place.empty())
+      continue;
+    add(folders, std::string(place));
+    addPackages(folders, fs::path(place));
+  }
+  if (!folders.empty())
+    return folders;
   if (const char *home = std::getenv("CUDA_HOME"); home && *home)
     for (const char *lib : {"lib64", "lib"})
       folders.push_back((fs::path(home) / lib).string());
@@ -132,7 +191,8 @@ std::vector<std::string> libraryFolders(const std::string &folder) {
   folders.emplace_back("/usr/local/cuda/lib64");
   for (const char *variable : {"VIRTUAL_ENV", "CONDA_PREFIX"})
     if (const char *environment = std::getenv(variable); environment && *environment)
-      addPackages(folders, environment);
+      addEnvironment(folders, environment);
+  addPython(folders);
   return folders;
 }
 

@@ -25,9 +25,9 @@ const CollectiveApi &loadCollectives(const std::string &folder);
 /// cuDNN 9; likewise.
 const AttentionApi &loadAttention(const std::string &folder);
 
-/// Where a library of the toolkit is looked for, in order: `folder` alone where it is given; else CUDA_HOME, the loader's own
-/// places, the toolkit's usual one, the packages of an active Python environment (VIRTUAL_ENV, CONDA_PREFIX). An empty folder stands
-/// for the loader's own.
+/// Where a library of the toolkit is looked for, in order: in the folders of `folder` alone (divided by colons), and in those of NVIDIA's
+/// packages that lie in one of them, where it is given; else CUDA_HOME, the loader's own places, the toolkit's usual one, the packages of
+/// an active Python environment (VIRTUAL_ENV, CONDA_PREFIX), those of the `python3` on the PATH. An empty folder stands for the loader's own.
 std::vector<std::string> libraryFolders(const std::string &folder);
 
 } // namespace vcc::runtime::cuda
