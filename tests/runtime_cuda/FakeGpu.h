@@ -79,6 +79,7 @@ public:
   std::string failed; // the call that was made to fail
   std::vector<FakeProduct> asked;
   std::vector<uint64_t> wished; // bytes of workspace
+  std::map<WishAttribute, uint32_t> aligned; // as was said last
   std::vector<std::vector<std::pair<Address, size_t>>> summed; // over ranks, floats: of each group of calls
   bool hangs = false; // NCCL was to end while a graph held calls of its own, for which it waits
   std::vector<bool> idle; // of every wait for an event: whether its stream then had nothing more to do

@@ -113,8 +113,8 @@ ProductResult FakeGpu::product_setWish(ProductWishes, WishAttribute attribute, c
   if (bytes != (attribute == WishWorkspace ? 8 : 4))
     return Invalid;
   if (attribute == WishWorkspace)
-    set(wished.emplace_back(), value, bytes);
-  return ProductSuccess;
+    return set(wished.emplace_back(), value, bytes);
+  return set(aligned[attribute], value, bytes);
 }
 ProductResult FakeGpu::product_choose(ProductHandle, ProductKind, MatrixLayout, MatrixLayout, MatrixLayout, MatrixLayout, ProductWishes, int wanted,
                                       ProductChoice *choices, int *found) {
@@ -122,6 +122,8 @@ ProductResult FakeGpu::product_choose(ProductHandle, ProductKind, MatrixLayout, 
   for (int i = 0; i < *found; ++i) {
     choices[i] = {};
     choices[i].algorithm.data[0] = uint64_t(i);
+    for (WishAttribute attribute : {WishAlignmentA, WishAlignmentB, WishAlignmentC, WishAlignmentD})
+      choices[i].algorithm.data[1 + attribute - WishAlignmentA] = aligned.at(attribute);
     choices[i].workspace = algorithms[size_t(i)].workspace, choices[i].state = algorithms[size_t(i)].state;
   }
   return ProductSuccess;
@@ -129,7 +131,7 @@ ProductResult FakeGpu::product_choose(ProductHandle, ProductKind, MatrixLayout, 
 
 ProductResult FakeGpu::product_multiply(ProductHandle, ProductKind kind, const void *alpha, const void *aData, MatrixLayout aLayout, const void *bData,
                                         MatrixLayout bLayout, const void *beta, const void *cData, MatrixLayout cLayout, void *dData,
-                                        MatrixLayout dLayout, const ProductAlgorithm *algorithm, void *, size_t workspace, Stream stream) {
+                                        MatrixLayout dLayout, const ProductAlgorithm *algorithm, void *space, size_t workspace, Stream stream) {
   Kind how = of(kind);
   Layout a = of(aLayout), b = of(bLayout), c = of(cLayout), d = of(dLayout);
   uint64_t rows = how.turnA ? a.columns : a.rows, inner = how.turnA ? a.rows : a.columns, columns = how.turnB ? b.rows : b.columns;
@@ -142,7 +144,12 @@ ProductResult FakeGpu::product_multiply(ProductHandle, ProductKind kind, const v
                (how.compute == ComputeF32 || a.type == ElementF32) && biasType == d.type;
   if (!known || by.multiplies != ProductSuccess)
     return known ? by.multiplies : ProductNotSupported;
-  if (by.workspace > workspace)
+  // An algorithm reads as wide as was said to be right; a bias in 16 bytes, whatever was said.
+  uint64_t places[] = {uint64_t(aData), uint64_t(bData), uint64_t(cData), uint64_t(dData)};
+  for (size_t i = 0; i < 4; ++i)
+    if (places[i] % algorithm->data[1 + i])
+      return Invalid;
+  if (by.workspace > workspace || uint64_t(how.bias) % 16 || uint64_t(space) % 256)
     return Invalid;
   float factor = *static_cast<const float *>(beta);
   asked.push_back({a.type, b.type, c.type, d.type, how.scale, how.compute, how.epilogue, how.biasType, factor, algorithm->data[0], workspace});

@@ -46,6 +46,7 @@ struct Case {
   bool interleaved = false, shared = false, bias = false, addend = false, accumulate = false;
   uint32_t input = VCC_ELEMENT_F32, output = VCC_ELEMENT_F32;
   bool tf32 = false;
+  uint64_t shift = 0; // elements that the operands lie behind a multiple of 64 bytes
 };
 
 float read(const std::byte *memory, uint32_t element, uint64_t index) {
@@ -72,7 +73,7 @@ protected:
     std::transform(types, types + 5, widths, vcc_element_bytes);
     uint64_t offsets[5], next = 64;
     for (int i = 0; i < 5; ++i)
-      offsets[i] = next, next += (uint64_t(parts[i]) * widths[i] + 127) / 64 * 64;
+      offsets[i] = next + given.shift * widths[i], next += ((uint64_t(parts[i]) + given.shift) * widths[i] + 127) / 64 * 64;
     VccStage stage{};
     stage.name = "products", stage.arena_bytes = next;
     FakeGpu gpu;
@@ -113,10 +114,11 @@ protected:
     // What the library was asked: types of the operands, sums and factors in f32.
     ElementKind input = kindOf(given.input), output = kindOf(given.output);
     ASSERT_FALSE(gpu.asked.empty());
+    bool movesBias = given.bias && given.shift * widths[3] % 16;
     for (const FakeProduct &asked : gpu.asked)
       ASSERT_EQ(asked, (FakeProduct{input, input, output, output, ElementF32, given.tf32 && input == ElementF32 ? ComputeTf32 : ComputeF32,
                                     given.bias ? EpilogueBias : EpilogueNone, given.bias ? int(output) : -1,
-                                    given.addend || given.accumulate ? 1.0f : 0.0f, 0, WorkspaceBytes}));
+                                    given.addend || given.accumulate ? 1.0f : 0.0f, 0, WorkspaceBytes - (movesBias ? 256 : 0)}));
 
     auto at = [&](int part, int64_t place) { return double(read(before.data() + offsets[part], types[part], uint64_t(place))); };
     // Of tf32 each factor may be off by 2^-11; bf16 results by 2^-8 (f16 by less), or by 2^-7 where the sums here and there lie on both sides of a tie.
@@ -184,10 +186,11 @@ TEST_F(ProductsOnGpu, AreThoseOfTheTable) {
     given.bias = given.c == Rows && coin();
     given.input = coin() ? VCC_ELEMENT_F32 : coin() ? VCC_ELEMENT_BF16 : VCC_ELEMENT_F16;
     given.output = coin() ? given.input : uint32_t(VCC_ELEMENT_F32), given.tf32 = coin();
+    given.shift = coin() ? 0 : uint64_t(size(9));
     SCOPED_TRACE(testing::Message() << "round " << round << ": " << given.batch0 << " x " << given.batch1 << " x " << given.m << " x " << given.n
                                     << " x " << given.k << " interleaved " << given.interleaved << " shared " << given.shared << " columns " << given.a
                                     << given.b << given.c << " addend " << given.addend << " accumulate " << given.accumulate << " bias " << given.bias
-                                    << " elements " << given.input << " " << given.output << " tf32 " << given.tf32);
+                                    << " elements " << given.input << " " << given.output << " tf32 " << given.tf32 << " shift " << given.shift);
     check(given, random);
     if (HasFatalFailure())
       return;

@@ -11,6 +11,12 @@
 
 namespace vcc::runtime::cuda {
 
+/// Whether a driver says by this that it cannot read the form, and not that something is wrong with the GPU: what it says to a cubin of a newer
+/// toolkit has changed from version to version (200, 209, 218, 222, 300), but is of the group of these.
+static bool isOfTheForm(Result result) {
+  return result >= InvalidImage && result < 400 && result != EccUncorrectable && result != NvlinkUncorrectable && result != Contained;
+}
+
 bool Kernels::load(const VccDeviceImage &image, Owned<Module> &module, Result &result) const {
   char log[4096] = {};
   int options[] = {JitErrorLog, JitErrorLogBytes};
@@ -40,8 +46,7 @@ Module Kernels::module(uint64_t number) {
         Compiled += kind == VCC_IMAGE_PTX;
         return module.get();
       }
-      // Only that this form is not for this driver is a reason to try the next one.
-      if (result != NoBinaryForGpu && result != InvalidImage)
+      if (!isOfTheForm(result))
         Device.fail(result, fmt::format("load kernels onto the {}", Device.name()));
     }
   Device.fail(result, fmt::format("load kernels onto the {} (compute capability {}.{})", Device.name(), Device.chip() / 10, Device.chip() % 10));

@@ -10,10 +10,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace vcc::runtime::cuda {
 
 namespace {
+
+/// The library is told how its four matrices are aligned, but not a bias, which some of its kernels read in whole 16 bytes.
+constexpr uint64_t BiasAlignment = 16;
 
 /// The largest power of two, up to 256, that divides an address.
 uint32_t alignmentOf(Address address) {
@@ -52,13 +56,28 @@ class ProductLaunch final : public Enqueued {
 public:
   ProductLaunch(const VccLaunch &launch, Products &products, const Regions &regions, const ProductWay &way)
       : P(products), Launch(launch), Shape(shapeOf(launch)), Of(operandsOf(launch, Shape, regions, way)), Workspace(regions.workspace()) {
+    if (Of.bias % BiasAlignment)
+      moveBias();
     describe();
     choose(regions, way);
   }
 
-  void enqueue(Stream stream) override { P.check(put(Algorithm, Of.result, Of.added, stream), Launch, "enqueue a matrix product"); }
+  void enqueue(Stream stream) override {
+    if (Moved)
+      P.Device.check(P.Device.api().copyOnDevice(Of.bias, Moved, size_t(Shape.d.rows * Of.outputBytes()), stream), "copy on the GPU");
+    P.check(put(Algorithm, Of.result, Of.added, stream), Launch, "enqueue a matrix product");
+  }
 
 private:
+  /// To the front of the workspace, each time anew.
+  void moveBias() {
+    uint64_t taken = (uint64_t(Shape.d.rows * Of.outputBytes()) + 255) / 256 * 256;
+    if (taken > WorkspaceLeft)
+      failLaunch(Launch, fmt::format("has a bias of {} numbers that does not begin at a multiple of {} bytes", Shape.d.rows, BiasAlignment));
+    Moved = std::exchange(Of.bias, Workspace);
+    Workspace += taken, WorkspaceLeft -= taken;
+  }
+
   ProductResult put(const ProductAlgorithm &algorithm, Address result, Address added, Stream stream) {
     const float alpha = 1.0f;
     for (int64_t i = 0; i < Shape.outer; ++i) {
@@ -66,7 +85,7 @@ private:
       ProductResult status = P.Api.multiply(
           P.Handle, Kind.get(), &alpha, pointer(Of.a + uint64_t(i * Shape.outerA * Of.inputBytes())), A.get(),
           pointer(Of.b + uint64_t(i * Shape.outerB * Of.inputBytes())), B.get(), &Of.beta, pointer(added + skipped), D.get(),
-          const_cast<void *>(pointer(result + skipped)), D.get(), &algorithm, const_cast<void *>(pointer(Workspace)), WorkspaceBytes, stream);
+          const_cast<void *>(pointer(result + skipped)), D.get(), &algorithm, const_cast<void *>(pointer(Workspace)), WorkspaceLeft, stream);
       if (status != ProductSuccess)
         return status;
     }
@@ -111,7 +130,7 @@ private:
     int64_t stepD = Shape.outerD * Of.outputBytes();
     uint32_t alignments[] = {alignment(Of.a, Shape.outerA * Of.inputBytes()), alignment(Of.b, Shape.outerB * Of.inputBytes()),
                              alignment(Of.added, stepD), alignment(Of.result, stepD)};
-    std::vector<int64_t> key = {Shape.batch, Of.bias != 0, Of.beta != 0, Of.added == Of.result, Of.input, Of.output, Of.compute};
+    std::vector<int64_t> key = {int64_t(WorkspaceLeft), Shape.batch, Of.bias != 0, Of.beta != 0, Of.added == Of.result, Of.input, Of.output, Of.compute};
     for (const StoredMatrix &matrix : {Shape.a, Shape.b, Shape.d})
       for (int64_t number : {matrix.rows, matrix.columns, matrix.stride, int64_t(matrix.transposed), matrix.batchStride})
         key.push_back(number);
@@ -132,8 +151,7 @@ private:
     auto wish = [&](WishAttribute attribute, const void *value, size_t bytes) {
       P.check(P.Api.setWish(wishes.get(), attribute, value, bytes), Launch, "ask for an algorithm");
     };
-    uint64_t workspace = WorkspaceBytes;
-    wish(WishWorkspace, &workspace, sizeof workspace);
+    wish(WishWorkspace, &WorkspaceLeft, sizeof WorkspaceLeft);
     WishAttribute names[] = {WishAlignmentA, WishAlignmentB, WishAlignmentC, WishAlignmentD};
     for (int i = 0; i < 4; ++i)
       wish(names[i], &alignments[i], sizeof alignments[i]);
@@ -142,7 +160,7 @@ private:
     ProductResult result =
         P.Api.choose(P.Handle, Kind.get(), A.get(), B.get(), D.get(), D.get(), wishes.get(), wanted, choices.data(), &found);
     choices.resize(static_cast<size_t>(std::clamp(found, 0, wanted)));
-    std::erase_if(choices, [](const ProductChoice &choice) { return choice.state != ProductSuccess || choice.workspace > WorkspaceBytes; });
+    std::erase_if(choices, [this](const ProductChoice &choice) { return choice.state != ProductSuccess || choice.workspace > WorkspaceLeft; });
     P.check(result == ProductSuccess && choices.empty() ? ProductNotSupported : result, Launch, "choose an algorithm for a matrix product");
     return choices;
   }
@@ -187,7 +205,8 @@ private:
   const VccLaunch &Launch;
   ProductShape Shape;
   ProductOperands Of;
-  Address Workspace;
+  Address Workspace, Moved = 0; // where a bias lies that is not where the library can read it
+  uint64_t WorkspaceLeft = WorkspaceBytes;
   Described<MatrixLayout> A, B, D;
   Described<ProductKind> Kind;
   ProductAlgorithm Algorithm{};
