@@ -68,6 +68,13 @@ class Comparing(unittest.TestCase):
         self.assertTrue(self.judged(ours={"gradient/small": f32([1.1e-6, -1e-6])})[1])
         self.assertFalse(self.judged(ours={"gradient/small": f32([1e-2, 0])})[1])
 
+    def test_what_a_weight_becomes_by_rounding_alone_is_left_out(self):
+        small, large = {"after/small": f32([1.0, 1.0])}, {"after/w": f32([1.001] * 100)}
+        theirs = {**STEP, **small}
+        self.assertEqual(comparing.rounding_alone(theirs), {"small"})
+        self.assertEqual(set(comparing.distances({**theirs, "after/small": f32([1.1, 1.0])}, theirs, "after/")), {"after/w"})
+        self.assertFalse(self.judged(ours=large)[1])
+
     def test_another_batch_is_no_comparison(self):
         text, good = self.judged(ours={"input/0/x": f32([1, 3])})
         self.assertFalse(good)

@@ -55,26 +55,42 @@ def norm(values):
     return math.sqrt(math.fsum(value * value for value in values))
 
 
+def named(tensors, kind):
+    return sorted(name for name in tensors if name.startswith(kind) and tensors[name][0] in ("F32", "BF16"))
+
+
+def typical(tensors, names):
+    """The size of an element of them all."""
+    return math.sqrt(math.fsum(norm(tensors[name][1]) ** 2 for name in names) / max(sum(len(tensors[name][1]) for name in names), 1))
+
+
+def rounding_alone(tensors):
+    """Weights whose gradient is nothing but what rounding leaves, as that of a bias of attention's keys, which every query's softmax takes out
+    again: AdamW makes whole steps of it, in directions that mean nothing."""
+    names = named(tensors, "gradient/")
+    least = 1e-4 * typical(tensors, names)
+    return {name.partition("/")[2] for name in names if norm(tensors[name][1]) < least * math.sqrt(len(tensors[name][1]))}
+
+
 def distances(ours, theirs, kind):
     """Of the tensors of one kind: name -> norm of the difference by the norm. A tensor that is next to nothing beside the others is
-    measured by a hundredth of their size, element by element: what it is made of cancels out."""
-    names = sorted(name for name in theirs if name.startswith(kind) and theirs[name][0] in ("F32", "BF16"))
+    measured by a tenth of their size, element by element: what it is made of cancels out. What a weight becomes by rounding alone is left out."""
+    left_out = rounding_alone(theirs) if kind == "after/" else set()
+    names = [name for name in named(theirs, kind) if name.partition("/")[2] not in left_out]
     missing = [name for name in names if name not in ours or len(ours[name][1]) != len(theirs[name][1])]
     if missing:
         raise ValueError(f"{missing[0]} is not in both dumps alike")
-    elements = sum(len(theirs[name][1]) for name in names)
-    size = math.sqrt(math.fsum(norm(theirs[name][1]) ** 2 for name in names))
-    found = {}
+    size, found = typical(theirs, names), {}
     for name in names:
         a, b = ours[name][1], theirs[name][1]
-        least = 0.01 * size * math.sqrt(len(b) / max(elements, 1))
+        least = 0.1 * size * math.sqrt(len(b))
         found[name] = norm(x - y for x, y in zip(a, b)) / max(norm(b), least, 1e-30)
     return found
 
 
 def whole(ours, theirs, kind):
     """The distance of all tensors of one kind as if they were one."""
-    names = [name for name in theirs if name.startswith(kind) and theirs[name][0] in ("F32", "BF16")]
+    names = named(theirs, kind)
     apart = math.sqrt(math.fsum(norm(x - y for x, y in zip(ours[name][1], theirs[name][1])) ** 2 for name in names))
     return apart / max(math.sqrt(math.fsum(norm(theirs[name][1]) ** 2 for name in names)), 1e-30)
 

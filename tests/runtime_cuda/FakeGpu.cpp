@@ -155,7 +155,8 @@ Result FakeGpu::freeHost(void *pointer) {
 /// Does what a stream was given, up to a number of things, and what these wait for.
 void FakeGpu::advance(uint64_t stream, size_t count) {
   for (Line &line = Lines[stream]; line.done < count;) {
-    Work work = line.work[line.done++];
+    Work work = std::exchange(line.work[line.done], {nullptr, {}, line.work[line.done].milliseconds});
+    ++line.done;
     if (work.after.stream)
       advance(work.after.stream, work.after.count);
     if (work.act)
@@ -291,9 +292,20 @@ Result FakeGpu::elapsed(float *milliseconds, Event begin, Event end) {
   return *milliseconds = float(timeOf(last) - timeOf(first)), Success;
 }
 
-Result FakeGpu::loadModule(Module *module, const void *image, unsigned, int *, void **) {
-  if (cubins != Success && std::strcmp(static_cast<const char *>(image), "cubin") == 0)
+Result FakeGpu::loadModule(Module *module, const void *image, unsigned count, int *options, void **values) {
+  const char *text = static_cast<const char *>(image);
+  if (cubins != Success && (std::strcmp(text, "cubin") == 0 || std::strncmp(text, "\x7f" "ELF", 4) == 0))
     return cubins;
+  char *log = nullptr;
+  size_t bytes = 0;
+  for (unsigned i = 0; i < count; ++i) {
+    if (options[i] == JitErrorLog)
+      log = static_cast<char *>(values[i]);
+    if (options[i] == JitErrorLogBytes)
+      bytes = size_t(values[i]);
+  }
+  if (Result result = load ? load(text, log, bytes) : Success; result != Success)
+    return result;
   return *module = handle<Module>(), Success;
 }
 Result FakeGpu::unloadModule(Module) { return drop(true); }
@@ -314,7 +326,7 @@ Result FakeGpu::launch(Kernel kernel, unsigned gridX, unsigned, unsigned, unsign
   std::vector<uint64_t> words;
   for (size_t i = 0; i < called->words; ++i)
     words.push_back(*static_cast<uint64_t *>(parameters[i]));
-  return put(stream, [called, words] { called->run(words.data()); });
+  return put(stream, [called, words, gridX, blockX] { called->run(words.data(), gridX, blockX); });
 }
 
 Result FakeGpu::beginCapture(Stream stream, int) {

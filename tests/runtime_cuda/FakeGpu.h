@@ -21,7 +21,7 @@ namespace vcc::runtime::cuda {
 /// A kernel: how many words its arguments are, and what it does with them.
 struct FakeKernel {
   size_t words;
-  std::function<void(const uint64_t *)> run;
+  std::function<void(const uint64_t *, unsigned blocks, unsigned threads)> run;
 };
 
 /// An algorithm that the library proposes: what it says that it needs, and how long a product takes by it.
@@ -61,6 +61,7 @@ public:
   int version = 13000, count = 1, major = 9, minor = 0;
   size_t memory = size_t(1) << 30;
   Result cubins = Success;         // what loading a cubin says
+  std::function<Result(const char *image, char *log, size_t logBytes)> load; // what else happens when a module is loaded
   // Of the first stream that is made, the second, the third: work is done at once. In a captured graph the third's says whether what
   // other streams gave is done as early as may be, or as late.
   bool eager[3] = {false, false, false};
@@ -85,6 +86,7 @@ public:
   std::vector<bool> idle; // of every wait for an event: whether its stream then had nothing more to do
   int64_t left() const { return Live; }
   size_t bytes() const { return Used; }
+  const std::map<uint64_t, size_t> &blocks() const { return Blocks; } ///< what is allocated, and its bytes
   int64_t countOf(const std::string &call) const;
 
   // For the stubs.

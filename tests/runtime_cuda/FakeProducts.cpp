@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// cuBLASLt as its documentation describes it, by naive loops: matrices by columns, D = op(A) op(B) + beta C, a bias along the rows of D.
+// cuBLASLt as its documentation describes it, by loops: matrices by columns, D = op(A) op(B) + beta C, a bias along the rows of D.
 // Operands are read and the result is rounded as their types say; what is asked in other types than the documentation lists is refused.
 #include "tests/runtime_cuda/FakeGpu.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -50,6 +51,30 @@ void write(void *data, ElementKind type, int64_t index, double value) {
     static_cast<_Float16 *>(data)[index] = _Float16(float(value));
   else
     static_cast<uint16_t *>(data)[index] = uint16_t(std::bit_cast<uint32_t>(float(cut(value, 7))) >> 16);
+}
+
+/// A matrix as lines of what is summed over; `apart`: the line's elements lie a stride apart.
+void gather(std::vector<double> &lines, const void *data, const Layout &layout, int32_t matrix, bool apart, uint64_t count, uint64_t inner, ComputeKind compute) {
+  for (uint64_t line = 0; line < count; ++line)
+    for (uint64_t k = 0; k < inner; ++k) {
+      int64_t place = apart ? int64_t(line) + int64_t(k) * layout.stride : int64_t(k) + int64_t(line) * layout.stride;
+      double value = read(data, layout.type, matrix * layout.batchStride + place);
+      lines[line * inner + k] = compute == ComputeTf32 ? cut(value, 10) : value;
+    }
+}
+
+double dot(const double *a, const double *b, uint64_t count) {
+  std::array<double, 8> sums{};
+  uint64_t k = 0;
+  for (; k + sums.size() <= count; k += sums.size())
+    for (size_t i = 0; i < sums.size(); ++i)
+      sums[i] += a[k + i] * b[k + i];
+  for (; k < count; ++k)
+    sums[0] += a[k] * b[k];
+  double sum = 0;
+  for (double part : sums)
+    sum += part;
+  return sum;
 }
 
 constexpr ProductResult Invalid = ProductResult(7);
@@ -153,22 +178,21 @@ ProductResult FakeGpu::product_multiply(ProductHandle, ProductKind kind, const v
     return Invalid;
   float factor = *static_cast<const float *>(beta);
   asked.push_back({a.type, b.type, c.type, d.type, how.scale, how.compute, how.epilogue, how.biasType, factor, algorithm->data[0], workspace});
-  auto taken = [compute = how.compute](const void *data, const Layout &layout, int64_t index) {
-    double value = read(data, layout.type, index);
-    return compute == ComputeTf32 ? cut(value, 10) : value;
-  };
   auto act = [=] {
-    for (int32_t i = 0; i < d.batch; ++i)
-      for (int64_t column = 0; column < int64_t(columns); ++column)
-        for (int64_t row = 0; row < int64_t(rows); ++row) {
-          double sum = factor == 0 ? 0 : double(factor) * read(cData, c.type, i * c.batchStride + row + column * c.stride);
-          for (int64_t k = 0; k < int64_t(inner); ++k)
-            sum += taken(aData, a, i * a.batchStride + (how.turnA ? k + row * a.stride : row + k * a.stride)) *
-                   taken(bData, b, i * b.batchStride + (how.turnB ? column + k * b.stride : k + column * b.stride));
+    std::vector<double> left(rows * inner), right(columns * inner);
+    for (int32_t i = 0; i < d.batch; ++i) {
+      gather(left, aData, a, i, !how.turnA, rows, inner, how.compute);
+      gather(right, bData, b, i, how.turnB, columns, inner, how.compute);
+      for (uint64_t column = 0; column < columns; ++column)
+        for (uint64_t row = 0; row < rows; ++row) {
+          int64_t place = int64_t(row) + int64_t(column) * c.stride;
+          double sum = factor == 0 ? 0 : double(factor) * read(cData, c.type, i * c.batchStride + place);
+          sum += dot(&left[row * inner], &right[column * inner], inner);
           if (how.epilogue == EpilogueBias)
-            sum += read(how.bias, biasType, row);
-          write(dData, d.type, i * d.batchStride + row + column * d.stride, sum);
+            sum += read(how.bias, biasType, int64_t(row));
+          write(dData, d.type, i * d.batchStride + int64_t(row) + int64_t(column) * d.stride, sum);
         }
+    }
   };
   return put(stream, act, by.milliseconds) == Success ? ProductSuccess : Invalid;
 }

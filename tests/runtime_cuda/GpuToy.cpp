@@ -59,7 +59,7 @@ struct Converted {
     words.push_back(launch.units);
     uint64_t buffers = launch.buffer_count, integers = launch.int_count;
     VccKernel kernel = launch.kernel;
-    behaviour[kernels[number].name] = {buffers + integers + 1, [=](const uint64_t *given) {
+    behaviour[kernels[number].name] = {buffers + integers + 1, [=](const uint64_t *given, unsigned, unsigned) {
       std::vector<void *> addresses;
       for (uint64_t i = 0; i < buffers; ++i)
         addresses.push_back(reinterpret_cast<void *>(given[i]));

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs for a GPU, run to their numbers without one: their own PTX, products, attention, graphs and copies on the stand-in of NVIDIA's
+libraries (tests/ptx), beside the same recipe on the CPU."""
+import os
+import pathlib
+import sys
+import unittest
+
+import programs
+
+sys.path.insert(0, str(programs.TOP / "tests" / "gpu"))
+import comparing  # noqa: E402
+
+TINY = programs.TOP / "examples" / "tiny_videochat2" / "tiny_videochat2.vcs"
+STAGES = ("language", "encoder", "align", "connect", "instruct")
+LIBRARIES = programs.BUILD / "lib" / "gpu_stand_in"
+
+
+def setUpModule():
+    global SCRATCH, FOLDER, DATA, SEED, HERE
+    if programs.SANITIZED:
+        raise unittest.SkipTest("kernels are compiled without instruments")
+    SCRATCH = programs.fresh_folder()
+    FOLDER = pathlib.Path(SCRATCH.name)
+    DATA = programs.words_data(FOLDER / "data")
+    SEED = programs.chosen_seed()
+    print(f"seed {SEED} (VCC_TEST_SEED)")
+    (FOLDER / "ptx").mkdir()
+    HERE = {**os.environ, "LD_LIBRARY_PATH": str(LIBRARIES), "VCC_PTX_CACHE": str(FOLDER / "ptx")}
+
+
+def tearDownModule():
+    SCRATCH.cleanup()
+
+
+def on_gpu(program, *words, env=None, seconds=600):
+    return programs.succeed(program, *words, "--cuda-libs", LIBRARIES, env={**HERE, **(env or {})}, seconds=seconds, memory=8 * programs.GIGABYTE)
+
+
+def compiled_tiny(name, *options):
+    program = FOLDER / name
+    if not program.exists():
+        programs.succeed(programs.VCC, "compile", TINY, "-o", program, *options, seconds=300)
+    return program
+
+
+def dumps(out, stage, steps):
+    return [out / f"{stage}.synthetic" / "dump" / f"step-{step:06}.safetensors" for step in steps]
+
+
+class Steps(unittest.TestCase):
+    """The first run of a function is a list of calls, the second a graph that is captured, the third one that is replayed."""
+    maxDiff = None
+
+    def beside_the_cpu(self, numerics, stage, limit, steps, by_tensor):
+        words = ("--stage", stage, "--synthetic", "--seed", SEED, "--max-steps", max(steps) + 1, "--dump", ",".join(map(str, steps)))
+        cpu = FOLDER / f"cpu-{stage}"
+        if not all(path.exists() for path in dumps(cpu, stage, steps)):
+            programs.succeed(compiled_tiny("cpu"), *words, "--threads", 2, "--out", cpu, seconds=300)
+        ours = FOLDER / f"{numerics}-{stage}"
+        on_gpu(compiled_tiny(numerics, "--target=cuda", "-D", f"numerics={numerics}"), *words, "--out", ours)
+        for path, truth in zip(dumps(ours, stage, steps), dumps(cpu, stage, steps)):
+            small = truth.with_suffix(".small")
+            comparing.reduced(truth, small)
+            lines, good = comparing.compare(comparing.read(path), comparing.read(small), limit, by_tensor)
+            self.assertTrue(good, "\n".join([f"{numerics} {stage} {path.name}", *lines]))
+            print(f"{numerics} {stage} {path.name}:", "; ".join(lines))
+
+    def test_of_every_stage_in_f32_are_the_cpus(self):
+        for stage in STAGES:
+            self.beside_the_cpu("f32", stage, 2e-5, (0, 1, 2), by_tensor=True)
+
+    def test_in_bf16_differ_by_rounding(self):
+        # With attention as cuDNN's calls. Gradients of a small model that was drawn: what rounding each value to 8 bits does to them.
+        for stage in ("language", "instruct"):
+            self.beside_the_cpu("bf16", stage, 5e-2, (0,), by_tensor=False)
+
+
+class Runs(unittest.TestCase):
+    def train(self, out, *words, **options):
+        program = programs.compiled("words", "--target=cuda")
+        return on_gpu(program, "--stage", "pretrain", "--data", DATA, "--out", FOLDER / out, *words, **options)
+
+    def numbers(self, out):
+        return [programs.numbers_of(step) for step in programs.steps_of(FOLDER / out, "pretrain")]
+
+    def test_of_real_data_train_as_on_the_cpu_and_go_on_where_they_stopped(self):
+        self.train("whole", "--max-steps", 12)
+        cpu = FOLDER / "cpu-words"
+        programs.succeed(programs.compiled("words"), "--stage", "pretrain", "--data", DATA, "--out", cpu, "--threads", 2, "--max-steps", 12)
+        theirs = [entry["loss"] for entry in programs.steps_of(cpu, "pretrain")]
+        ours = [entry["loss"] for entry in programs.steps_of(FOLDER / "whole", "pretrain")]
+        self.assertEqual(len(ours), 12)
+        for step, (a, b) in enumerate(zip(ours, theirs)):
+            self.assertAlmostEqual(a, b, delta=1e-4 * abs(b), msg=f"step {step}")
+        self.train("parts", "--max-steps", 5)
+        self.train("parts", "--max-steps", 12)
+        self.assertEqual(self.numbers("parts"), self.numbers("whole"))
+
+    def test_of_one_rank_that_was_launched_change_nothing(self):
+        program = programs.compiled("ranks", "--target=cuda")
+        one = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+        said = {}
+        for name, env in (("alone", {}), ("launched", one)):
+            said[name] = on_gpu(program, "--stage", "pretrain", "--synthetic", "--seed", SEED, "--max-steps", 3, "--dump", "2", "--out", FOLDER / name, env=env)
+        self.assertIn("NCCL", said["launched"])
+        self.assertNotIn("NCCL", said["alone"])
+        alone, launched = (programs.read_tensors(*dumps(FOLDER / name, "pretrain", [2])) for name in said)
+        self.assertEqual(alone, launched)
+
+
+if __name__ == "__main__":
+    unittest.main()
