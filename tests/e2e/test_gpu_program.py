@@ -108,6 +108,23 @@ class Runs(unittest.TestCase):
         alone, launched = (programs.read_tensors(*dumps(FOLDER / name, "pretrain", [2])) for name in said)
         self.assertEqual(alone, launched)
 
+    def test_of_two_ranks_are_those_of_two_ranks_on_the_cpu(self):
+        """Gradients in buckets between micro-batches, features of all ranks, their gradients back."""
+        two = ("-D", "rows=2", "-D", "ranks=2")
+        for target in ("cpu", "cuda"):
+            program = programs.compiled("ranks", *two, *(["--target=cuda"] if target == "cuda" else []))
+            for stage in ("pretrain", "contrast"):
+                words = programs.ranks(2, program, "--stage", stage, "--synthetic", "--seed", SEED, "--max-steps", 3, "--dump", "0,2", "--out", FOLDER / f"two-{target}",
+                                       *(("--cuda-libs", LIBRARIES) if target == "cuda" else ("--threads", 1)))
+                said = programs.succeed(*words, env=HERE if target == "cuda" else None, seconds=300, memory=8 * programs.GIGABYTE)
+                self.assertEqual("NCCL" in said, target == "cuda")
+        for stage in ("pretrain", "contrast"):
+            for ours, truth in zip(dumps(FOLDER / "two-cuda", stage, (0, 2)), dumps(FOLDER / "two-cpu", stage, (0, 2))):
+                small = truth.with_suffix(".small")
+                comparing.reduced(truth, small)
+                lines, good = comparing.compare(comparing.read(ours), comparing.read(small), 2e-5, by_tensor=True)
+                self.assertTrue(good, "\n".join([f"{stage} {truth.name}", *lines]))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -3,11 +3,13 @@
 // The fake GPU of tests/runtime_cuda as a library by the names of NVIDIA's: what a program that vcc made loads, calls and computes, without
 // a GPU. Kernels are the program's own PTX. A fault stays, as on a GPU; what it was is said on stderr.
 #include "tests/ptx/Machine.h"
+#include "tests/ptx/Meeting.h"
 #include "tests/runtime_cuda/FakeAttention.h"
 #include "tests/runtime_cuda/FakeGpu.h"
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <stdexcept>
 
 namespace vcc::runtime::cuda {
@@ -20,6 +22,8 @@ public:
     Gpu.name = "PTX on a CPU";
     Gpu.memory = size_t(64) << 30; // taken when it is written to
     Gpu.cubins = NoBinaryForGpu;
+    Gpu.meet = [this](const CollectiveId &id, int ranks, int rank) { Others = std::make_unique<ptx::Meeting>(id.bytes, ranks, rank); };
+    Gpu.exchange = [this](const void *mine, size_t bytes) { return Others->exchange(mine, bytes); };
     Gpu.load = [this](const char *image, char *log, size_t bytes) { return load(image, log, bytes); };
   }
   const DriverApi &driver() const { return Gpu.driver(); }
@@ -57,6 +61,7 @@ private:
   FakeGpu Gpu;
   FakeAttention Attention{Gpu};
   ptx::Machine Machine;
+  std::unique_ptr<ptx::Meeting> Others;
   bool Faulted = false;
 };
 

@@ -51,10 +51,10 @@ public:
 
   const DriverApi &driver() const { return Driver; }
   const ProductApi &products() const { return Library; }
-  /// All other ranks hold what this one holds.
   const CollectiveApi &collectives() const { return Joiner; }
-  /// Unless this adds up what they really hold.
-  std::function<void(float *, size_t)> sumOverRanks;
+  /// What every rank holds where this one holds `bytes`, in the order of ranks. Where this is not set, all hold the same.
+  std::function<std::vector<std::string>(const void *mine, size_t bytes)> exchange;
+  std::function<void(const CollectiveId &id, int ranks, int rank)> meet; // what else happens when ranks are joined
 
   // What it is.
   std::string name = "Fake GPU";
@@ -145,6 +145,7 @@ private:
     return reinterpret_cast<T>(Next++ << 8);
   }
   Result drop(bool known);
+  std::vector<std::string> held(const void *mine, size_t bytes) const;
 
   DriverApi Driver;
   ProductApi Library;

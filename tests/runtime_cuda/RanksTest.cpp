@@ -293,10 +293,10 @@ TEST_P(TwoRanks, GiveWhatTheCpuGives) {
     gpu.eager[stream] = GetParam() >> stream & 1;
   std::unique_ptr<World> between;
   Outcome found = trainedByTwo(fit(onGpus), gpuProgram, [&](const MakeWorld &meet) {
-    gpu.sumOverRanks = [&, meet](float *values, size_t count) {
+    gpu.exchange = [&, meet](const void *mine, size_t bytes) {
       if (!between)
         between = meet();
-      between->sum(values, int64_t(count));
+      return between->gather(std::string(static_cast<const char *>(mine), bytes));
     };
     return on(gpu);
   }, [&] { between.reset(); });
