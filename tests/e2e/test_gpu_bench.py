@@ -10,6 +10,7 @@ import json
 import pathlib
 import struct
 import sys
+import time
 import unittest
 import unittest.mock
 
@@ -74,6 +75,32 @@ class Comparing(unittest.TestCase):
         self.assertEqual(comparing.rounding_alone(theirs), {"small"})
         self.assertEqual(set(comparing.distances({**theirs, "after/small": f32([1.1, 1.0])}, theirs, "after/")), {"after/w"})
         self.assertFalse(self.judged(ours=large)[1])
+
+    def test_new_weights_that_nothing_but_rounding_moved_are_judged_with_the_others(self):
+        """AdamW moves them by a whole rate, to either side."""
+        theirs = {"gradient/b": f32([1e-9] * 4), "after/b": f32([1e-3] * 4)}
+        ours = {"gradient/b": f32([-1e-9] * 4), "after/b": f32([-1e-3] * 4)}
+        step = {**STEP, **theirs, "input/0/x": ("U8", array.array("B", hashlib.sha256(STEP["input/0/x"][1].tobytes()).digest()))}
+        self.assertEqual(comparing.rounding_alone(step), {"b", "small"})
+        self.assertTrue(comparing.compare({**STEP, **ours}, step, 1e-3, by_tensor=True)[1])
+        self.assertFalse(comparing.compare({**STEP, **ours}, step, 1e-5, by_tensor=True)[1], "together they are 4e-4")
+        self.assertFalse(comparing.compare({**STEP, **ours, "after/w": f32([1.01] * 100)}, step, 1e-3, by_tensor=True)[1])
+
+    def test_gradients_of_fp16_are_without_their_scale(self):
+        scaled = {name: ("F32", array.array("f", (1024 * x for x in values))) if name.startswith("gradient/") else (kind, values) for name, (kind, values) in STEP.items()}
+        self.assertFalse(self.judged(ours=scaled)[1])
+        self.assertTrue(self.judged(ours={**scaled, "output/loss_scale": f32([1024]), "output/skipped": f32([0])})[1])
+        self.assertTrue(comparing.skipped({"output/skipped": f32([1])}))
+        self.assertFalse(comparing.skipped(STEP))
+
+    def test_each_kind_has_its_limit(self):
+        off = {"gradient/w": f32([3.03, 4.04] * 50)}
+        self.assertTrue(self.judged(limit={"output/": 0, "gradient/": 2e-2, "after/": 0}, by_tensor=False, ours=off)[1])
+        self.assertFalse(self.judged(limit={"output/": 2e-2, "gradient/": 1e-3, "after/": 0}, by_tensor=False, ours=off)[1])
+
+    def test_steps_that_draw(self):
+        self.assertTrue(comparing.draws({"input/0/rng": f32([1])}))
+        self.assertFalse(comparing.draws(STEP))
 
     def test_another_batch_is_no_comparison(self):
         text, good = self.judged(ours={"input/0/x": f32([1, 3])})
@@ -174,7 +201,7 @@ class Measuring(unittest.TestCase):
                     raise RuntimeError("flash: no kernel")
                 return 2e-4, "cuDNN"
         bench, said, results = run.Bench.__new__(run.Bench), [], {}
-        bench.results, bench.say = {"not_run": []}, said.append
+        bench.results, bench.say, bench.end = {"not_run": []}, said.append, time.time() + 60
         found = [("attention 4 x 8x8 2x8 causal", "a", 1e-4, 1, 4e10), ("attention_grad 4 x 8x8 2x8 causal", "a", 2e-4, 1, 1e11)]
         with unittest.mock.patch.dict(sys.modules, {"attending": Fastest}):
             bench.attention(found, results)
@@ -187,11 +214,15 @@ class Measuring(unittest.TestCase):
     def test_steps(self):
         with programs.fresh_folder() as folder:
             log = pathlib.Path(folder) / "log.jsonl"
-            entries = [{"event": "start"}] + [{"step": i, "loss": 1.0, "seconds": 9.0 if i < 3 else 0.5, "samples": 4, "tokens": 100} for i in range(8)]
+            kinds = ["image"] * 4 + ["video", "image", "video", "video", "image", "video", "image", "image", "video"]
+            seen, entries = {}, [{"event": "start"}]
+            for kind in kinds:
+                seen[kind] = seen.get(kind, 0) + 1
+                entries.append({"loss": 1.0, "seconds": 9.0 if seen[kind] <= 3 else {"image": 0.5, "video": 1.5}[kind], "variants": [kind], "samples": 4, "tokens": 100, "data_wait": 0.25})
             log.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-            self.assertEqual(measuring.steps(log), {"steps": 5, "seconds": 0.5, "samples_per_second": 8.0, "tokens_per_second": 200.0})
-            with self.assertRaisesRegex(ValueError, "no step behind"):
-                measuring.steps(log, warm=8)
+            self.assertEqual(measuring.steps(log), {"steps": 7, "variants": ["image", "video"], "seconds": 1.0, "samples_per_second": 4.0, "tokens_per_second": 100.0, "data_wait": 0.25})
+            with self.assertRaisesRegex(ValueError, "no step of video behind the first 5"):
+                measuring.steps(log, warm=5)
         self.assertAlmostEqual(measuring.utilisation(99e12, 0.2), 0.5)
 
 

@@ -59,6 +59,15 @@ def named(tensors, kind):
     return sorted(name for name in tensors if name.startswith(kind) and tensors[name][0] in ("F32", "BF16"))
 
 
+def shared(ours, theirs, kind):
+    """Names of one kind, which both have alike."""
+    names = named(theirs, kind)
+    missing = [name for name in names if name not in ours or len(ours[name][1]) != len(theirs[name][1])]
+    if missing:
+        raise ValueError(f"{missing[0]} is not in both dumps alike")
+    return names
+
+
 def typical(tensors, names):
     """The size of an element of them all."""
     return math.sqrt(math.fsum(norm(tensors[name][1]) ** 2 for name in names) / max(sum(len(tensors[name][1]) for name in names), 1))
@@ -76,10 +85,7 @@ def distances(ours, theirs, kind):
     """Of the tensors of one kind: name -> norm of the difference by the norm. A tensor that is next to nothing beside the others is
     measured by a tenth of their size, element by element: what it is made of cancels out. What a weight becomes by rounding alone is left out."""
     left_out = rounding_alone(theirs) if kind == "after/" else set()
-    names = [name for name in named(theirs, kind) if name.partition("/")[2] not in left_out]
-    missing = [name for name in names if name not in ours or len(ours[name][1]) != len(theirs[name][1])]
-    if missing:
-        raise ValueError(f"{missing[0]} is not in both dumps alike")
+    names = [name for name in shared(ours, theirs, kind) if name.partition("/")[2] not in left_out]
     size, found = typical(theirs, names), {}
     for name in names:
         a, b = ours[name][1], theirs[name][1]
@@ -88,9 +94,28 @@ def distances(ours, theirs, kind):
     return found
 
 
+def unscaled(ours):
+    """A dump whose gradients are times the loss scale, as fp16's are, without it."""
+    scale = ours.get("output/loss_scale", ("F32", [1.0]))[1][0]
+    if scale == 1.0:
+        return ours
+    return {name: (kind, array.array("f", (value / scale for value in values)) if name.startswith("gradient/") else values)
+            for name, (kind, values) in ours.items()}
+
+
+def skipped(ours):
+    """Whether a step's gradients overflowed, which fp16 passes over."""
+    return ours.get("output/skipped", ("F32", [0.0]))[1][0] != 0.0
+
+
+def draws(theirs):
+    """Whether a step draws at random: what lies next to a limit falls to its other side by rounding."""
+    return any(name.startswith("input/") and name.endswith("/rng") for name in theirs)
+
+
 def whole(ours, theirs, kind):
     """The distance of all tensors of one kind as if they were one."""
-    names = named(theirs, kind)
+    names = shared(ours, theirs, kind)
     apart = math.sqrt(math.fsum(norm(x - y for x, y in zip(ours[name][1], theirs[name][1])) ** 2 for name in names))
     return apart / max(math.sqrt(math.fsum(norm(theirs[name][1]) ** 2 for name in names)), 1e-30)
 
@@ -101,18 +126,17 @@ def same_inputs(ours, theirs):
             (name not in ours or hashlib.sha256(ours[name][1].tobytes()).digest() != theirs[name][1].tobytes())]
 
 
-def compare(ours, theirs, limit, by_tensor):
-    """What a step's dumps differ by: a line for each kind, and whether all are within the limit."""
+def compare(ours, theirs, limits, by_tensor):
+    """What a step's dumps differ by: a line for each kind, and whether all are within its limit. `limits`: one for all kinds, or by kind.
+    New weights that nothing but rounding moved are judged with all others as one, also where others are by themselves too."""
     differ = same_inputs(ours, theirs)
     if differ:
         return [f"input {differ[0]} differs: another batch"], False
-    lines, good = [], True
+    ours, lines, good = unscaled(ours), [], True
     for kind in ("output/", "gradient/", "after/"):
-        if by_tensor:
-            found = distances(ours, theirs, kind)
-            name, worst = max(found.items(), key=lambda entry: entry[1] if entry[1] == entry[1] else math.inf, default=("-", 0.0))
-        else:
-            name, worst = "all of them", whole(ours, theirs, kind)
+        limit = limits[kind] if isinstance(limits, dict) else limits
+        found = {"all of them": whole(ours, theirs, kind), **(distances(ours, theirs, kind) if by_tensor else {})}
+        name, worst = max(found.items(), key=lambda entry: entry[1] if entry[1] == entry[1] else math.inf)
         good &= worst <= limit
         lines.append(f"{kind[:-1]:9} {worst:.2e} (at most {limit:.0e}): {name}{'' if worst <= limit else '  TOO FAR'}")
     return lines, good

@@ -33,7 +33,7 @@ def launches(profile):
 
 def kind_of(kernel):
     """`row` of `row_3f2a_r1v4_af`."""
-    return re.match(r"[a-z_]+?(?=_[0-9a-f]{8}|\b|$)", kernel).group().rstrip("_")
+    return kernel.split("_", 1)[0]
 
 
 def bandwidths(found, copy_rate, least=LARGE):
@@ -97,15 +97,31 @@ def timed(act, rounds=10):
 
 
 def steps(log, warm=3):
-    """Of a log's steps behind the first ones: median seconds, samples and tokens a second."""
-    entries = [json.loads(line) for line in pathlib.Path(log).read_text().splitlines()]
-    entries = [entry for entry in entries if "event" not in entry][warm:]
-    if not entries:
-        raise ValueError(f"{log} has no step behind the first {warm}")
-    seconds = statistics.median(entry["seconds"] for entry in entries)
-    return {"steps": len(entries), "seconds": seconds, "samples_per_second": statistics.mean(entry["samples"] for entry in entries) / seconds,
-            "tokens_per_second": statistics.mean(entry["tokens"] for entry in entries) / seconds}
+    """Of a log's steps behind the first ones of each variant: seconds, samples and tokens a second, each variant's median counting alike, however
+    many of them were drawn. The first run of a variant loads what it needs, the second is captured."""
+    kinds = {}
+    for entry in map(json.loads, pathlib.Path(log).read_text().splitlines()):
+        if "event" not in entry:
+            kinds.setdefault(" ".join(entry.get("variants", ["main"])), []).append(entry)
+    short = [kind for kind, entries in kinds.items() if len(entries) <= warm]
+    if short or not kinds:
+        raise ValueError(f"{log} has no step{' of ' + short[0] if short else ''} behind the first {warm}")
+    counted = [entries[warm:] for entries in kinds.values()]
+
+    def mean(of):
+        return statistics.mean(of(entries) for entries in counted)
+    seconds = mean(lambda entries: statistics.median(entry["seconds"] for entry in entries))
+    return {"steps": sum(map(len, counted)), "variants": sorted(kinds), "seconds": seconds,
+            "samples_per_second": mean(lambda entries: entries[0]["samples"]) / seconds, "tokens_per_second": mean(lambda entries: entries[0]["tokens"]) / seconds,
+            "data_wait": mean(lambda entries: statistics.median(entry["data_wait"] for entry in entries))}
 
 
 def utilisation(flops_per_step, seconds, peak=990e12):
     return flops_per_step / seconds / peak
+
+
+def told(found):
+    """A step's numbers in a line."""
+    peak, first = found["peak_mib"], found["first_step_seconds"]
+    return (f"{1e3 * found['seconds']:.1f} ms a step, {found['samples_per_second']:.1f} clips/s, {found['tokens_per_second']:.0f} tokens/s, "
+            f"peak {'not known' if peak is None else f'{peak:.0f} MiB'}, first step {'not seen' if first is None else f'after {first:.1f} s'}")

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs steps of a stage one after the other by the reference interpreter, each value rounded to its own type:
+// Runs steps of a stage one after the other by the reference interpreter, each value rounded to its own type or, with `f64`, none:
 //
-//   step_sequence STEP.mlir GIVEN.safetensors RESULT.safetensors
+//   step_sequence STEP.mlir GIVEN.safetensors RESULT.safetensors [f64]
 //
 // STEP is the stage at level `step`. GIVEN holds `state/<path>`, which stand after @init; `input/<step>/<micro>/<variant>/<name>`: what
-// the micro-steps of a step are given, in order; `update/<step>/<name>`. RESULT has `output/<step>/<name>`, added up over a step, and
-// `state/<step>/<path>` of what trains and of counters, after it. All in f32.
+// the micro-steps of a step are given, in order; `update/<step>/<name>`. RESULT has `output/<step>/<name>`, added up over a step,
+// `gradient/<step>/<path>` as the update finds it, and `state/<step>/<path>` of what trains and of counters, after it. All in f32.
 #include "compiler/interpret/Interpreter.h"
 #include "dialects/tg/Tg.h"
 #include "runtime/weights/Safetensors.h"
@@ -105,8 +105,9 @@ private:
 } // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 4) {
-    llvm::errs() << "usage: step_sequence STEP.mlir GIVEN.safetensors RESULT.safetensors\n";
+  bool wide = argc == 5 && llvm::StringRef(argv[4]) == "f64";
+  if (argc != 4 && !wide) {
+    llvm::errs() << "usage: step_sequence STEP.mlir GIVEN.safetensors RESULT.safetensors [f64]\n";
     return 1;
   }
   MLIRContext context;
@@ -115,7 +116,7 @@ int main(int argc, char **argv) {
   if (!module)
     return 1;
   Given given = readGiven(runtime::Safetensors(argv[2]));
-  interpret::Interpreter run(*module, tg::Precision::Own);
+  interpret::Interpreter run(*module, wide ? tg::Precision::F64 : tg::Precision::Own);
   runFunction(run, "init", {{"rng", {0, 0, 0, 0}}});
   for (const auto &[path, numbers] : given.states)
     if (failed(run.setState(path, numbers)))
@@ -134,6 +135,9 @@ int main(int argc, char **argv) {
     };
     for (const auto &[place, micro] : micros)
       runFunction(run, "micro_" + micro.first, micro.second), take();
+    for (auto state : module->getOps<tg::StateOp>())
+      if (llvm::StringRef path = state.getSymName(); path.consume_front("gradient:"))
+        results.add("gradient/" + std::to_string(step) + "/" + path.str(), run.state(state.getSymName())->Data);
     runFunction(run, "update", given.updates[step]), take();
     for (const auto &[name, numbers] : outputs)
       results.add("output/" + std::to_string(step) + "/" + name, numbers);
