@@ -296,6 +296,15 @@ TEST(Attention, TellsOfEveryCallThatFails) {
   EXPECT_GT(calls, 300);
 }
 
+TEST(Attention, TellsThatTheGpuIsLostRatherThanWhatTheLibrarySays) {
+  Setting given({});
+  Attentions attentions(given.Api.api(), *given.Device);
+  auto ready = attentions.make(given.launch(false), *given.Memory);
+  given.Gpu.failAt = int64_t(given.Gpu.calls.size()) + 1, given.Gpu.failWith = EccUncorrectable, given.Gpu.stays = true; // behind setStream
+  EXPECT_THAT(told([&] { ready->enqueue(given.Device->compute()); }),
+              StartsWith("6 the GPU's memory has an error that ECC cannot correct: could not enqueue attention of `lm.block`"));
+}
+
 TEST(Attention, IsPlannedBeforeAStageIsCaptured) {
   Setting given({});
   VccLaunch launches[] = {given.launch(false), {}};

@@ -155,7 +155,8 @@ TEST(GpuTraining, SaysOnceWhatFailsAndGivesEverythingBack) {
         EXPECT_THAT(gpu.failed, AnyOf(HasSubstr("destroy"), HasSubstr("free"), HasSubstr("release"), HasSubstr("unload"), HasSubstr("synchronizeStream")));
         continue;
       }
-      if (gpu.failed.rfind("product_", 0) == 0 && gpu.failed.find("destroy") == std::string::npos)
+      // A library does not know what the driver knows: that the GPU is lost.
+      if (!stays && gpu.failed.rfind("product_", 0) == 0 && gpu.failed.find("destroy") == std::string::npos)
         EXPECT_THAT(outcome.errors, HasSubstr("cuBLASLt")) << gpu.failed;
       else {
         EXPECT_EQ(outcome.code, 6) << gpu.failed << ": " << outcome.errors;

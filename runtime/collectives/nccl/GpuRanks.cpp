@@ -75,6 +75,7 @@ void GpuRanks::check(CollectiveResult result, const char *doing) const {
   case CollectiveSystemError:
     throw Failure(Exit::Machine, what, fmt::format("the network, or shared memory (a container's /dev/shm), failed: {}", more));
   case CollectiveCudaError:
+    Device.failIfLost(doing);
     throw Failure(Exit::Machine, what, fmt::format("the driver, or a GPU's memory, failed: {}", more));
   case CollectiveInvalidUsage:
     throw Failure(Exit::Machine, what, fmt::format("each rank needs a GPU of its own, and all the same version of NCCL: {}", more));

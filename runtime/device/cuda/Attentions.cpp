@@ -221,6 +221,7 @@ void Attentions::fail(const AttentionFault &fault, const std::string &where) con
   default:
     if (fault.result / 1000 == AttentionNotSupported / 1000)
       throw Failure(Exit::Machine, what, "another version of cuDNN may do it; compiled with --attention=split the program needs none");
+    Device.failIfLost(fmt::format("{} {}", fault.doing, where));
     throw Failure(Exit::Internal, what, "compiled with --attention=split the program does without cuDNN");
   }
 }

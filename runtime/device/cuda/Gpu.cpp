@@ -48,6 +48,12 @@ Gpu::Gpu(const DriverApi &api, int number) : Api(api) {
 
 void Gpu::fail(Result result, const std::string &doing) const { failCall(Api, result, doing); }
 
+/// Every call says so then; this one is allowed while a graph is captured, too.
+void Gpu::failIfLost(const std::string &doing) const {
+  Memory memory{};
+  check(Api.memoryInfo(&memory.left, &memory.total), doing.c_str());
+}
+
 Gpu::Memory Gpu::memory() const {
   Memory memory{};
   check(Api.memoryInfo(&memory.left, &memory.total), "ask how much memory the GPU has left");

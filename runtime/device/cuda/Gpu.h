@@ -48,6 +48,8 @@ public:
       fail(result, doing);
   }
   [[noreturn]] void fail(Result result, const std::string &doing) const;
+  /// A library that cannot do what it was asked may have met a fault of the GPU that came before: then that is told.
+  void failIfLost(const std::string &doing) const;
 
   const DriverApi &api() const { return Api; }
   const std::string &name() const { return Name; }

@@ -213,10 +213,12 @@ private:
 };
 
 Products::Products(const ProductApi &api, const Gpu &gpu) : Api(api), Device(gpu) {
-  if (ProductResult result = Api.create(&Handle); result != ProductSuccess)
+  if (ProductResult result = Api.create(&Handle); result != ProductSuccess) {
+    gpu.failIfLost("start cuBLASLt");
     throw Failure(result == ProductAllocFailed ? Exit::Memory : Exit::Machine,
                   fmt::format("cuBLASLt cannot start on the {} (status {})", gpu.name(), int(result)),
                   "its version must fit the driver's: cuBLASLt 13 needs a driver of R580 or newer, 12 one of R525");
+  }
 }
 
 Products::~Products() {
@@ -233,6 +235,8 @@ void Products::check(ProductResult result, const VccLaunch &launch, const char *
     throw Failure(Exit::Memory, what, "the GPU has no memory left beside the program's: fewer rows per batch, or nobody else on the GPU");
   if (result == ProductArchMismatch)
     throw Failure(Exit::Machine, what, "this cuBLASLt does not know this GPU: take a newer one");
+  if (result != ProductNotSupported)
+    Device.failIfLost(fmt::format("{} of `{}`", doing, launch.name ? launch.name : "?"));
   throw Failure(Exit::Internal, what, version() + " was used; another version may do it");
 }
 
