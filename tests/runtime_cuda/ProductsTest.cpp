@@ -295,6 +295,29 @@ TEST_F(ProductsOnGpu, TakeTheFastestWhereTheyAreMeasured) {
   EXPECT_EQ(taken(many), 0u); // not among those that are asked for
 }
 
+TEST_F(ProductsOnGpu, TakeTheNextWhereTheLibraryDoesNotDoWhatItProposed) {
+  const FakeAlgorithm refused{0, 1, ProductSuccess, ProductNotSupported};
+  Plain plain;
+  {
+    FakeGpu gpu;
+    gpu.algorithms = {refused, refused, {0, 1}};
+    Gpu device(gpu.driver());
+    Regions regions(device, plain.stage);
+    Products products(gpu.products(), device);
+    auto first = products.make(plain.launch, regions, {}), second = products.make(plain.launch, regions, {});
+    first->enqueue(device.compute());
+    EXPECT_EQ(gpu.countOf("product_multiply"), 3);
+    second->enqueue(device.compute()), first->enqueue(device.compute()); // known by now
+    EXPECT_EQ(gpu.countOf("product_multiply"), 5);
+    ASSERT_EQ(gpu.asked.size(), 3u);
+    for (const FakeProduct &asked : gpu.asked)
+      EXPECT_EQ(asked.algorithm, 2u);
+  }
+  FakeGpu none;
+  none.algorithms = {refused, refused};
+  EXPECT_THAT(plain.told(none), HasSubstr("70 could not enqueue a matrix product of `product`: cuBLASLt's status 15, not supported"));
+}
+
 TEST_F(ProductsOnGpu, SayWhatFailsWhicheverCallDoes) {
   for (bool measured : {false, true}) {
     Plain plain;

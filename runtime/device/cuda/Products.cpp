@@ -65,7 +65,13 @@ public:
   void enqueue(Stream stream) override {
     if (Moved)
       P.Device.check(P.Device.api().copyOnDevice(Of.bias, Moved, size_t(Shape.d.rows * Of.outputBytes()), stream), "copy on the GPU");
-    P.check(put(Algorithm, Of.result, Of.added, stream), Launch, "enqueue a matrix product");
+    ProductResult status = put(Algorithms->front(), Of.result, Of.added, stream);
+    // The library may not do what it proposed. It says so before anything is done, and for the first time when nothing is captured.
+    while (status == ProductNotSupported && !Begun && Algorithms->size() > 1) {
+      Algorithms->erase(Algorithms->begin());
+      status = put(Algorithms->front(), Of.result, Of.added, stream);
+    }
+    P.check(status, Launch, "enqueue a matrix product");
   }
 
 private:
@@ -81,6 +87,7 @@ private:
   ProductResult put(const ProductAlgorithm &algorithm, Address result, Address added, Stream stream) {
     const float alpha = 1.0f;
     for (int64_t i = 0; i < Shape.outer; ++i) {
+      Begun = i > 0;
       auto skipped = uint64_t(i * Shape.outerD * Of.outputBytes());
       ProductResult status = P.Api.multiply(
           P.Handle, Kind.get(), &alpha, pointer(Of.a + uint64_t(i * Shape.outerA * Of.inputBytes())), A.get(),
@@ -136,12 +143,16 @@ private:
         key.push_back(number);
     key.insert(key.end(), std::begin(alignments), std::end(alignments));
     if (auto known = P.Chosen.find(key); known != P.Chosen.end()) {
-      Algorithm = known->second;
+      Algorithms = &known->second;
       return;
     }
-    std::vector<ProductChoice> choices = proposed(alignments, way.measured ? ProductsMeasured : 1);
-    Algorithm = (way.measured ? fastest(choices, regions) : choices.front()).algorithm;
-    P.Chosen.emplace(std::move(key), Algorithm);
+    std::vector<ProductChoice> choices = proposed(alignments, ProductsMeasured);
+    const ProductChoice &taken = way.measured ? fastest(choices, regions) : choices.front();
+    std::vector<ProductAlgorithm> order = {taken.algorithm};
+    for (const ProductChoice &choice : choices)
+      if (&choice != &taken)
+        order.push_back(choice.algorithm);
+    Algorithms = &P.Chosen.emplace(std::move(key), std::move(order)).first->second;
   }
 
   /// The library's proposals that keep to the workspace, the best first as it thinks.
@@ -209,7 +220,8 @@ private:
   uint64_t WorkspaceLeft = WorkspaceBytes;
   Described<MatrixLayout> A, B, D;
   Described<ProductKind> Kind;
-  ProductAlgorithm Algorithm{};
+  std::vector<ProductAlgorithm> *Algorithms = nullptr; // of the shape
+  bool Begun = false; // some of the outer products have been put into a stream
 };
 
 Products::Products(const ProductApi &api, const Gpu &gpu) : Api(api), Device(gpu) {

@@ -15,7 +15,7 @@
 
 namespace vcc::runtime::cuda {
 
-/// How many of the library's proposals are timed.
+/// How many proposals the library is asked for.
 constexpr int ProductsMeasured = 8;
 
 class Products {
@@ -39,7 +39,7 @@ private:
   const ProductApi &Api;
   const Gpu &Device;
   ProductHandle Handle = nullptr;
-  std::map<std::vector<int64_t>, ProductAlgorithm> Chosen;
+  std::map<std::vector<int64_t>, std::vector<ProductAlgorithm>> Chosen; ///< the one that is taken, then those that may stand in for it
 };
 
 } // namespace vcc::runtime::cuda
