@@ -43,13 +43,17 @@ func.func @cross() {
 }
 
 // And what it is not: another type, a head size that is odd or too large, several sequences in a row, lengths where
-// the last query is not the last key's, queries before all keys, dropout.
+// the last query is not the last key's, queries before all keys, dropout, one query on one key.
 // CHECK-LABEL: func.func @others
 // CHECK-NOT: tg.attention
 // DROPOUT-LABEL: func.func @others
-// DROPOUT-COUNT-6: tg.attention
+// DROPOUT-COUNT-7: tg.attention
 // DROPOUT-NOT: tg.attention
 func.func @others() {
+  %one = tg.input "one" : tensor<2x1x4x8xbf16>
+  %z1:2 = tg.attention %one, %one, %one {scale = 0.5}
+      : tensor<2x1x4x8xbf16>, tensor<2x1x4x8xbf16>, tensor<2x1x4x8xbf16> -> tensor<2x1x4x8xbf16>, tensor<2x4x1xf32>
+  tg.output "z1", %z1#0 : tensor<2x1x4x8xbf16>
   %f = tg.input "f" : tensor<2x5x4x8xf32>
   %a:2 = tg.attention %f, %f, %f {scale = 0.5}
       : tensor<2x5x4x8xf32>, tensor<2x5x4x8xf32>, tensor<2x5x4x8xf32> -> tensor<2x5x4x8xf32>, tensor<2x4x5xf32>
