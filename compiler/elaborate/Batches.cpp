@@ -79,7 +79,8 @@ static LogicalResult readText(Evaluator &evaluator, vcs::TextFieldOp op, BatchSp
     return failure();
   if (*pack < 1 || *pack > kMostPacked)
     return evaluator.fault(FaultKind::BadValue, options->loc("pack"),
-                           "`pack` must be in 1.." + std::to_string(kMostPacked) + " but is " + std::to_string(*pack));
+                           "`pack` must be in 1.." + std::to_string(kMostPacked) + " but is " + std::to_string(*pack))
+        .help("it is how many samples a row holds on average; 1, which is also what counts where it is not said, packs nothing");
   if (*pack > 1 && *side == "left")
     return evaluator.fault(FaultKind::BadValue, options->loc("pack"),
                            "a row of several texts begins with the first of them, so there is no `side: left` beside `pack`");

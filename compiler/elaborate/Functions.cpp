@@ -98,7 +98,8 @@ LogicalResult Stage::readParallel() {
     if (failed(count))
       return failure();
     if (*count < 1 || *count > 65536)
-      return fault(FaultKind::BadValue, options->loc("ranks"), "`ranks` must be in 1..65536 but is " + std::to_string(*count));
+      return fault(FaultKind::BadValue, options->loc("ranks"), "`ranks` must be in 1..65536 but is " + std::to_string(*count))
+          .help("leave it out where any number of ranks may run the stage");
     ranks = *count;
   }
   return success();

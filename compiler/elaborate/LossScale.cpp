@@ -29,10 +29,11 @@ LogicalResult Stage::readLossScale(vcs::PrecisionOp clause) {
   auto bad = [&](StringRef key, double value, StringRef range) {
     return fault(FaultKind::BadValue, options->loc(key), "`" + key.str() + "` must be " + range.str() + " but is " + Value(value).print());
   };
+  const std::string fromOne = "from 1 to " + Value(kLargest).print() + " (the largest f32)";
   if (!(*scale >= 1 && *scale <= kLargest))
-    return bad("scale", *scale, "from 1 up").help("torch begins with 65536");
+    return bad("scale", *scale, fromOne).help("torch begins with 65536");
   if (!(*growth >= 1 && *growth <= kLargest))
-    return bad("growth", *growth, "from 1 up").help("2 doubles the scale after `interval` good steps in a row; 1 keeps it");
+    return bad("growth", *growth, fromOne).help("2 doubles the scale after `interval` good steps in a row; 1 keeps it");
   if (!(*backoff > 0 && *backoff < 1))
     return bad("backoff", *backoff, "above 0 and below 1").help("0.5 halves the scale at a gradient that is not finite");
   Quantity interval{static_cast<double>(made.interval), vcs::Unit::Steps};

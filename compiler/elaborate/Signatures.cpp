@@ -110,12 +110,18 @@ static bool conformNamed(vcs::BuiltinType type, Value &value) {
                                   value.asQuantity()->unit == vcs::Unit::Epochs);
   case vcs::BuiltinType::Param:
     return value.asWeight();
+  case vcs::BuiltinType::List:
+    return value.asSequence() || value.asRange();
   }
   return false;
 }
 
-/// How a duration is written that was given without the unit.
-static std::string durationHelp(const Value &value) {
+/// How a duration is written that was given without the unit, a list that was given as one value.
+static std::string helpFor(vcs::BuiltinType type, const Value &value) {
+  if (type == vcs::BuiltinType::List)
+    return "write all its values, as in `(" + value.print() + ", " + value.print() + ")`";
+  if (type != vcs::BuiltinType::Duration)
+    return "";
   if (value.isNumber())
     return "write `" + value.print() + " steps` or `" + value.print() + " epochs`";
   auto *quantity = value.asQuantity();
@@ -134,7 +140,7 @@ FailureOr<Value> Evaluator::conform(mlir::Attribute type, mlir::Region &dims, Va
                  subject + " is " + value.describe() + " but must be a `" +
                      vcs::stringifyBuiltinType(named.getValue()).str() + "`")
         .note(declared, "declared here")
-        .help(named.getValue() == vcs::BuiltinType::Duration ? durationHelp(value) : std::string());
+        .help(helpFor(named.getValue(), value));
   }
   if (auto shape = llvm::dyn_cast<vcs::TensorTypeAttr>(type))
     return conformTensor(shape, dims, value, frame, subject, declared, loc);

@@ -53,7 +53,7 @@ def Vcs_Builtin : Vcs_EnumBase<"BuiltinType", [
   I32EnumAttrCase<"Any", 0, "any">, I32EnumAttrCase<"Int", 1, "int">, I32EnumAttrCase<"Float", 2, "float">,
   I32EnumAttrCase<"Bool", 3, "bool">, I32EnumAttrCase<"String", 4, "string">, I32EnumAttrCase<"Text", 5, "text">,
   I32EnumAttrCase<"Media", 6, "media">, I32EnumAttrCase<"Path", 7, "path">, I32EnumAttrCase<"Duration", 8, "duration">,
-  I32EnumAttrCase<"Param", 9, "param">]>;
+  I32EnumAttrCase<"Param", 9, "param">, I32EnumAttrCase<"List", 10, "list">]>;
 
 def Vcs_Dtype : Vcs_EnumBase<"Dtype", [
   I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"I32", 1, "i32">, I32EnumAttrCase<"Bool", 2, "bool">,

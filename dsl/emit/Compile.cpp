@@ -5,6 +5,7 @@
 #include "dsl/emit/Emitter.h"
 #include "dsl/grammar/Parse.h"
 #include "dsl/types/Files.h"
+#include "dsl/types/Keys.h"
 #include "mlir/IR/Verifier.h"
 
 using namespace vcc::syntax;
@@ -46,7 +47,7 @@ static void applyDefines(const names::Program &Program, const Options &Options, 
 
 mlir::OwningOpRef<mlir::ModuleOp> compileToVcs(mlir::MLIRContext &Context, const Options &Options, diag::Engine &Engine) {
   Context.loadDialect<vcs::VcsDialect>();
-  names::Program Program = names::loadProgram(Options.File, Options.StdlibDir, Engine);
+  names::Program Program = names::loadProgram(Options.File, Options.StdlibDir, Engine, types::placesOfKey);
   if (!Program.Main)
     return nullptr;
   applyDefines(Program, Options, Engine);

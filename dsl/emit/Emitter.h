@@ -55,6 +55,7 @@ private:
   mlir::Value entryValue(const Entry &Found, const std::string &Name, mlir::Location Loc);
   mlir::Value bindingValue(const names::Binding &Found, const syntax::Expr &E);
   std::vector<std::string> visibleNames() const;
+  bool saysPrecision(const syntax::NameExpr &E) const;
   void unknownName(const syntax::NameExpr &E);
   mlir::SymbolRefAttr symbol(const names::ModuleInfo &Module, llvm::StringRef Name);
   mlir::Value selfValue(mlir::Location Loc);

@@ -140,9 +140,38 @@ std::vector<std::string> Emitter::visibleNames() const {
   return Names;
 }
 
+/// Whether a stage computes in what `E` says: in its clause, or by consts that the clause names.
+bool Emitter::saysPrecision(const NameExpr &E) const {
+  static constexpr int MostConsts = 8;
+  auto Reaches = [&](const Expr *Value, const names::ModuleInfo *Home) {
+    for (int Consts = 0; Value != &E; ++Consts) {
+      auto *Name = llvm::dyn_cast_if_present<NameExpr>(Value);
+      auto Found = Name ? Home->Names.find(Name->Name) : Home->Names.end();
+      auto *Const = Found == Home->Names.end() ? nullptr : llvm::dyn_cast_if_present<ConstDecl>(Found->second.Declaration);
+      if (!Const || Consts == MostConsts)
+        return false;
+      Value = Const->Value.get();
+      Home = Found->second.Module;
+    }
+    return true;
+  };
+  for (const auto &Info : Program.Modules)
+    for (const DeclPtr &D : Info->Tree->Declarations)
+      if (auto *Stage = llvm::dyn_cast<StageDecl>(D.get()))
+        for (const PrecisionClause &Clause : Stage->Precisions)
+          if (Reaches(Clause.Value.get(), Info.get()))
+            return true;
+  return false;
+}
+
 void Emitter::unknownName(const NameExpr &E) {
   auto Made = Engine.report(diag::kinds::UnknownName, E.Range, "value", E.Name);
   Made.primary("not known here");
+  if (saysPrecision(E)) {
+    static const std::vector<std::string> Precisions = {"f32", "tf32", "bf16", "fp16"};
+    Made.note("a stage computes in `f32`, `tf32`, `bf16` or `fp16`, of which the CPU has `f32` alone").didYouMean(E.Name, Precisions);
+    return;
+  }
   for (const auto &Module : Program.Modules)
     if (Module->Declarations.count(E.Name) && Module.get() != Current && Module->Declarations.at(E.Name)->Kind != DeclKind::Op) {
       Made.help("module `" + Module->Name + "` declares it: `import " + Module->Name + ".{" + E.Name + "}`");

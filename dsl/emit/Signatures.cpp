@@ -69,8 +69,8 @@ mlir::Attribute Emitter::namedType(const TypeRef &Type) {
     Engine.report(diag::kinds::WrongDeclaration, Type.Range, Name, diag::withArticle(names::describe(Found->Declaration->Kind)), "a type");
   else
     Engine.report(diag::kinds::UnknownName, Type.Range, "type", Name)
-        .note("types are `int`, `float`, `bool`, `string`, `any`, `text`, `media`, `path`, `duration`, shapes, layers and structs")
-        .didYouMean(Name, {"int", "float", "bool", "string", "any", "text", "media", "path", "duration"});
+        .note("types are `int`, `float`, `bool`, `string`, `list`, `any`, `text`, `media`, `path`, `duration`, shapes, layers and structs")
+        .didYouMean(Name, {"int", "float", "bool", "string", "list", "any", "text", "media", "path", "duration"});
   return vcs::NamedTypeAttr::get(&Context, vcs::BuiltinType::Any);
 }
 

@@ -91,7 +91,7 @@ static bool checkNesting(antlr4::CommonTokenStream &Tokens, llvm::StringRef File
 
 /// Parses `Text` from the rule `Start` and hands the result to `Build`.
 template <class Result, class StartFn, class BuildFn>
-static Result parse(llvm::StringRef File, llvm::StringRef Text, diag::Engine &Engine, StartFn Start, BuildFn Build) {
+static Result parse(llvm::StringRef File, llvm::StringRef Text, diag::Engine &Engine, const PlacesOfKey &Places, StartFn Start, BuildFn Build) {
   Engine.sources().add(File, Text);
   if (!checkText(File, Text, Engine))
     return nullptr;
@@ -103,7 +103,7 @@ static Result parse(llvm::StringRef File, llvm::StringRef Text, diag::Engine &En
   if (!checkNesting(Tokens, File, Engine))
     return nullptr;
   VcsParser Parser(&Tokens);
-  ErrorCollector Collector(File.str(), Engine);
+  ErrorCollector Collector(File.str(), Engine, Places);
   Parser.removeErrorListeners();
   // Nearly every file needs no full-context prediction, which is the slow part; one that fails without it is read again with it.
   auto *Prediction = Parser.getInterpreter<antlr4::atn::ParserATNSimulator>();
@@ -128,15 +128,15 @@ static Result parse(llvm::StringRef File, llvm::StringRef Text, diag::Engine &En
   return Engine.errorCount() == Before ? std::move(Made) : nullptr;
 }
 
-std::unique_ptr<syntax::Module> parseModule(llvm::StringRef File, llvm::StringRef Text, diag::Engine &Engine) {
+std::unique_ptr<syntax::Module> parseModule(llvm::StringRef File, llvm::StringRef Text, diag::Engine &Engine, const PlacesOfKey &Places) {
   return parse<std::unique_ptr<syntax::Module>>(
-      File, Text, Engine, [](VcsParser &Parser) { return Parser.file(); },
+      File, Text, Engine, Places, [](VcsParser &Parser) { return Parser.file(); },
       [](Builder &Builder, VcsParser::FileContext *Tree) { return Builder.module(Tree); });
 }
 
 syntax::ExprPtr parseExpression(llvm::StringRef File, llvm::StringRef Text, diag::Engine &Engine) {
   return parse<syntax::ExprPtr>(
-      File, Text, Engine, [](VcsParser &Parser) { return Parser.expressionOnly(); },
+      File, Text, Engine, {}, [](VcsParser &Parser) { return Parser.expressionOnly(); },
       [](Builder &Builder, VcsParser::ExpressionOnlyContext *Tree) { return Builder.expr(Tree->expr()); });
 }
 

@@ -4,8 +4,13 @@
 #include "dsl/grammar/SyntaxErrors.h"
 
 #include "VcsLexer.h"
+#include "VcsParser.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 
 namespace vcc::grammar {
+
+static constexpr unsigned MostErrors = 5;
 
 static std::string shown(antlr4::Token *Token) {
   if (Token->getType() == antlr4::Token::EOF)
@@ -92,10 +97,55 @@ void ErrorWording::reportMissingToken(antlr4::Parser *Parser) {
   report(Parser, At, Wanted.empty() ? "unexpected " + shown(At) : "expected " + Wanted + " before " + shown(At));
 }
 
-void ErrorCollector::syntaxError(antlr4::Recognizer *, antlr4::Token *Offending, size_t Line, size_t Column,
+static bool isWord(llvm::StringRef Text) {
+  return !Text.empty() && (llvm::isAlpha(Text.front()) || Text.front() == '_') &&
+         llvm::all_of(Text, [](char Letter) { return llvm::isAlnum(Letter) || Letter == '_'; });
+}
+
+/// The words of the language that could stand here; none where any name could.
+static std::vector<std::string> wordsThatFit(antlr4::Parser &Parser) {
+  antlr4::misc::IntervalSet Expected = Parser.getExpectedTokens();
+  std::vector<std::string> Words;
+  if (Expected.contains(static_cast<ssize_t>(VcsLexer::IDENT)))
+    return Words;
+  for (ssize_t Type : Expected.toList()) {
+    llvm::StringRef Shown = Parser.getVocabulary().getLiteralName(Type);
+    if (isWord(Shown.trim('\'')))
+      Words.push_back(Shown.trim('\'').str());
+  }
+  return Words;
+}
+
+/// The few words that `wanted` finds are part of the message; the many that begin a clause or a declaration stand in a note.
+void ErrorCollector::helpWith(antlr4::Parser &Parser, antlr4::Token &Offending, diag::Builder &Made) {
+  static constexpr size_t Most = 20;
+  std::string Text = Offending.getText();
+  antlr4::Token *Before = Offending.getTokenIndex() ? Parser.getTokenStream()->get(Offending.getTokenIndex() - 1) : nullptr;
+  if (Before && Parser.getContext()->getRuleIndex() == VcsParser::RuleBatchEntry)
+    Made.didYouMean(Before->getText(), {"accumulate"});
+  if (!isWord(Text))
+    return;
+  antlr4::misc::IntervalSet Expected = Parser.getExpectedTokens();
+  if (Expected.contains(static_cast<ssize_t>(VcsLexer::STRING)) && !Expected.contains(static_cast<ssize_t>(VcsLexer::IDENT)))
+    Made.help("a name stands in quotes here: `\"" + Text + "\"`");
+  std::vector<std::string> Words = wordsThatFit(Parser);
+  bool Clause = llvm::is_contained(Words, "optimize"), Declaration = llvm::is_contained(Words, "dataset");
+  if (!Clause && !Declaration) {
+    Made.didYouMean(Text, Words);
+    return;
+  }
+  Count = MostErrors;
+  Made.note((Clause ? "a stage says " : "a module declares ") + diag::list(Words, Most));
+  if (Clause && Text == "like")
+    Made.help("a stage is like another in its first line: `stage 2 \"tune\" of Model like stage 1 { .. }`");
+  else if (std::vector<std::string> Keys = Places && diag::nearest(Text, Words).empty() ? Places(Text) : std::vector<std::string>(); !Keys.empty())
+    Made.help("it is a key of " + llvm::join(Keys, " or "));
+  Made.didYouMean(Text, Words);
+}
+
+void ErrorCollector::syntaxError(antlr4::Recognizer *Recognizer, antlr4::Token *Offending, size_t Line, size_t Column,
                                  const std::string &Message, std::exception_ptr) {
-  static constexpr unsigned Most = 5;
-  if (Line == LastLine || Count == Most)
+  if (Line == LastLine || Count == MostErrors)
     return;
   ++Count;
   LastLine = Line;
@@ -108,6 +158,9 @@ void ErrorCollector::syntaxError(antlr4::Recognizer *, antlr4::Token *Offending,
     Made.help("this `//` divides; a comment after code stands at least two spaces behind it");
   if (Offending && Offending->getType() == VcsLexer::UNTERMINATED)
     Made.help("end the string with `\"`; a line break in it is written `\\n`");
+  auto *Parser = dynamic_cast<antlr4::Parser *>(Recognizer);
+  if (Parser && Offending && Offending->getType() != antlr4::Token::EOF)
+    helpWith(*Parser, *Offending, Made);
 }
 
 } // namespace vcc::grammar

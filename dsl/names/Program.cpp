@@ -28,7 +28,8 @@ std::string dotted(const std::vector<Ident> &Path) {
 
 class Loader {
 public:
-  Loader(std::string StdlibDir, diag::Engine &Engine) : StdlibDir(std::move(StdlibDir)), Engine(Engine) {}
+  Loader(std::string StdlibDir, diag::Engine &Engine, const grammar::PlacesOfKey &Places)
+      : StdlibDir(std::move(StdlibDir)), Engine(Engine), Places(Places) {}
 
   Program run(const std::string &File) {
     if (!StdlibDir.empty())
@@ -126,7 +127,7 @@ private:
       Engine.report(diag::kinds::MissingFile, Place, File).note(Buffer.getError().message());
       return nullptr;
     }
-    return grammar::parseModule(File, (*Buffer)->getBuffer(), Engine);
+    return grammar::parseModule(File, (*Buffer)->getBuffer(), Engine, Places);
   }
 
   const ModuleInfo *reportCycle(const diag::SourceRange &At, size_t First) {
@@ -221,6 +222,7 @@ private:
 
   std::string StdlibDir;
   diag::Engine &Engine;
+  const grammar::PlacesOfKey &Places;
   Program Loaded;
   std::map<std::string, const ModuleInfo *> ByFile;
   std::vector<std::string> Opened, OpenedNames;
@@ -250,8 +252,8 @@ const Decl *Program::find(llvm::StringRef Module, llvm::StringRef Name) const {
   return Found == Info->Declarations.end() ? nullptr : Found->second;
 }
 
-Program loadProgram(const std::string &File, const std::string &StdlibDir, diag::Engine &Engine) {
-  return Loader(StdlibDir, Engine).run(File);
+Program loadProgram(const std::string &File, const std::string &StdlibDir, diag::Engine &Engine, const grammar::PlacesOfKey &Places) {
+  return Loader(StdlibDir, Engine, Places).run(File);
 }
 
 const char *describe(DeclKind Kind) {

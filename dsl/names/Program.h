@@ -5,6 +5,7 @@
 #define VCC_DSL_NAMES_PROGRAM_H
 
 #include "dsl/diag/Engine.h"
+#include "dsl/grammar/Parse.h"
 #include "dsl/syntax/Declarations.h"
 
 #include <map>
@@ -42,8 +43,9 @@ struct Program {
   const syntax::Decl *find(llvm::StringRef Module, llvm::StringRef Name) const;
 };
 
-/// Reads `File` and all that it imports; diagnostics where something is missing or declared twice.
-Program loadProgram(const std::string &File, const std::string &StdlibDir, diag::Engine &Engine);
+/// Reads `File` and all that it imports; diagnostics where something is missing or declared twice. `Places` tells of keys that
+/// stand outside of their blocks.
+Program loadProgram(const std::string &File, const std::string &StdlibDir, diag::Engine &Engine, const grammar::PlacesOfKey &Places);
 
 /// `layer`, `const`, ...: what a declaration is, for messages.
 const char *describe(syntax::DeclKind Kind);

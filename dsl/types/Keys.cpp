@@ -3,6 +3,8 @@
 // The table of keys, and the check against it.
 #include "dsl/types/Keys.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 using namespace vcc::syntax;
 
 namespace vcc::types {
@@ -76,6 +78,20 @@ static const Key *find(const std::vector<Key> &Keys, llvm::StringRef Name) {
 
 const Key *findKey(BlockKind Block, llvm::StringRef Name) { return find(keysOf(Block), Name); }
 
+std::vector<std::string> placesOfKey(llvm::StringRef Name) {
+  static const std::pair<BlockKind, const char *> Forms[] = {
+      {BlockKind::Rows, "rows: .. from .."},   {BlockKind::Text, "text: .."},       {BlockKind::Labels, "label: labels"},
+      {BlockKind::Identity, "same: identity"}, {BlockKind::Accumulate, "accumulate .."}, {BlockKind::Evaluate, "evaluate .."},
+      {BlockKind::Precision, "precision .."},  {BlockKind::Parallel, "parallel"},   {BlockKind::Save, "save .."},
+      {BlockKind::Start, "start .. from .."},  {BlockKind::Optimize, "optimize .."}, {BlockKind::Schedule, "schedule .."},
+      {BlockKind::Dataset, "dataset .. = .."}, {BlockKind::Lora, "lora .."}};
+  std::vector<std::string> Places;
+  for (auto [Block, Form] : Forms)
+    if (const Key *Found = findKey(Block, Name))
+      Places.push_back("`" + std::string(Form) + " { " + Found->Name + (Found->Kind == KeyKind::Renames ? " { .. } }`" : ": .. }`"));
+  return Places;
+}
+
 static void reportUnknown(const Option &O, const std::vector<Key> &Own, const std::vector<Key> &Extra,
                           const std::string &Owner, diag::Engine &Engine) {
   std::vector<std::string> Known;
@@ -85,6 +101,8 @@ static void reportUnknown(const Option &O, const std::vector<Key> &Own, const st
   auto Made = Engine.report(diag::kinds::UnknownKey, O.Key.Range, Owner, O.Key.Text);
   if (!Known.empty())
     Made.note("its keys are " + diag::list(Known, 12));
+  if (std::vector<std::string> Places = placesOfKey(O.Key.Text); !Places.empty() && diag::nearest(O.Key.Text, Known).empty())
+    Made.help("it is a key of " + llvm::join(Places, " or "));
   Made.didYouMean(O.Key.Text, Known);
 }
 

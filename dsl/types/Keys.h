@@ -44,6 +44,9 @@ const syntax::Option *findOption(const syntax::Options &Given, llvm::StringRef N
 
 const Key *findKey(BlockKind Block, llvm::StringRef Name);
 
+/// How the key is written in the blocks that take it, such as `precision .. { interval: .. }`; empty where none does.
+std::vector<std::string> placesOfKey(llvm::StringRef Name);
+
 } // namespace vcc::types
 
 #endif

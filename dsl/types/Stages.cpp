@@ -65,7 +65,7 @@ std::vector<const StageDecl *> stagesOf(const names::ModuleInfo &Module, diag::E
 
 const StageDecl *resolveStage(const StageRef &Ref, const std::vector<const StageDecl *> &Stages, const StageDecl *Before,
                               diag::Engine &Engine) {
-  std::vector<std::string> Known;
+  std::vector<std::string> Known, Shown;
   const StageDecl *Later = nullptr;
   bool Earlier = true;
   for (const StageDecl *Stage : Stages) {
@@ -75,17 +75,21 @@ const StageDecl *resolveStage(const StageRef &Ref, const std::vector<const Stage
       return Stage;
     if (Same)
       Later = Stage;
-    if (Earlier)
+    if (Earlier) {
       Known.push_back(Stage->Name.Text);
+      Shown.push_back((Stage->Number ? std::to_string(*Stage->Number) + " " : "") + "\"" + Stage->Name.Text + "\"");
+    }
   }
   std::string Written = Ref.Number ? std::to_string(*Ref.Number) : "\"" + Ref.Name + "\"";
   auto Made = Engine.report(diag::kinds::UnknownStage, Ref.Range, Written);
   if (Later == Before && Later)
     Made.primary("a stage cannot come from itself");
   else if (Later)
-    Made.label(Later->Range, "this stage comes later");
+    Made.label(Later->Range, "this stage comes later").help("move it above this one");
   else if (!Known.empty())
-    Made.note("the stages before it are " + diag::list(Known));
+    Made.note("the stages before it are " + diag::list(Shown));
+  else
+    Made.help("this is the first stage of the file; what another file's stages say is taken over by `like stage 1 from module`");
   if (!Later && !Ref.Number)
     Made.didYouMean(Ref.Name, Known);
   return nullptr;
@@ -175,12 +179,12 @@ private:
 
   void unsupported() {
     auto Say = [&](const diag::SourceRange &Range, const std::string &What) {
-      Engine.report(diag::kinds::NotSupportedYet, Range, What);
+      return Engine.report(diag::kinds::NotSupportedYet, Range, What);
     };
     for (const ParallelClause &Clause : Stage.Parallels)
       if (const Option *Shard = findOption(Clause.With, "shard"))
         if (auto *Word = llvm::dyn_cast_if_present<NameExpr>(Shard->Value.get()); Word && Word->Name != "none")
-          Say(Word->Range, "`shard: " + Word->Name + "`");
+          Say(Word->Range, "`shard: " + Word->Name + "`").help("there is `shard: none`, where every rank holds all weights");
     for (const SelectionClause &Clause : Stage.Selections)
       for (const Selector &S : Clause.Selectors)
         if (Clause.Kind == SelectionKind::Recompute && isAuto(S.Path))
@@ -191,7 +195,7 @@ private:
     for (const BatchClause &Batch : Stage.Batches)
       for (const BatchEntry &Entry : Batch.Entries)
         if (Entry.Kind == BatchEntry::Mixture && Entry.Name.Text != "alternate")
-          Say(Entry.Name.Range, "`" + Entry.Name.Text + "` in a batch");
+          Say(Entry.Name.Range, "`" + Entry.Name.Text + "` in a batch").didYouMean(Entry.Name.Text, {"alternate"});
   }
 
   void terms() {
