@@ -56,9 +56,17 @@ static bool acceptsLevel(bool cuda, llvm::StringRef level) {
   if (cuda && level == "llvm")
     llvm::errs() << "error: --target=cuda has no level `llvm`\nhelp: --emit=kernels and --emit=asm (PTX) are beside it\n";
   else if (!cuda && (level == "resources" || level == "object"))
-    llvm::errs() << "error: level `" << level << "` is of --target=cuda alone\n";
+    llvm::errs() << "error: level `" << level << "` is of --target=cuda alone\nhelp: for the CPU there are --emit=llvm and --emit=asm\n";
   else
     return true;
+  return false;
+}
+
+/// An object is no text: it goes to a file that is named, or into a pipe that is asked for.
+static bool acceptsOutput(const LevelOptions &levels) {
+  if (levels.last != Level::Object || !(levels.output.empty() || (levels.output == "-" && llvm::outs().is_displayed())))
+    return true;
+  llvm::errs() << "error: --emit=object makes an object file, which is no text to print\nhelp: name the file by -o, as in `-o train.o`\n";
   return false;
 }
 
@@ -72,7 +80,7 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
   CLI::App *command = app.add_subcommand("compile", "compile a recipe to a training program");
   arguments->recipe.add(*command);
   command->add_option("-o", arguments->levels.output,
-                      "the file to write; train.bin unless --emit prints");
+                      "the file to write; train.bin unless --emit prints (--emit=object needs it)");
   command->add_option("--cpu", arguments->levels.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4")
       ->capture_default_str();
   command->add_option("--target", arguments->target, "cpu or cuda")
@@ -87,7 +95,7 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
                    "write every level passed to this folder")
       ->type_name("DIR");
   command->add_option("--stage", arguments->levels.stage,
-                      "with --emit: only this stage, by name or number");
+                      "with --emit: only this stage, by name or number (a program or object has all)");
   command->add_flag("--time", arguments->levels.time, "print seconds, memory and operations of each level and pass");
   command->callback([arguments, &action, executable] {
     action = [arguments, executable]() -> int {
@@ -106,6 +114,8 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
       arguments->levels.executable = executable;
       if (!arguments->emit.empty())
         arguments->levels.last = *parseLevel(arguments->emit);
+      if (!acceptsOutput(arguments->levels))
+        return kUsage;
       return runLevels(arguments->levels, llvm::outs(), llvm::errs());
     };
   });

@@ -34,6 +34,7 @@ bool Run::placeStages() {
 
 /// After all else that the manifest says.
 bool Run::identifyStages() {
+  progress.clear();
   auto tools = identityOfTools(options.executable, options.cuda);
   if (!tools) {
     err << "error: " << llvm::toString(tools.takeError()) << "\n";
@@ -54,6 +55,7 @@ llvm::SmallVector<mlir::ModuleOp> Run::stageModules() {
 int Run::generateCuda() {
   llvm::SmallVector<mlir::ModuleOp> modules = stageModules();
   if (options.last != Level::Object && options.last != Level::Program) {
+    progress.say("machine code of the kernels");
     auto text = emitCudaText(modules, options.last, costs);
     return text ? write(*text) : internal(llvm::toString(text.takeError()));
   }
@@ -71,6 +73,7 @@ int Run::generateCuda() {
     return kInternal;
   std::string manifest = recipe->manifest.dump(1);
   dump("manifest.json", manifest);
+  progress.say("machine code of the kernels");
   auto object = emitCudaObject(modules, manifest, costs);
   if (!object)
     return internal(llvm::toString(object.takeError()));
@@ -86,6 +89,7 @@ int Run::generate() {
     return kUsage;
   }
   llvm::SmallVector<mlir::ModuleOp> modules = stageModules();
+  progress.say("kernels");
   mlir::OwningOpRef<mlir::ModuleOp> kernels = cpu::lowerKernels(modules, *target);
   costs.endLevel("lower kernels", {}, kernels ? costs.count(*kernels) : std::nullopt);
   if (!kernels || failed(mlir::verify(*kernels)) || failed(verifyLevel(*kernels, Level::Kernels)))
@@ -122,6 +126,7 @@ int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
   recipe->manifest["features"] = target.Features;
   if (!identifyStages())
     return kInternal;
+  progress.say("machine code of the kernels");
   auto objects =
       cpu::compileKernels(kernels, target, llvm::hardware_concurrency().compute_thread_count());
   costs.endLevel("compile kernels", costs.count(kernels));
@@ -143,9 +148,11 @@ int Run::finish(mlir::ModuleOp kernels, const cpu::CpuTarget &target) {
 }
 
 int Run::linkObjects(llvm::ArrayRef<std::string> objects, bool ranks) {
+  progress.say("linking");
   llvm::Error error = link::linkProgram(objects, {/*Output=*/options.output.empty() ? "train.bin" : options.output, /*RuntimeLibrary=*/{},
                                                   /*Linker=*/{}, options.executable, ranks, options.cuda});
   costs.endLevel("link");
+  progress.clear();
   if (!error)
     return kDone;
   err << "error: " << llvm::toString(std::move(error)) << "\n";

@@ -7,6 +7,7 @@
 #include "compiler/codegen/cpu/LowerKernels.h"
 #include "compiler/driver/Costs.h"
 #include "compiler/driver/Levels.h"
+#include "compiler/driver/ProgressLine.h"
 
 #include "mlir/Pass/PassManager.h"
 
@@ -29,11 +30,11 @@ struct StageRun {
 class Run {
 public:
   Run(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ostream &err)
-      : options(options), out(out), err(err), costs(options.time) {
+      : options(options), out(out), err(err), progress(err), costs(options.time) {
     costs.watch(context);
   }
 
-  bool canWriteProgram();
+  bool canWriteOutput();
   int toElaborated();
   int lower();
   int check();
@@ -43,6 +44,7 @@ public:
 private:
   const LevelOptions &options;
   llvm::raw_ostream &out, &err;
+  ProgressLine progress; // on `err`
   mlir::MLIRContext context;
   diag::Engine engine;
   mlir::OwningOpRef<mlir::ModuleOp> program;
@@ -54,7 +56,9 @@ private:
   void endElaborate(llvm::FailureOr<elaborate::ElaboratedRecipe> &made);
   bool chooseStages();
   llvm::LogicalResult apply(StageRun &stage, llvm::StringRef step, Pipeline build);
+  void tellStage(const std::vector<StageRun> &stages, const StageRun &stage);
   int lowerStages(std::vector<StageRun> &stages);
+  int lowerStage(StageRun &stage);
   int emitStages();
   int generate();
   int generateCuda();

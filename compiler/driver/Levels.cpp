@@ -72,6 +72,7 @@ void Run::dump(llvm::StringRef name, llvm::StringRef text) {
 
 /// Writes a level that is text: to the named output, else to the terminal.
 int Run::write(llvm::StringRef text) {
+  progress.clear();
   if (options.output.empty() || options.output == "-") {
     out << text;
     return kDone;
@@ -88,20 +89,23 @@ int Run::write(llvm::StringRef text) {
 }
 
 int Run::internal(llvm::StringRef what) {
+  progress.clear();
   err << "internal error: " << what << "\n";
   err << "this is a fault of vcc, not of the recipe\n";
   return kInternal;
 }
 
 /// Asked first: nobody wants to compile for minutes to learn that the folder is missing.
-bool Run::canWriteProgram() {
-  if (options.last != Level::Program)
+bool Run::canWriteOutput() {
+  if (options.last != Level::Program && (options.output.empty() || options.output == "-"))
     return true;
   std::string path = options.output.empty() ? "train.bin" : options.output;
   llvm::StringRef folder = llvm::sys::path::parent_path(path);
   std::error_code error;
   if (llvm::sys::fs::is_directory(path))
     error = std::make_error_code(std::errc::is_a_directory);
+  else if (options.last != Level::Program && llvm::sys::fs::exists(path)) // a program replaces what is there
+    error = llvm::sys::fs::access(path, llvm::sys::fs::AccessMode::Write);
   else
     error = llvm::sys::fs::access(folder.empty() ? "." : folder, llvm::sys::fs::AccessMode::Write);
   if (error)
@@ -157,7 +161,7 @@ void Run::endElaborate(llvm::FailureOr<elaborate::ElaboratedRecipe> &made) {
 }
 
 bool Run::chooseStages() {
-  if (options.stage.empty() || options.last == Level::Program)
+  if (options.stage.empty())
     return true;
   llvm::erase_if(stages, [&](StageRun &stage) {
     return stage.name != options.stage &&
@@ -172,25 +176,33 @@ bool Run::chooseStages() {
     std::string near = diag::nearest(options.stage, names);
     err << "error: the recipe has no stage `" << options.stage << "`" << (near.empty() ? "" : "; did you mean `" + near + "`?") << "\n"
         << "  its stages are " << llvm::join(known, ", ") << "\n";
+    return false;
   }
-  return !stages.empty();
+  if (options.last < Level::Object)
+    return true;
+  err << "error: --stage goes with --emit: " << (options.last == Level::Object ? "an object" : "a program") << " has all stages of its recipe\n"
+      << "help: leave it out here; the program takes it, as in `./train.bin --stage " << options.stage << "`\n";
+  return false;
 }
 
 LogicalResult Run::apply(StageRun &stage, llvm::StringRef step, Pipeline build) {
-  std::string before = printed(*stage.module);
+  mlir::OwningOpRef<mlir::ModuleOp> before = stage.module->clone();
   auto operations = costs.count(*stage.module);
   mlir::PassManager passes(&context);
   build(passes);
   costs.watch(passes);
-  LogicalResult result = passes.run(*stage.module);
+  // Once a step and not once a pass, which took a third of the time; `vcc-opt`, by which a step that fails is run again, does it after each.
+  passes.enableVerifier(false);
+  LogicalResult result = llvm::success(succeeded(passes.run(*stage.module)) && succeeded(mlir::verify(*stage.module)));
   costs.endLevel(step, operations, costs.count(*stage.module));
   if (succeeded(result))
     return success();
+  progress.clear();
   llvm::SmallString<128> path;
   if (!llvm::sys::fs::createTemporaryFile("vcc-" + stage.name, "mlir", path)) {
     std::error_code error;
     llvm::raw_fd_ostream file(path, error);
-    file << before;
+    file << printed(*before);
     std::string pipeline;
     llvm::raw_string_ostream stream(pipeline);
     passes.printAsTextualPipeline(stream);
@@ -200,57 +212,71 @@ LogicalResult Run::apply(StageRun &stage, llvm::StringRef step, Pipeline build) 
   return failure();
 }
 
-int Run::lowerStages(std::vector<StageRun> &stages) {
-  for (StageRun &stage : stages) {
-    if (failed(apply(
-            stage, "simplify",
-            [](mlir::OpPassManager &passes) { differentiate::buildSimplifyPipeline(passes); })) ||
-        failed(verifyLevel(*stage.module, Level::Graph)))
-      return internal("stage `" + stage.name + "` fails at level `graph`");
-    dump(stage.name + ".graph.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
-    if (options.last == Level::Graph)
-      continue;
-    if ((stage.narrow &&
-         failed(apply(stage, "narrow", [&](mlir::OpPassManager &passes) { precision::buildNarrowPipeline(passes, stage.half); }))) ||
-        failed(apply(stage, "differentiate",
-                     [&](mlir::OpPassManager &passes) {
-                       passes.addPass(differentiate::createDifferentiatePass());
-                       differentiate::buildSimplifyPipeline(passes);
-                       if (stage.narrow)
-                         precision::buildKeepGradientsPipeline(passes);
-                     })) ||
-        (recompute::hasSegments(*stage.module) &&
-         failed(apply(stage, "recompute",
-                      [](mlir::OpPassManager &passes) {
-                        recompute::buildRecomputePipeline(passes);
-                      }))) ||
-        failed(verifyLevel(*stage.module, Level::Step)))
-      return internal("stage `" + stage.name + "` fails at level `step`");
-    dump(stage.name + ".step.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
-    stage.ports = elaborate::readPorts(*stage.module);
-    if (options.last == Level::Step)
-      continue;
-    bool device = options.cuda || stage.narrow; // no CPU computes in two bytes
-    if (failed(apply(stage, "fuse",
-                     [&](mlir::OpPassManager &passes) {
-                       fuse::Attentions split = options.splitAttention ? fuse::Attentions::All : fuse::Attentions::Unsupported;
-                       fuse::buildFusePipeline(passes, device ? fuse::FuseOptions::cuda(split) : fuse::FuseOptions());
-                     })))
-      return internal("stage `" + stage.name + "` fails in fusion");
-    dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
-    if (options.last == Level::Program || options.last == Level::Object)
-      stage.training = identityOfTraining(*stage.module);
-    if (failed(apply(stage, "schedule",
-                     [&](mlir::OpPassManager &passes) {
-                       schedule::ScheduleStagePassOptions scheduling;
-                       scheduling.device = device;
-                       schedule::buildSchedulePipeline(passes, scheduling);
-                     })) ||
-        failed(verifyLevel(*stage.module, Level::Plan)))
-      return internal("stage `" + stage.name + "` fails at level `plan`");
-    dump(stage.name + ".plan.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
-  }
+int Run::lowerStage(StageRun &stage) {
+  if (failed(apply(
+          stage, "simplify",
+          [](mlir::OpPassManager &passes) { differentiate::buildSimplifyPipeline(passes); })) ||
+      failed(verifyLevel(*stage.module, Level::Graph)))
+    return internal("stage `" + stage.name + "` fails at level `graph`");
+  dump(stage.name + ".graph.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
+  if (options.last == Level::Graph)
+    return kDone;
+  if ((stage.narrow &&
+       failed(apply(stage, "narrow", [&](mlir::OpPassManager &passes) { precision::buildNarrowPipeline(passes, stage.half); }))) ||
+      failed(apply(stage, "differentiate",
+                   [&](mlir::OpPassManager &passes) {
+                     passes.addPass(differentiate::createDifferentiatePass());
+                     differentiate::buildSimplifyPipeline(passes);
+                     if (stage.narrow)
+                       precision::buildKeepGradientsPipeline(passes);
+                   })) ||
+      (recompute::hasSegments(*stage.module) &&
+       failed(apply(stage, "recompute",
+                    [](mlir::OpPassManager &passes) {
+                      recompute::buildRecomputePipeline(passes);
+                    }))) ||
+      failed(verifyLevel(*stage.module, Level::Step)))
+    return internal("stage `" + stage.name + "` fails at level `step`");
+  dump(stage.name + ".step.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
+  stage.ports = elaborate::readPorts(*stage.module);
+  if (options.last == Level::Step)
+    return kDone;
+  bool device = options.cuda || stage.narrow; // no CPU computes in two bytes
+  if (failed(apply(stage, "fuse",
+                   [&](mlir::OpPassManager &passes) {
+                     fuse::Attentions split = options.splitAttention ? fuse::Attentions::All : fuse::Attentions::Unsupported;
+                     fuse::buildFusePipeline(passes, device ? fuse::FuseOptions::cuda(split) : fuse::FuseOptions());
+                   })))
+    return internal("stage `" + stage.name + "` fails in fusion");
+  dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
+  if (options.last == Level::Program || options.last == Level::Object)
+    stage.training = identityOfTraining(*stage.module);
+  if (failed(apply(stage, "schedule",
+                   [&](mlir::OpPassManager &passes) {
+                     schedule::ScheduleStagePassOptions scheduling;
+                     scheduling.device = device;
+                     schedule::buildSchedulePipeline(passes, scheduling);
+                   })) ||
+      failed(verifyLevel(*stage.module, Level::Plan)))
+    return internal("stage `" + stage.name + "` fails at level `plan`");
+  dump(stage.name + ".plan.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));
   return kDone;
+}
+
+void Run::tellStage(const std::vector<StageRun> &stages, const StageRun &stage) {
+  std::string of = stages.size() > 1 ? " (" + std::to_string(&stage - stages.data() + 1) + " of " + std::to_string(stages.size()) + ")" : "";
+  progress.say("stage `" + stage.name + "`" + of + (stage.narrow ? ", in two bytes" : ""));
+}
+
+int Run::lowerStages(std::vector<StageRun> &stages) {
+  int code = kDone;
+  for (StageRun &stage : stages) {
+    tellStage(stages, stage);
+    if (code = lowerStage(stage); code != kDone)
+      break;
+  }
+  progress.clear();
+  return code;
 }
 
 /// Every line behind `//`, so that the text stays a module.
@@ -285,6 +311,7 @@ int Run::lower() {
   int code = lowerStages(stages);
   if (code == kDone)
     code = options.last <= Level::Plan ? emitStages() : generate();
+  progress.clear();
   costs.print(err);
   return code;
 }
@@ -305,6 +332,7 @@ int Run::plan(llvm::function_ref<void(const PlannedStage &)> take) {
     return internal("the plan does not fit the manifest");
   for (auto [wide, small] : llvm::zip_equal(stages, narrow))
     take({schedule::planOf(*wide.module), schedule::planOf(*small.module), recipe->manifest["stages"][wide.place]});
+  costs.print(err);
   return kDone;
 }
 
@@ -328,7 +356,7 @@ int runLevels(const LevelOptions &options, llvm::raw_ostream &out, llvm::raw_ost
   LevelOptions compiled = options;
   compiled.f32Only = !options.cuda; // all that the CPU has
   Run run(compiled, out, err);
-  if (!run.canWriteProgram())
+  if (!run.canWriteOutput())
     return kUsage;
   int code = run.toElaborated();
   return code == kDone ? run.lower() : code;

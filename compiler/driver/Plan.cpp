@@ -18,7 +18,7 @@ struct PlanArguments {
   RecipeArguments recipe;
   std::string device = "h200", stage, attention = "cudnn";
   int64_t count = 1;
-  bool json = false;
+  bool json = false, time = false;
 };
 } // namespace
 
@@ -28,6 +28,14 @@ static int unknownDevice(const std::string &name) {
   llvm::errs() << "error: no device `" << name << "`" << (near.empty() ? "" : "; did you mean `" + near + "`?") << "\n"
                << "  the table has " << llvm::join(known, ", ") << "\n";
   return kUsage;
+}
+
+/// What `vcc compile` will say: all but f32 is of GPUs alone.
+static void warnOfPrecision(const elaborate::Json &stage, const plan::Device &device) {
+  const std::string precision = stage["precision"];
+  if (device.name == "cpu" && precision != "f32")
+    llvm::errs() << "warning: stage `" << stage["name"].get<std::string>() << "` says `precision " << precision
+                 << "`, which no program for the CPU computes in: `vcc compile` refuses it (V0307)\n";
 }
 
 /// What the program will say once it is started by so many ranks.
@@ -50,11 +58,13 @@ static int runPlan(const PlanArguments &arguments, const char *executable) {
     return kUsage;
   levels->cuda = device->name != "cpu"; // what is planned is the program for that device
   levels->splitAttention = arguments.attention == "split";
+  levels->time = arguments.time;
   std::vector<plan::StageReport> stages;
   int code = planStages(
       *levels,
       [&](const PlannedStage &stage) {
         warnOfRanks(stage.manifest, arguments.count);
+        warnOfPrecision(stage.manifest, *device);
         stages.push_back(plan::reportStage(stage.f32, stage.narrow, stage.manifest, *device));
       },
       llvm::errs());
@@ -82,6 +92,7 @@ void addPlan(CLI::App &app, Action &action, const char *executable) {
       ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "all numbers, for programs");
+  command->add_flag("--time", arguments->time, "print seconds, memory and operations of each level and pass");
   command->callback([arguments, &action, executable] {
     action = [arguments, executable]() -> int { return runPlan(*arguments, executable); };
   });

@@ -2,9 +2,12 @@
 """`vcc plan`: its numbers against the text of the plan, against the program's own listing, against counts by hand, and against a run."""
 import json
 import math
+import os
 import pathlib
+import pty
 import re
 import resource
+import subprocess
 import tempfile
 import unittest
 
@@ -387,12 +390,70 @@ class Program(unittest.TestCase):
         self.assertNotIn("bf16", stage["steps"][0]["seconds"])
 
 
+class Progress(unittest.TestCase):
+    """Who watches sees which stage is being planned; what is left on the terminal in the end is what was meant to stay."""
+
+    def watched(self, *command):
+        terminal, end = pty.openpty()
+        with subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=end) as process:
+            os.close(end)
+            text = b""
+            while True:
+                try:
+                    read = os.read(terminal, 4096)
+                except OSError:  # the other end is closed
+                    break
+                if not read:
+                    break
+                text += read
+        os.close(terminal)
+        self.assertEqual(process.returncode, 0, text)
+        return text.decode()
+
+    def left(self, text):
+        """The lines as a terminal shows them in the end."""
+        lines = []
+        for line in text.replace("\r\n", "\n").split("\n"):
+            cells = ""
+            for part in line.split("\r"):
+                cells = part + cells[len(part):]
+            lines.append(cells.rstrip())
+        return lines
+
+    def test_plan(self):
+        text = self.watched(plans.VCC, "plan", plans.TINY, "--count", "2")
+        names = [stage["name"] for stage in report(plans.TINY)["stages"]]
+        told = [f"stage `{name}` ({number} of {len(names)}){form}" for form in ("", ", in two bytes") for number, name in enumerate(names, 1)]
+        places = [text.find(words) for words in told]
+        self.assertEqual(places, sorted(places), text)
+        self.assertGreaterEqual(places[0], 0)
+        left = self.left(text)
+        self.assertEqual(left.pop(), "")
+        self.assertTrue(left and all(line.startswith("warning: stage") for line in left), left)
+
+    def test_compile(self):
+        text = self.watched(plans.VCC, "compile", WORDS, "--emit=asm", "--stage", "2")
+        self.assertIn("stage `tune`\r", text)
+        self.assertEqual(self.left(text), [""])
+
+    def test_nobody_watches(self):
+        self.assertEqual(programs.run(plans.VCC, "plan", WORDS).err, "")
+
+
 class Wrong(unittest.TestCase):
     def test_device(self):
         ended = fails(plans.TINY, "--device", "h20")
         self.assertEqual(ended.code, 1)
         self.assertIn("no device `h20`; did you mean `h200`?", ended.err)
         self.assertIn("a100-80gb", ended.err)
+
+    def test_a_stage_that_the_cpu_cannot_compute_is_told_of(self):
+        self.assertEqual(programs.run(plans.VCC, "plan", WORDS, "--device", "cpu", "--stage", "1").err, "")
+        for precision in ("bf16", "tf32"):
+            ended = programs.run(plans.VCC, "plan", plans.TINY, "-D", f"numerics={precision}", "--device", "cpu", "--stage", "language")
+            self.assertEqual((ended.code, ended.err), (0, f"warning: stage `language` says `precision {precision}`, which no program for the CPU "
+                                                          "computes in: `vcc compile` refuses it (V0307)\n"))
+        self.assertEqual(programs.run(plans.VCC, "plan", plans.TINY, "-D", "numerics=bf16", "--stage", "language").err, "")
 
     def test_stage(self):
         ended = fails(plans.TINY, "--stage", "4")
