@@ -18,36 +18,15 @@ KernelFrame::KernelFrame(tg::KernelOp Kernel, const CpuTarget &Target, ImplicitL
 Value KernelFrame::readInt(Value Position) { return B.create<LLVM::LoadOp>(I64, address(Ints, Position, I64)); }
 
 LogicalResult KernelFrame::collectBuffers() {
-  auto Add = [&](Type Type, int64_t Stride, int64_t Index, bool Sum) -> LogicalResult {
-    mlir::Type Element = getElementTypeOrSelf(Type);
-    mlir::Type Register = registerElement(Element);
-    if (!Register || Element.isBF16() || Element.isF16())
-      return Kernel.emitOpError("uses element type ") << Element << ", which has no CPU code yet";
-    KernelBuffer Buffer;
-    Buffer.Element = Element;
-    Buffer.Storage = Register.isInteger(1) ? B.getI8Type() : Register;
-    Buffer.InnerStride = Stride;
-    Buffer.Index = Index;
-    Buffer.IsSum = Sum;
-    Buffers.push_back(Buffer);
-    return success();
-  };
-  Block &Body = Kernel.getBody().front();
-  for (auto [I, Argument] : llvm::enumerate(Body.getArguments())) {
-    tg::ParamAttr Param = Kernel.getParam(I);
-    ArgumentBuffers.push_back(Param.getKind() == tg::ParamKind::Uniform ? Uniform : Buffers.size());
-    if (Param.getKind() != tg::ParamKind::Uniform &&
-        failed(Add(Argument.getType(), Param.getStride(), Param.getIndex(), false)))
-      return failure();
+  auto Memory = codegen::memoryOf(Kernel, "CPU", /*TakesHalves=*/false);
+  if (failed(Memory))
+    return failure();
+  for (const codegen::BodyBuffer &Buffer : Memory->Buffers) {
+    Buffers.push_back({Buffer});
+    Sums |= Buffer.IsSum;
   }
-  for (auto [I, Result] : llvm::enumerate(Body.getTerminator()->getOperands())) {
-    tg::ResultAttr Attr = Kernel.getResultKind(I);
-    bool Sum = Attr.getKind() == tg::ResultKind::ColumnSum || Attr.getKind() == tg::ResultKind::TotalSum;
-    Sums |= Sum;
-    ResultBuffers.push_back(Buffers.size());
-    if (failed(Add(Result.getType(), Attr.getStride(), Attr.getIndex(), Sum)))
-      return failure();
-  }
+  ArgumentBuffers = std::move(Memory->OfArgument);
+  ResultBuffers = std::move(Memory->OfResult);
   return success();
 }
 

@@ -6,6 +6,7 @@
 #ifndef VCC_COMPILER_CODEGEN_CPU_KERNELFRAME_H
 #define VCC_COMPILER_CODEGEN_CPU_KERNELFRAME_H
 
+#include "compiler/codegen/body/Buffers.h"
 #include "compiler/codegen/body/Pointwise.h"
 #include "compiler/codegen/cpu/CpuTarget.h"
 #include "compiler/codegen/cpu/LoopBuilder.h"
@@ -18,13 +19,7 @@ using codegen::registerElement;
 inline codegen::Machine machineOf(const CpuTarget &Target) { return {"CPU", Target.HasFma}; }
 
 /// One entry of `buffers`, and what the prologue has read about it.
-struct KernelBuffer {
-  mlir::Type Element; // as in the graph
-  mlir::Type Storage; // in memory: a truth value takes a byte
-  int64_t InnerStride = 1;
-  int64_t Index = -1; // argument number of the index, of an indexed parameter or a scatter result
-  bool IsSum = false;
-
+struct KernelBuffer : codegen::BodyBuffer {
   mlir::Value Base;         // address, launch offset included
   mlir::Value StridesAt;    // position of its strides in `ints`
   mlir::Value LastStride;   // over the innermost outer dimension
@@ -58,7 +53,7 @@ public:
   unsigned bufferOfResult(unsigned Result) const { return ResultBuffers[Result]; }
   KernelBuffer &buffer(unsigned Number) { return Buffers[Number]; }
   unsigned bufferCount() const { return Buffers.size(); }
-  bool isUniform(unsigned Argument) const { return ArgumentBuffers[Argument] == Uniform; }
+  bool isUniform(unsigned Argument) const { return ArgumentBuffers[Argument] == codegen::BodyMemory::Uniform; }
   mlir::Value uniform(unsigned Argument) const { return Uniforms[Argument]; }
   bool hasSums() const { return Sums; }
 
@@ -74,7 +69,6 @@ private:
   void readBuffers(mlir::Value BufferTable);
   void readUniforms();
 
-  static constexpr unsigned Uniform = ~0u;
   mlir::LLVM::LLVMFuncOp Function;
   std::vector<KernelBuffer> Buffers;
   llvm::SmallVector<unsigned> ArgumentBuffers, ResultBuffers;

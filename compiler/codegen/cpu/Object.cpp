@@ -4,11 +4,11 @@
 // loop vectoriser, unroller and SLP vectoriser stay off: they would only cost time.
 #include "compiler/codegen/cpu/Object.h"
 
+#include "compiler/codegen/body/Parts.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/Passes/PassBuilder.h"
-#include "llvm/Support/ThreadPool.h"
 #include "llvm/Target/TargetMachine.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
@@ -138,22 +138,11 @@ llvm::Expected<std::string> emitObject(llvm::Module &Module, const CpuTarget &Ta
   return emit(Module, Target, llvm::CodeGenFileType::ObjectFile);
 }
 
-namespace {
-
-/// Some kernels on their way to an object, in an LLVM context of their own.
-struct Part {
-  std::unique_ptr<llvm::LLVMContext> Context = std::make_unique<llvm::LLVMContext>();
-  std::unique_ptr<llvm::Module> Module;
-  std::string Object, Error;
-};
-
-llvm::Expected<std::string> compilePart(llvm::Module &Module, const CpuTarget &Target) {
+static llvm::Expected<std::string> compilePart(llvm::Module &Module, const CpuTarget &Target) {
   if (llvm::Error Error = optimizeFor(Module, Target))
     return std::move(Error);
   return emitObject(Module, Target);
 }
-
-} // namespace
 
 llvm::Expected<std::vector<std::string>> compileKernels(mlir::ModuleOp Kernels, const CpuTarget &Target,
                                                         unsigned Threads) {
@@ -172,31 +161,9 @@ llvm::Expected<std::vector<std::string>> compileKernels(mlir::ModuleOp Kernels, 
     Modules.back()->push_back(Op.clone());
     Count += mlir::isa<mlir::LLVM::LLVMFuncOp>(Op);
   }
-  // MLIR's context is for one thread here; LLVM's work, nearly all of the time, is on a context per part.
-  std::vector<Part> Parts(Modules.size());
-  for (size_t I = 0; I < Parts.size(); ++I) {
-    auto Module = translate(*Modules[I], Target, *Parts[I].Context);
-    if (!Module)
-      return Module.takeError();
-    Parts[I].Module = std::move(*Module);
-  }
-  llvm::DefaultThreadPool Pool(llvm::hardware_concurrency(Threads));
-  for (Part &P : Parts)
-    Pool.async([&P, &Target] {
-      llvm::Expected<std::string> Object = compilePart(*P.Module, Target);
-      if (Object)
-        P.Object = std::move(*Object);
-      else
-        P.Error = llvm::toString(Object.takeError());
-    });
-  Pool.wait();
-  std::vector<std::string> Objects;
-  for (Part &P : Parts) {
-    if (!P.Error.empty())
-      return llvm::createStringError(P.Error);
-    Objects.push_back(std::move(P.Object));
-  }
-  return Objects;
+  return codegen::compileParts(
+      Modules.size(), Threads, [&](size_t I, llvm::LLVMContext &Context) { return translate(*Modules[I], Target, Context); },
+      [&](llvm::Module &Module) { return compilePart(Module, Target); });
 }
 
 } // namespace vcc::cpu

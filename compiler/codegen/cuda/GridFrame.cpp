@@ -14,34 +14,13 @@ GridFrame::GridFrame(tg::KernelOp Kernel, const GridWalk &Walk, const Geometry &
     : Kernel(Kernel), Walk(Walk), Shape(Shape), B(B), I64(B.getI64Type()) {}
 
 LogicalResult GridFrame::collectBuffers() {
-  auto Add = [&](Type Type, int64_t Stride, int64_t Index, bool Sum) -> LogicalResult {
-    mlir::Type Element = getElementTypeOrSelf(Type), Register = codegen::registerElement(Element);
-    if (!Register)
-      return Kernel.emitOpError("uses element type ") << Element << ", which has no CUDA code yet";
-    GridBuffer Buffer;
-    Buffer.Element = Element;
-    Buffer.Storage = Register.isInteger(1) ? B.getI8Type() : Register;
-    Buffer.InnerStride = Stride;
-    Buffer.Index = Index;
-    Buffer.IsSum = Sum;
-    Buffer.Moves = Walk.Motions[Buffers.size()];
-    Buffers.push_back(Buffer);
-    return success();
-  };
-  mlir::Block &Body = Kernel.getBody().front();
-  for (auto [I, Argument] : llvm::enumerate(Body.getArguments())) {
-    tg::ParamAttr Param = Kernel.getParam(I);
-    ArgumentBuffers.push_back(Param.getKind() == tg::ParamKind::Uniform ? Uniform : Buffers.size());
-    if (Param.getKind() != tg::ParamKind::Uniform &&
-        failed(Add(Argument.getType(), Param.getStride(), Param.getIndex(), false)))
-      return failure();
-  }
-  for (auto [I, Result] : llvm::enumerate(Body.getTerminator()->getOperands())) {
-    tg::ResultAttr Attr = Kernel.getResultKind(I);
-    ResultBuffers.push_back(Buffers.size());
-    if (failed(Add(Result.getType(), Attr.getStride(), Attr.getIndex(), isSum(Attr.getKind()))))
-      return failure();
-  }
+  auto Memory = codegen::memoryOf(Kernel, "CUDA", /*TakesHalves=*/true);
+  if (failed(Memory))
+    return failure();
+  for (auto [Buffer, Moves] : llvm::zip_equal(Memory->Buffers, Walk.Motions))
+    Buffers.push_back({Buffer, Moves});
+  ArgumentBuffers = std::move(Memory->OfArgument);
+  ResultBuffers = std::move(Memory->OfResult);
   return success();
 }
 

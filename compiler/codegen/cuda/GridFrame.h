@@ -5,6 +5,7 @@
 #ifndef VCC_COMPILER_CODEGEN_CUDA_GRIDFRAME_H
 #define VCC_COMPILER_CODEGEN_CUDA_GRIDFRAME_H
 
+#include "compiler/codegen/body/Buffers.h"
 #include "compiler/codegen/body/Pointwise.h"
 #include "compiler/codegen/cuda/GridWalk.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
@@ -16,12 +17,7 @@ namespace vcc::cuda {
 
 using Values = llvm::SmallVector<mlir::Value>;
 
-struct GridBuffer {
-  mlir::Type Element; // as in the graph
-  mlir::Type Storage; // in memory: a truth value takes a byte
-  int64_t InnerStride = 1;
-  int64_t Index = -1; // argument number of the index, of an indexed parameter or a scatter result
-  bool IsSum = false;
+struct GridBuffer : codegen::BodyBuffer {
   Motion Moves = Motion::Fixed;
 
   mlir::Value Base;
@@ -68,7 +64,7 @@ public:
   unsigned bufferOfResult(unsigned Result) const { return ResultBuffers[Result]; }
   GridBuffer &buffer(unsigned Number) { return Buffers[Number]; }
   unsigned bufferCount() const { return Buffers.size(); }
-  bool isUniform(unsigned Argument) const { return ArgumentBuffers[Argument] == Uniform; }
+  bool isUniform(unsigned Argument) const { return ArgumentBuffers[Argument] == codegen::BodyMemory::Uniform; }
   mlir::Value uniform(unsigned Argument) const { return Uniforms[Argument]; }
   /// Memory of the block, for `Count` elements.
   mlir::Value shared(mlir::Type Element, int64_t Count);
@@ -85,7 +81,6 @@ private:
   mlir::LogicalResult collectBuffers();
   unsigned alignment(const GridBuffer &Buffer, unsigned Count) const;
 
-  static constexpr unsigned Uniform = ~0u;
   mlir::gpu::GPUFuncOp Function;
   std::vector<GridBuffer> Buffers;
   llvm::SmallVector<unsigned> ArgumentBuffers, ResultBuffers;

@@ -3,6 +3,7 @@
 // Merging of dimensions, the choice of vectors and of threads per row, and the numbers of a launch.
 #include "compiler/codegen/cuda/GridWalk.h"
 
+#include "compiler/codegen/body/Buffers.h"
 #include "compiler/codegen/body/Pointwise.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -39,7 +40,7 @@ SmallVector<Operand> operandsOf(tg::KernelOp Kernel) {
       Add(Argument, Param.getStride(), Param.getKind() == tg::ParamKind::Indexed, false);
   for (auto [I, Result] : llvm::enumerate(Body.getTerminator()->getOperands())) {
     tg::ResultAttr Attr = Kernel.getResultKind(I);
-    Add(Result, Attr.getStride(), Attr.getKind() == tg::ResultKind::Scatter, isSum(Attr.getKind()));
+    Add(Result, Attr.getStride(), Attr.getKind() == tg::ResultKind::Scatter, codegen::isSum(Attr.getKind()));
   }
   return Found;
 }
@@ -138,7 +139,7 @@ int64_t storedBytes(Type Element) { return llvm::divideCeil(Element.getIntOrFloa
 
 bool hasSums(tg::KernelOp Kernel) {
   return llvm::any_of(Kernel.getResults().getAsRange<tg::ResultAttr>(),
-                      [](tg::ResultAttr Result) { return isSum(Result.getKind()); });
+                      [](tg::ResultAttr Result) { return codegen::isSum(Result.getKind()); });
 }
 
 std::string GridWalk::suffix() const {
@@ -185,7 +186,7 @@ static int64_t heldPerColumn(tg::KernelOp Kernel) {
   for (Operation &Op : Body)
     Held += isa<tg::SoftmaxOp, tg::LogSoftmaxOp>(Op) ? 2 : 0;
   for (auto [I, Result] : llvm::enumerate(Body.getTerminator()->getOperands()))
-    Held += codegen::isRow(Result) && isSum(Kernel.getResultKind(I).getKind());
+    Held += codegen::isRow(Result) && codegen::isSum(Kernel.getResultKind(I).getKind());
   return Held;
 }
 

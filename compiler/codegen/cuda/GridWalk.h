@@ -67,7 +67,6 @@ Geometry geometryOf(tg::KernelOp Kernel, unsigned Vector);
 mlir::FailureOr<GridLaunch> planGridLaunch(tg::KernelOp Kernel, const LaunchShape &Shape);
 
 /// Whether results of this kind are sums over rows.
-inline bool isSum(tg::ResultKind Kind) { return Kind == tg::ResultKind::ColumnSum || Kind == tg::ResultKind::TotalSum; }
 bool hasSums(tg::KernelOp Kernel);
 
 /// Bytes of an element in memory.

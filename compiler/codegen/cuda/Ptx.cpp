@@ -5,13 +5,13 @@
 // anywhere: the PTX says .rn for every addition and product that is not written as fused, so ptxas fuses none either.
 #include "compiler/codegen/cuda/Ptx.h"
 
+#include "compiler/codegen/body/Parts.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
-#include "llvm/Support/ThreadPool.h"
 #include "llvm/Target/TargetMachine.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
@@ -85,13 +85,6 @@ llvm::Expected<std::string> compile(llvm::Module &Module) {
   return std::string(Text.begin(), Text.end());
 }
 
-/// Some kernels on their way to PTX, in an LLVM context of their own.
-struct Part {
-  std::unique_ptr<llvm::LLVMContext> Context = std::make_unique<llvm::LLVMContext>();
-  std::unique_ptr<llvm::Module> Module;
-  std::string Ptx, Error;
-};
-
 void nameIntrinsics(mlir::ModuleOp Kernels) {
   Kernels.walk([](mlir::Operation *Op) {
     const char *Name = llvm::TypeSwitch<mlir::Operation *, const char *>(Op)
@@ -155,29 +148,12 @@ llvm::Expected<std::vector<std::string>> emitPtx(mlir::ModuleOp Kernels, unsigne
       Modules.back()->push_back(Function->clone());
     }
   }
-  // MLIR's context is for one thread here; LLVM's work, nearly all of the time, is on a context per part.
-  std::vector<Part> Parts(Modules.size());
-  for (auto [P, Module] : llvm::zip(Parts, Modules)) {
-    P.Module = mlir::translateModuleToLLVMIR(*Module, *P.Context, "kernels");
-    if (!P.Module)
-      return llvm::createStringError("the kernels cannot be translated to LLVM IR");
-  }
-  llvm::DefaultThreadPool Pool(llvm::hardware_concurrency(Threads));
-  for (Part &P : Parts)
-    Pool.async([&P] {
-      if (llvm::Expected<std::string> Ptx = compile(*P.Module))
-        P.Ptx = std::move(*Ptx);
-      else
-        P.Error = llvm::toString(Ptx.takeError());
-    });
-  Pool.wait();
-  std::vector<std::string> Texts;
-  for (Part &P : Parts) {
-    if (!P.Error.empty())
-      return llvm::createStringError(P.Error);
-    Texts.push_back(std::move(P.Ptx));
-  }
-  return Texts;
+  auto Translate = [&](size_t I, llvm::LLVMContext &Context) -> llvm::Expected<std::unique_ptr<llvm::Module>> {
+    if (auto Module = mlir::translateModuleToLLVMIR(*Modules[I], Context, "kernels"))
+      return Module;
+    return llvm::createStringError("the kernels cannot be translated to LLVM IR");
+  };
+  return codegen::compileParts(Modules.size(), Threads, Translate, compile);
 }
 
 } // namespace vcc::cuda

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/codegen/GridLaunches.h"
 
+#include "compiler/codegen/body/Buffers.h"
 #include "compiler/codegen/cuda/LowerKernels.h"
 #include "dialects/tg/Meaning.h"
 #include "llvm/ADT/StringExtras.h"
@@ -127,7 +128,7 @@ cuda::LaunchShape shapeOf(tg::LaunchOp Launch, tg::KernelOp Kernel, int64_t Misp
     int64_t Last = Add(Launch.getAccess()[Next++], Output, Kind == tg::ResultKind::Scatter);
     if (Kind == tg::ResultKind::Scatter)
       Shape.Units = Last;
-    if (cuda::isSum(Kind)) {
+    if (codegen::isSum(Kind)) {
       Shape.RowsPerChunk = Launch.getRowsPerChunk() ? int64_t(*Launch.getRowsPerChunk()) : Rows;
       Shape.Units = (Rows + Shape.RowsPerChunk - 1) / Shape.RowsPerChunk;
     }
@@ -213,7 +214,7 @@ std::string tryOnGrid(tg::LaunchOp Launch, std::mt19937 &Random, const GridTrial
     // A result that fills its tensor must write all of it; what lies between the rows of another must stay zero.
     tg::ResultAttr Result = Kernel.getResultKind(I);
     auto Row = mlir::cast<RankedTensorType>(Kernel.getBody().front().getTerminator()->getOperand(I).getType());
-    bool Fills = cuda::isSum(Result.getKind()) || Result.getKind() == tg::ResultKind::Scatter ||
+    bool Fills = codegen::isSum(Result.getKind()) || Result.getKind() == tg::ResultKind::Scatter ||
                  Row.getNumElements() * tg::elementCount(Launch.getDims()) == Tensor.size();
     std::memset(Results.back()->Data, Fills ? 0xC3 : 0, Results.back()->Bytes);
   }
