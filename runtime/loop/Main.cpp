@@ -138,13 +138,17 @@ static void checkDeviceOptions(const manifest::Manifest &manifest, const Options
                     "compile it by `vcc compile --target=cuda`");
 }
 
-static void checkLibraries(const std::string &folder) {
-  std::error_code code;
-  if (folder.empty() || std::filesystem::is_directory(folder, code))
-    return;
-  throw Failure(Exit::Usage, fmt::format("--cuda-libs names `{}`, which is {}", folder, exists(folder) ? "no folder" : "not there"),
-                "name the folder that holds libcublasLt.so.13 or .12; without --cuda-libs it is looked for where the loader, CUDA_HOME and Python's "
-                "packages have it");
+/// Each of the folders that --cuda-libs names.
+static void checkLibraries(const std::string &folders) {
+  for (size_t begin = 0, end = 0; begin < folders.size(); begin = end + 1) {
+    end = std::min(folders.find(':', begin), folders.size());
+    std::string folder = folders.substr(begin, end - begin);
+    std::error_code code;
+    if (!folder.empty() && !std::filesystem::is_directory(folder, code))
+      throw Failure(Exit::Usage, fmt::format("--cuda-libs names `{}`, which is {}", folder, exists(folder) ? "no folder" : "not there"),
+                    "name the folders that hold NVIDIA's libraries, divided by colons; without --cuda-libs they are looked for where CUDA_HOME, the "
+                    "loader and Python have them");
+  }
 }
 
 /// What is wrong with the call itself is found before `world` is made: no rank waits for another that was not started, or refuses too.

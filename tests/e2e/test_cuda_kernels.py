@@ -119,8 +119,17 @@ class Program(unittest.TestCase):
         for named, why in ((self.folder / "nowhere", "not there"), (file, "no folder")):
             ended = programs.run(self.program, "--stage", "all", "--cuda-libs", named, "--out", self.folder / "named")
             self.assertEqual(ended.code, 1, str(ended))
-            self.assertIn(f"error: --cuda-libs names `{named}`, which is {why}\nhelp: name the folder that holds libcublasLt", ended.err)
+            self.assertIn(f"error: --cuda-libs names `{named}`, which is {why}\nhelp: name the folders that hold NVIDIA's libraries", ended.err)
             self.assertFalse((self.folder / "named").exists())
+        several = programs.run(self.program, "--stage", "all", "--cuda-libs", f"{self.folder}::{self.folder / 'nowhere'}", "--out", self.folder / "named")
+        self.assertEqual(several.code, 1, str(several))
+        self.assertIn(f"--cuda-libs names `{self.folder / 'nowhere'}`, which is not there", several.err)
+
+    @unittest.skipIf(driver_is_here(), "this machine has a driver")
+    def test_several_folders_of_libraries_may_be_named(self):
+        ended = programs.run(self.program, "--stage", "all", "--cuda-libs", f"{self.folder}:{self.folder}:", "--out", self.folder / "several")
+        self.assertEqual(ended.code, 6, str(ended))
+        self.assertIn("no NVIDIA driver", ended.err)
 
     def test_a_rank_refuses_without_the_others(self):
         """One of two that torchrun would start, the other one is not there: nothing that is wrong with the call itself waits for it."""
