@@ -120,7 +120,8 @@ class Comparing(unittest.TestCase):
     def test_files(self):
         with programs.fresh_folder() as folder:
             path, small = pathlib.Path(folder) / "a", pathlib.Path(folder) / "b"
-            programs.write_tensors(path, {"before/w": ("F32", [2], struct.pack("<2f", 1, 2)), "gradient/w": ("F32", [2], struct.pack("<2f", 3, 4)),
+            programs.write_tensors(path, {"before/w": ("F32", [2], struct.pack("<2f", 1, 2)), "before/b": ("F32", [1], struct.pack("<f", 3)), "after/b": ("F32", [1], struct.pack("<f", 3)),
+                                          "gradient/w": ("F32", [2], struct.pack("<2f", 3, 4)),
                                           "input/0/n": ("I32", [1], struct.pack("<i", 7)), "after/w": ("BF16", [1], struct.pack("<H", 0x3f80))}, {"step": "0"})
             comparing.reduced(path, small)
             found = comparing.read(small)

@@ -33,14 +33,16 @@ def read(path):
 
 
 def reduced(path, target):
-    """Of a dump what is compared, of inputs their digests; what a step begins with follows from the seed."""
+    """Of a dump what is compared, of inputs their digests; what a step begins with follows from the seed, and so does what it left as it was."""
     content = pathlib.Path(path).read_bytes()
     length = struct.unpack("<Q", content[:8])[0]
     header, data = json.loads(content[8:8 + length]), content[8 + length:]
     kept, parts, at = {}, [], 0
     for name, entry in header.items():
         if name != "__metadata__" and name.startswith(ONLY):
-            part = data[slice(*entry["data_offsets"])]
+            part, before = data[slice(*entry["data_offsets"])], header.get("before/" + name.removeprefix("after/"))
+            if name.startswith("after/") and before and data[slice(*before["data_offsets"])] == part:
+                continue
             if name.startswith("input/"):
                 part = hashlib.sha256(part).digest()
                 entry = {"dtype": "U8", "shape": [len(part)]}
