@@ -289,27 +289,36 @@ def measured(twin, optimizer, rows, steps, sizes, device):
             "peak_mib": torch.cuda.max_memory_reserved() / 2**20 if gpu else None}
 
 
-def tried(twin, optimizer, rows, steps, sizes, device):
-    """What was measured, or that the memory does not suffice."""
+def tried(act):
+    """What was measured, or that the memory does not suffice, as PyTorch's allocator or a library that allocates by itself says it."""
     try:
-        return measured(twin, optimizer, rows, steps, sizes, device)
-    except torch.OutOfMemoryError as why:
+        return act()
+    except RuntimeError as why:
+        if not isinstance(why, torch.OutOfMemoryError) and "out of memory" not in str(why) and "ALLOC_FAILED" not in str(why):
+            raise
         return {"does_not_fit": str(why).splitlines()[0]}
 
 
 def ways(stage, names, rows, steps, sizes, device):
     """Prints a line of JSON for each way and number of rows when it is known: what comes later may be cut off."""
-    twin, optimizer = made(stage, sizes, device)
+    names = sorted(names, key=("eager", "compiled", "whole").index)
+    started = tried(lambda: made(stage, sizes, device))
+    if isinstance(started, dict):
+        for name in names:
+            for count in rows:
+                print(json.dumps({"stage": stage, "rows": count, "way": name, **started}), flush=True)
+        return
+    twin, optimizer = started
     shape = measuring.Attention(True, min(rows), sizes.queries + sizes.text[stage == "instruct"], sizes.queries + sizes.text[stage == "instruct"], sizes.lm[2], sizes.lm[2],
                                 sizes.lm[0] // sizes.lm[2], causal=True, lengths=False)
     # Of the language model's attention, where most of it is.
     attention = attending.fastest(shape)[1] if device == "cuda" else "flash"
     with attending.preferring(attention):
-        for name in sorted(names, key=("eager", "compiled", "whole").index):
+        for name in names:
             if name != "eager":
                 twin.compile(whole=name == "whole")
             for count in rows:
-                found = tried(twin, optimizer, count, steps, sizes, device)
+                found = tried(lambda: measured(twin, optimizer, count, steps, sizes, device))
                 optimizer.zero_grad(set_to_none=True)
                 gc.collect()
                 if device == "cuda":

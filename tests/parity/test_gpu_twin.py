@@ -161,14 +161,27 @@ class Twin(unittest.TestCase):
         train_step = gpu_twin.train_step
 
         def short_of_memory(twin, optimizer, given, device):
-            if len(given[0]) > 1:
+            if len(given[0]) == 3:
+                raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+            if len(given[0]) == 2:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate\nmuch")
             return train_step(twin, optimizer, given, device)
         with unittest.mock.patch.object(gpu_twin, "train_step", short_of_memory):
-            found = self.lines("--rows", "2,1")
+            found = self.lines("--rows", "2,3,1")
         self.assertEqual(found[0]["does_not_fit"], "CUDA out of memory. Tried to allocate")
-        self.assertNotIn("seconds", found[0])
-        self.assertIn("seconds", found[1])
+        self.assertRegex(found[1]["does_not_fit"], "ALLOC_FAILED")
+        self.assertFalse({"seconds"} & (set(found[0]) | set(found[1])))
+        self.assertIn("seconds", found[2])
+
+        def too_small(*_):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        with unittest.mock.patch.object(gpu_twin, "made", too_small):
+            self.assertEqual([(line["rows"], line["does_not_fit"]) for line in self.lines("--rows", "2,1")], [(2, "CUDA out of memory."), (1, "CUDA out of memory.")])
+
+        def broken(*_):
+            raise RuntimeError("something else")
+        with unittest.mock.patch.object(gpu_twin, "train_step", broken), self.assertRaisesRegex(RuntimeError, "something else"):
+            self.lines("--rows", "1")
 
     def test_attention_of_the_language_model_is_one_causal_call(self):
         """No mask in memory, which would shut the fast backends out."""
