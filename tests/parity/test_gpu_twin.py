@@ -145,13 +145,13 @@ class Twin(unittest.TestCase):
     def lines(self, *arguments):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            gpu_twin.main(["--device", "cpu", "--steps", "2", *arguments], sizes=DRAWING)
+            gpu_twin.main(["--device", "cpu", "--steps", "1", *arguments], sizes=DRAWING)
         return [json.loads(line) for line in out.getvalue().splitlines()]
 
     def test_what_it_tells(self):
         for stage, tokens in (("connect", DRAWING.text[0]), ("instruct", sum(DRAWING.text[1:]))):
             found = self.lines("--stage", stage, "--rows", "2,1")
-            self.assertEqual([(line["way"], line["rows"], line["steps"]) for line in found], [("eager", 2, 4), ("eager", 1, 4)])
+            self.assertEqual([(line["way"], line["rows"], line["steps"]) for line in found], [("eager", 2, 2), ("eager", 1, 2)])
             for line in found:
                 self.assertGreater(line["seconds"], 0)
                 self.assertGreater(line["first_step_seconds"], 0)
