@@ -113,14 +113,19 @@ class Case(unittest.TestCase):
         norm = "norm" in path.lower() and path.endswith(".weight")
         return torch.randn(shape) * (0.1 if norm else 0.3) + (1.0 if norm else 0.0)
 
+    def make_weights(self, stage):
+        """The stage's file, and what it holds."""
+        made = {}
+        for state in self.manifest[stage]["states"]:
+            if state["kind"] == "weight" and ":" not in state["path"]:
+                made[state["path"]] = self.start(state["path"], state["shape"])
+        save_file(made, self.folder / f"{stage}.safetensors")
+        return made
+
     def steps(self, stage, count=1, weights=None):
         """Random weights for the stage (those that a stage before it had, where `weights` names one), then `count` of its steps, dumped."""
         if not weights:
-            made = {}
-            for state in self.manifest[stage]["states"]:
-                if state["kind"] == "weight" and ":" not in state["path"]:
-                    made[state["path"]] = self.start(state["path"], state["shape"])
-            save_file(made, self.folder / f"{stage}.safetensors")
+            self.make_weights(stage)
         run(self.program, "--stage", stage, "--data", self.folder, "--weights", self.folder, "--out", self.folder / "out",
             "--seed", SEED, "--dump", ",".join(str(step) for step in range(count)))
         return [Step(self.folder / "out" / stage / "dump" / f"step-{step:06}.safetensors") for step in range(count)]

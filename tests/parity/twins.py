@@ -31,12 +31,12 @@ def shifted_cross_entropy(logits, labels, total, smoothing=0.0):
 class Llama:
     """Hugging Face's LlamaForCausalLM, optionally wrapped by PEFT's LoRA."""
 
-    def __init__(self, sizes, lora=None):
+    def __init__(self, sizes, lora=None, attention="eager"):
         config = LlamaConfig(
             vocab_size=sizes["vocab"], hidden_size=sizes["width"], num_hidden_layers=sizes["depth"],
             num_attention_heads=sizes["heads"], num_key_value_heads=sizes["kv_heads"],
             intermediate_size=sizes["hidden"], rms_norm_eps=sizes["eps"], max_position_embeddings=512,
-            tie_word_embeddings=False, attn_implementation="eager")
+            tie_word_embeddings=False, attn_implementation=attention)
         self.model = LlamaForCausalLM(config)
         self.lora = lora
         if lora:
@@ -65,12 +65,12 @@ class Llama:
             for path, value in weights.items():
                 self.parameters[path].copy_(value)
 
-    def loss(self, inputs, field):
+    def loss(self, inputs, field, smoothing=0.0):
         length = inputs[f"{field}.length"].long()
         ids = inputs[f"{field}.ids"].long()
         mask = (torch.arange(ids.shape[1])[None] < length[:, None]).long()
         logits = self.model(input_ids=ids, attention_mask=mask).logits
-        return shifted_cross_entropy(logits, inputs[f"{field}.labels"], inputs[f"{field}.supervised"])
+        return shifted_cross_entropy(logits, inputs[f"{field}.labels"], inputs[f"{field}.supervised"], smoothing)
 
 
 def layer_norm(x, weights, path, eps):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All of VideoChat2 in PyTorch, in f64: the encoder and the Q-Former of twins.py, Transformers' language models under PEFT's LoRA, AdamW.
+"""All of VideoChat2 in PyTorch, in f64 unless told otherwise: the encoder and the Q-Former of twins.py, Transformers' language models under PEFT's LoRA, AdamW.
 `habits`: the fields of `reproduction.Reproduction` that change what is computed from a batch, or how it is trained."""
 import math
 
@@ -46,9 +46,9 @@ def positions(frames):
 class Twin:
     """One stage, from the weights of a dumped step. `leaves` are all weights by the recipe's paths; those of `trained` want gradients."""
 
-    def __init__(self, stage, variant, weights, trained, habits):
-        self.stage, self.variant, self.habits = stage, variant, habits
-        self.leaves = {path: value.double().requires_grad_(path in trained) for path, value in weights.items()}
+    def __init__(self, stage, variant, weights, trained, habits, dtype=torch.float64):
+        self.stage, self.variant, self.habits, self.dtype = stage, variant, habits, dtype
+        self.leaves = {path: value.to(dtype, copy=True).requires_grad_(path in trained) for path, value in weights.items()}
         self.trained = {path: leaf for path, leaf in self.leaves.items() if path in trained}
         if stage != "align":
             self._make_language_model({path: leaf for path, leaf in self.leaves.items() if path.startswith(("lm.", "adapter.", "fused."))})
@@ -59,7 +59,7 @@ class Twin:
         model = language_model(self.variant)
         if targets:
             model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=targets, bias="none"))
-        self.model = model.double()
+        self.model = model.to(self.dtype)
         named = dict(self.model.named_parameters())
         for path, leaf in weights.items():
             parameter = named.pop(self._key(path, targets))
@@ -85,7 +85,7 @@ class Twin:
     def memory(self, pixels):
         weights = twins.below(self.leaves, "vision.")
         frames = pixels.shape[1]
-        weights["pos_embed"] = positions(frames)
+        weights["pos_embed"] = positions(frames).to(self.dtype)
         if "slot_embed" in weights and frames == 1 and not self.habits["image_in_every_slot"]:
             weights["slot_embed"] = weights["slot_embed"][:, :1]
         return twins.vision_transformer(pixels, weights, patch=16, tubelet=1, heads=HEADS, depth=DEPTH, mean=MEAN, std=STD)
