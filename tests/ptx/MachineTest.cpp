@@ -106,6 +106,10 @@ const Case Cases[] = {
     {"cvt.rzi.u32.f32 %r8, %f2; cvt.u64.u32 %rd8, %r8;", NotANumber, 0},
     {"cvt.f64.f32 %fd1, %f2; cvt.rmi.f64.f64 %fd2, %fd1; cvt.rn.f32.f64 %f8, %fd2; mov.b32 %r8, %f8; cvt.u64.u32 %rd8, %r8;", 0xbfc00000, 0xc0000000},
     {"mov.b64 %fd1, %rd2; add.rn.f64 %fd2, %fd1, 0d3FF0000000000000; mov.b64 %rd8, %fd2;", 0x3ff0000000000000, 0x4000000000000000},
+    // 1 + 2^-11 is a tie and stays 1; -2 times 3; 65504 + 65504 is too large.
+    {"add.rn.f16x2 %r8, %r2, %r3; cvt.u64.u32 %rd8, %r8;", 0x7bff3c00 | 0x7bff1000ull << 32, 0x7c003c00},
+    {"mul.rn.f16x2 %r8, %r2, %r3; cvt.u64.u32 %rd8, %r8;", 0x3c00c000 | 0x38004200ull << 32, 0x3800c600},
+    {"mov.b32 {%rs1, %rs2}, %r2; sub.rn.f16 %rs3, %rs1, %rs2; cvt.u32.u16 %r8, %rs3; cvt.u64.u32 %rd8, %r8;", 0x3c003c01, 0x1400},
     // Registers in parts, loads that extend, what hangs on a predicate.
     {"mov.b32 {%rs1, %rs2}, %r2; mov.b32 %r8, {%rs2, %rs1}; cvt.u64.u32 %rd8, %r8;", 0x12345678, 0x56781234},
     {"{ .reg .b32 tmp; mov.b64 {tmp, %r8}, %rd2; } cvt.u64.u32 %rd8, %r8;", 0x1234567800000000, 0x12345678},
@@ -184,7 +188,7 @@ TEST_F(Ptx, WhatIsNotKnownIsRefusedByItsText) {
   };
   for (const char *body : {"atom.global.add.f32 %f1, [%rd1], %f2;", "add.rn.ftz.f32 %f1, %f2, %f3;", "add.f32 %f1, %f2, %f3;", "ex2.approx.f32 %f1, %f2;",
                            "shfl.sync.bfly.b32 %r1, %r2, 1, 15, -1;", "shfl.sync.down.b32 %r1, %r2, 1, 31, -1;", "cvt.rz.f32.f64 %f1, %fd1;",
-                           "add.rn.bf16 %rs1, %rs2, %rs3;", "ld.local.u32 %r1, [%rd1];", "bar.sync 1, 64;", "membar.gl;"})
+                           "add.rn.bf16 %rs1, %rs2, %rs3;", "fma.rn.f16 %rs1, %rs2, %rs3, %rs4;", "ld.local.u32 %r1, [%rd1];", "bar.sync 1, 64;", "membar.gl;"})
     EXPECT_THAT(refusal(body), HasSubstr("is not known here")) << body;
   EXPECT_THROW(read(module(".func f()")), std::runtime_error);
   EXPECT_THROW(read(".visible .entry k("), std::runtime_error);

@@ -214,6 +214,21 @@ inline float toFloat(Bf16 value) { return std::bit_cast<float>(uint32_t(value.bi
 inline F16 toF16(float value) { return std::isnan(value) ? F16{0x7fff} : F16{std::bit_cast<uint16_t>(_Float16(value))}; }
 inline float toFloat(F16 value) { return float(std::bit_cast<_Float16>(value.bits)); }
 
+// Sums and products of two: f32 holds so much more than twice the bits that rounding twice is rounding once.
+inline F16 operator+(F16 a, F16 b) { return toF16(toFloat(a) + toFloat(b)); }
+inline F16 operator-(F16 a, F16 b) { return toF16(toFloat(a) - toFloat(b)); }
+inline F16 operator*(F16 a, F16 b) { return toF16(toFloat(a) * toFloat(b)); }
+
+struct TwoF16 {
+  uint32_t bits;
+  F16 low() const { return {uint16_t(bits)}; }
+  F16 high() const { return {uint16_t(bits >> 16)}; }
+};
+inline TwoF16 two(F16 low, F16 high) { return {uint32_t(high.bits) << 16 | low.bits}; }
+inline TwoF16 operator+(TwoF16 a, TwoF16 b) { return two(a.low() + b.low(), a.high() + b.high()); }
+inline TwoF16 operator-(TwoF16 a, TwoF16 b) { return two(a.low() - b.low(), a.high() - b.high()); }
+inline TwoF16 operator*(TwoF16 a, TwoF16 b) { return two(a.low() * b.low(), a.high() * b.high()); }
+
 enum class Rounding { None, Nearest, Zero, Down, Up };
 
 template <std::floating_point T> T rounded(T value, Rounding how) {

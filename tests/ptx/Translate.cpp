@@ -16,7 +16,8 @@ namespace {
 const std::map<std::string, std::string> Types = {
     {"pred", "bool"},     {"b8", "uint8_t"},   {"b16", "uint16_t"}, {"b32", "uint32_t"}, {"b64", "uint64_t"}, {"u8", "uint8_t"},
     {"u16", "uint16_t"},  {"u32", "uint32_t"}, {"u64", "uint64_t"}, {"s8", "int8_t"},    {"s16", "int16_t"},  {"s32", "int32_t"},
-    {"s64", "int64_t"},   {"f32", "float"},    {"f64", "double"},   {"bf16", "Bf16"},    {"f16", "F16"}};
+    {"s64", "int64_t"},   {"f32", "float"},    {"f64", "double"},   {"bf16", "Bf16"},    {"f16", "F16"},
+    {"f16x2", "TwoF16"}};
 const std::map<std::string, std::string> TwiceAsWide = {{"s16", "int32_t"}, {"u16", "uint32_t"}, {"s32", "int64_t"}, {"u32", "uint64_t"}};
 
 /// What computes {0}, {1} and {2}, all of the instruction's type.
@@ -129,6 +130,8 @@ private:
     if (word.rfind("0d", 0) == 0)
       return fmt::format("as<{}>(std::bit_cast<double>(uint64_t(0x{})))", name, word.substr(2));
     bool number = std::isdigit(static_cast<unsigned char>(word[word[0] == '-' ? 1 : 0]));
+    if (number && (type == "f16" || type == "f16x2"))
+      return fmt::format("{}{{{}}}", name, word);
     if (number)
       return type == "pred" ? (word == "0" ? "false" : "true") : fmt::format("{}({}{})", name, word, word[0] == '-' ? "ll" : "ull");
     return fmt::format("as<{}>({})", name, raw(word));
@@ -154,7 +157,9 @@ private:
     const std::vector<std::string> &opcode = statement.opcode;
     const std::string &name = opcode[0], type = opcode.back();
     const std::vector<Operand> &operands = statement.operands;
-    bool simple = Types.count(type) && type != "bf16" && type != "f16"; // arithmetic in halves is not made
+    // Of halves sums and products of two are known: LLVM makes them where what it was given is the same, widened and rounded again.
+    bool ofHalves = type == "f16" || type == "f16x2", known = ofHalves && (name == "add" || name == "sub" || name == "mul");
+    bool simple = Types.count(type) && type != "bf16" && (!ofHalves || known);
     if (name == "bra")
       return fmt::format("goto {};", identifier(operands.at(0).words[0]));
     if (name == "ret")
