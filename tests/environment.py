@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import unittest
 
 PYTHON = "/usr/bin/python3"  # Debian's, which has venv
 TESTS = pathlib.Path(__file__).parent
@@ -33,6 +34,14 @@ def cuda_home():
     if not wheels:
         raise Unavailable(f"the packages of {folder} hold no ptxas")
     return str(wheels[-1].parent.parent)
+
+
+def use_ptxas():
+    """Lets vcc find it, for the tests of this process; where there is none they are skipped."""
+    try:
+        os.environ["CUDA_HOME"] = cuda_home()
+    except Unavailable as why:
+        raise unittest.SkipTest(f"no ptxas: {why}") from why
 
 
 def _environment(name, requirements, what):

@@ -17,11 +17,7 @@ FULL = [EXAMPLES / "videochat2" / "videochat2_vicuna.vcs"]
 
 
 def setUpModule():
-    # vcc looks for ptxas there first.
-    try:
-        os.environ["CUDA_HOME"] = environment.cuda_home()
-    except environment.Unavailable as why:
-        raise unittest.SkipTest(f"no ptxas: {why}")
+    environment.use_ptxas()
 
 
 class Kernels(unittest.TestCase):

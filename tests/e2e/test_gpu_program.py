@@ -6,6 +6,7 @@ import pathlib
 import sys
 import unittest
 
+import environment
 import programs
 
 sys.path.insert(0, str(programs.TOP / "tests" / "gpu"))
@@ -13,6 +14,8 @@ import comparing  # noqa: E402
 
 TINY = programs.TOP / "examples" / "tiny_videochat2" / "tiny_videochat2.vcs"
 STAGES = ("language", "encoder", "align", "connect", "instruct")
+# Where a step draws negatives, or takes the query that is most alike, rounding decides now and then, and gradients are another draw's.
+DRAWN = {"output/": 2e-2, "gradient/": 0.25, "after/": 2e-2}
 LIBRARIES = programs.BUILD / "lib" / "gpu_stand_in"
 
 
@@ -20,6 +23,7 @@ def setUpModule():
     global SCRATCH, FOLDER, DATA, SEED, HERE
     if programs.SANITIZED:
         raise unittest.SkipTest("kernels are compiled without instruments")
+    environment.use_ptxas()
     SCRATCH = programs.fresh_folder()
     FOLDER = pathlib.Path(SCRATCH.name)
     DATA = programs.words_data(FOLDER / "data")
@@ -59,12 +63,17 @@ class Steps(unittest.TestCase):
             programs.succeed(compiled_tiny("cpu"), *words, "--threads", 2, "--out", cpu, seconds=300)
         ours = FOLDER / f"{numerics}-{stage}"
         on_gpu(compiled_tiny(numerics, "--target=cuda", "-D", f"numerics={numerics}"), *words, "--out", ours)
+        close = []
         for path, truth in zip(dumps(ours, stage, steps), dumps(cpu, stage, steps)):
             small = truth.with_suffix(".small")
             comparing.reduced(truth, small)
-            lines, good = comparing.compare(comparing.read(path), comparing.read(small), limit, by_tensor)
-            self.assertTrue(good, "\n".join([f"{numerics} {stage} {path.name}", *lines]))
+            found, wanted = comparing.read(path), comparing.read(small)
+            lines, good = comparing.compare(found, wanted, limit, by_tensor)
             print(f"{numerics} {stage} {path.name}:", "; ".join(lines))
+            apart = comparing.draws(wanted) and comparing.compare(found, wanted, DRAWN, by_tensor=False)[1]
+            self.assertTrue(good or apart, "\n".join([f"{numerics} {stage} {path.name}", *lines]))
+            close.append(good)
+        self.assertTrue(any(close), f"{numerics} {stage}: all steps drew something else")
 
     def test_of_every_stage_in_f32_are_the_cpus(self):
         for stage in STAGES:

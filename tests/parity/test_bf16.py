@@ -9,6 +9,7 @@ import unittest
 
 import torch
 
+import environment
 import programs
 import steps
 import test_parity
@@ -60,6 +61,7 @@ class Bf16(steps.Case):
     def setUpClass(cls):
         if programs.SANITIZED:
             raise unittest.SkipTest("kernels are compiled without instruments")
+        environment.use_ptxas()
         super().setUpClass()
         (cls.folder / "ptx").mkdir()
         cls.environment = {"VCC_PTX_CACHE": str(cls.folder / "ptx"), **os.environ, "LD_LIBRARY_PATH": str(LIBRARIES)}

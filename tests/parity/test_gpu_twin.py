@@ -136,7 +136,7 @@ class Twin(unittest.TestCase):
                 group["lr"] = 1e-3
             losses = [gpu_twin.train_step(twin, optimizer, given, "cpu").item() for _ in range(30)]
             self.assertTrue(all(loss == loss for loss in losses), losses)
-            self.assertLess(sum(losses[-5:]), sum(losses[:5]) - 0.05, f"{stage}: {losses}")
+            self.assertLess(sum(losses[-5:]), sum(losses[:5]) - 0.03, f"{stage}: {losses}")
             trained = sum(parameter.numel() for parameter in twin.parameters() if parameter.requires_grad)
             self.assertEqual(trained, gpu_twin.counts(stage, DRAWING)["trained"])
             self.assertEqual(sum(state["exp_avg"].numel() for state in optimizer.state.values()), trained)

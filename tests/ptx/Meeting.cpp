@@ -48,10 +48,10 @@ void Meeting::wait() {
     ++Shared->round;
     return;
   }
-  auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  auto end = std::chrono::steady_clock::now() + std::chrono::minutes(5);
   while (Shared->round == round) {
     if (std::chrono::steady_clock::now() > end)
-      throw std::runtime_error("another rank did not come for a minute");
+      throw std::runtime_error("another rank did not come for five minutes");
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
 }

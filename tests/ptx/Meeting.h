@@ -17,7 +17,7 @@ public:
   ~Meeting();
   Meeting(const Meeting &) = delete;
 
-  /// What each holds, in the order of ranks; as many bytes from all. Throws std::runtime_error where another does not come for a minute.
+  /// What each holds, in the order of ranks; as many bytes from all. Throws std::runtime_error where another does not come for five minutes.
   std::vector<std::string> exchange(const void *mine, size_t bytes);
 
 private:
