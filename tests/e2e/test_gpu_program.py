@@ -110,6 +110,25 @@ class Runs(unittest.TestCase):
         self.train("parts", "--max-steps", 12)
         self.assertEqual(self.numbers("parts"), self.numbers("whole"))
 
+    def test_begin_with_what_the_gpu_is_and_holds(self):
+        program = programs.compiled("words", "--target=cuda")
+        said = on_gpu(program, "--stage", "pretrain", "--synthetic", "--max-steps", 1, "--out", FOLDER / "told")
+        self.assertRegex(said, r"GPU: .*, cuBLASLt \d+\.\d+\.\d+")
+        self.assertRegex(said, r"GPU memory: \S+ \S+ frozen weights, 0\.[1-9] MB trained weights, gradients and moments, ")
+
+    def test_without_a_library_leave_nothing(self):
+        """Also not without what an earlier run left: it is missed before that is thrown away."""
+        (FOLDER / "none").mkdir()
+        program, words = programs.compiled("words", "--target=cuda"), ("--stage", "pretrain", "--data", DATA, "--max-steps", 2)
+        for out, earlier in (("nothing", False), ("kept", True)):
+            if earlier:
+                self.train(out, "--max-steps", 2)
+            ended = programs.run(program, *words, "--resume", "never", "--out", FOLDER / out, "--cuda-libs", FOLDER / "none", env=HERE, memory=8 * programs.GIGABYTE)
+            self.assertEqual(ended.code, 6, ended.err)
+            self.assertIn("matrix products need libcublasLt", ended.err)
+            self.assertEqual((FOLDER / out).exists(), earlier)
+        self.assertEqual(len(self.numbers("kept")), 2)
+
     def test_of_one_rank_that_was_launched_change_nothing(self):
         program = programs.compiled("ranks", "--target=cuda")
         one = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}

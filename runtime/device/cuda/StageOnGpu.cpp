@@ -65,9 +65,13 @@ StageOnGpu::StageOnGpu(std::shared_ptr<Session> session, const StagePlace &place
   }
   // A library that is missing is told of now, and not when the first step comes to it.
   for (const Function &function : Functions)
-    for (uint64_t i = 0; i < function.table->launch_count; ++i)
-      if (uint32_t kind = function.table->launches[i].kind; kind == VCC_LAUNCH_ATTENTION || kind == VCC_LAUNCH_ATTENTION_GRAD)
+    for (uint64_t i = 0; i < function.table->launch_count; ++i) {
+      uint32_t kind = function.table->launches[i].kind;
+      if (kind == VCC_LAUNCH_GEMM)
+        Shared->products(LibraryFolder);
+      else if (kind == VCC_LAUNCH_ATTENTION || kind == VCC_LAUNCH_ATTENTION_GRAD)
         Shared->attentions(LibraryFolder);
+    }
 }
 
 StageOnGpu::~StageOnGpu() {
@@ -232,8 +236,8 @@ std::vector<std::string> StageOnGpu::account() const {
   std::string compiled = Shared->Code.modulesCompiled() ? ", kernels compiled by the driver" : "";
   return {fmt::format("GPU: {} (sm_{}), driver of CUDA {}.{}{}{}", gpu.name(), gpu.chip(), gpu.driverVersion() / 1000,
                       gpu.driverVersion() % 1000 / 10, library, compiled),
-          fmt::format("GPU memory: {} weights, {} gradients and moments, {} activations, {} workspace; {} beside it (context, kernels, other "
-                      "programs), {} left of {}",
+          fmt::format("GPU memory: {} frozen weights, {} trained weights, gradients and moments, {} activations, {} workspace; {} beside it "
+                      "(context, kernels, other programs), {} left of {}",
                       textOfBytes(Stage.weights_bytes), textOfBytes(Stage.state_bytes), textOfBytes(Stage.arena_bytes), textOfBytes(WorkspaceBytes),
                       textOfBytes(others), textOfBytes(memory.left), textOfBytes(memory.total))};
 }
