@@ -24,7 +24,9 @@ struct PlanArguments {
 
 static int unknownDevice(const std::string &name) {
   std::vector<std::string> known = plan::deviceNames();
-  std::string near = diag::nearest(name, known);
+  // A card of several memories is mostly asked for without one.
+  auto sized = llvm::find_if(known, [&](const std::string &each) { return llvm::StringRef(each).starts_with_insensitive(name + "-"); });
+  std::string near = sized != known.end() ? *sized : diag::nearest(name, known);
   llvm::errs() << "error: no device `" << name << "`" << (near.empty() ? "" : "; did you mean `" + near + "`?") << "\n"
                << "  the table has " << llvm::join(known, ", ") << "\n";
   return kUsage;

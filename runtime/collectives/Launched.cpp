@@ -3,6 +3,8 @@
 
 #include "runtime/program/Failure.h"
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <initializer_list>
@@ -48,7 +50,10 @@ Launched launchedRanks() {
   // srun alone; torchrun. A batch script has a rank as well, but no step that several tasks belong to.
   for (auto [rank, size] : {std::pair{"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}, std::pair{"RANK", "WORLD_SIZE"}}) {
     Launched other;
-    if (readNumber(rank, other.rank) && readNumber(size, other.size) && other.rank < other.size) {
+    if (readNumber(rank, other.rank) && readNumber(size, other.size)) {
+      if (other.rank >= other.size) // alone it would train as if nobody else were meant
+        throw Failure(Exit::Usage, fmt::format("{} is {}, but {} is {}: ranks count from 0", rank, other.rank, size, other.size),
+                      fmt::format("start all ranks by one launcher, or take {} and {} out of the environment for a single one", rank, size));
       other.byLauncher = true;
       readLocal(other);
       return other;

@@ -8,7 +8,7 @@
 
 namespace vcc::runtime {
 
-/// mpirun, srun or torchrun; one rank where there is none.
+/// mpirun, srun or torchrun; one rank where there is none. Throws Failure(Exit::Usage) for a rank beyond the number of ranks.
 struct Launched {
   bool byLauncher = false;
   bool byMpi = false; ///< MPI's own start finds the others

@@ -446,6 +446,7 @@ class Wrong(unittest.TestCase):
         self.assertEqual(ended.code, 1)
         self.assertIn("no device `h20`; did you mean `h200`?", ended.err)
         self.assertIn("a100-80gb", ended.err)
+        self.assertIn("no device `A100`; did you mean `a100-80gb`?", fails(plans.TINY, "--device", "A100").err)
 
     def test_a_stage_that_the_cpu_cannot_compute_is_told_of(self):
         self.assertEqual(programs.run(plans.VCC, "plan", WORDS, "--device", "cpu", "--stage", "1").err, "")
