@@ -22,16 +22,22 @@ namespace vcc::runtime {
   throw Failure(Exit::Data, fmt::format("cannot {} `{}`: {}", verb, path, std::strerror(errno)));
 }
 
-MappedFile::MappedFile(const std::string &path) {
+/// Opened for reading, with what is known of it. Its descriptor is the caller's.
+static int openRegular(const std::string &path, struct stat &status) {
   // O_NONBLOCK: opening a named pipe must not wait for a writer.
   int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0)
     fail("open", path);
-  struct stat status;
   if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
     close(file);
     throw Failure(Exit::Data, fmt::format("`{}` is not a regular file", path));
   }
+  return file;
+}
+
+MappedFile::MappedFile(const std::string &path) {
+  struct stat status;
+  int file = openRegular(path, status);
   Size = size_t(status.st_size);
   void *data = Size ? mmap(nullptr, Size, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;
   close(file);
@@ -50,6 +56,32 @@ void MappedFile::release(const std::byte *begin, size_t bytes) const {
   uintptr_t last = (uintptr_t(begin) + bytes) / page * page;
   if (first < last)
     madvise(reinterpret_cast<void *>(first), last - first, MADV_DONTNEED);
+}
+
+static int64_t writtenAt(const struct stat &status) { return int64_t(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec; }
+
+OpenFile::OpenFile(const std::string &path) : Path(path) {
+  struct stat status;
+  File = openRegular(path, status);
+  Size = size_t(status.st_size), Written = writtenAt(status);
+}
+OpenFile::~OpenFile() { close(File); }
+
+void OpenFile::read(uint64_t offset, char *to, size_t bytes) const {
+  size_t done = 0;
+  while (done < bytes) {
+    ssize_t part = pread(File, to + done, bytes - done, off_t(offset + done));
+    if (part < 0 && errno == EINTR)
+      continue;
+    if (part < 0)
+      fail("read", Path);
+    if (part == 0)
+      break;
+    done += size_t(part);
+  }
+  struct stat status;
+  if (done < bytes || fstat(File, &status) != 0 || size_t(status.st_size) != Size || writtenAt(status) != Written)
+    throw Failure(Exit::Data, fmt::format("`{}` was written to while it was in use", Path), "write another file and rename it: whoever reads the old one goes on with it");
 }
 
 FileWriter::FileWriter(const std::string &path)

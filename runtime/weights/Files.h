@@ -32,6 +32,25 @@ private:
   size_t Size = 0;
 };
 
+/// A file of which parts are read as long as it lives. A mapping of it would end the process where somebody cuts it off meanwhile.
+class OpenFile {
+public:
+  /// Throws Failure(Exit::Data) where it cannot be opened or is no regular file.
+  explicit OpenFile(const std::string &path);
+  ~OpenFile();
+  OpenFile(const OpenFile &) = delete;
+  OpenFile &operator=(const OpenFile &) = delete;
+  size_t size() const { return Size; }
+  /// Safe from several threads. Throws Failure(Exit::Data) where the file was written to since it was opened.
+  void read(uint64_t offset, char *to, size_t bytes) const;
+
+private:
+  std::string Path;
+  int File = -1;
+  size_t Size = 0;
+  int64_t Written = 0; // when, in nanoseconds
+};
+
 /// Writes a new file; finish() brings it to the disk. Destroyed without finish(), it removes what it wrote.
 class FileWriter {
 public:

@@ -7,6 +7,8 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
+
 using namespace vcc::runtime;
 using namespace vcc::runtime::data;
 using namespace vcc::runtime::test;
@@ -100,6 +102,21 @@ TEST_F(Records, hostileFiles) {
               HasSubstr("not a regular file"));
   EXPECT_THAT(failure([&] { RecordFile(Files.path("none"), dialogue()); }),
               HasSubstr("cannot open"));
+}
+
+TEST_F(Records, fileThatChangesMeanwhile) {
+  std::string json = "[{\"caption\": \"one\"}, {\"caption\": \"two\"}]";
+  open(json);
+  // Another file under the name: the one that was opened goes on.
+  Files.write("b.json", "[]");
+  std::filesystem::rename(Files.path("b.json"), Files.path("a.json"));
+  EXPECT_THAT(read(1).captions(), testing::ElementsAre("two"));
+  open(json);
+  Files.write("a.json", json + " ");
+  EXPECT_THAT(failure([&] { read(0); }), HasSubstr("was written to while it was in use"));
+  Files.write("a.json", "");
+  EXPECT_THAT(failure([&] { read(0); }), HasSubstr("was written to while it was in use"));
+  EXPECT_THAT(failure([&] { File->content(); }), HasSubstr("was written to while it was in use"));
 }
 
 TEST_F(Records, hostileRecords) {

@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace vcc::runtime::data {
 namespace {
 
@@ -41,10 +43,17 @@ std::string quoted(const std::vector<std::string> &names) {
 
 RecordFile::RecordFile(std::string path, RecordSchema schema)
     : Path(std::move(path)), Schema(std::move(schema)), File(Path),
-      Spans(indexRecords(File.text(), Path)) {}
+      Spans(indexRecords(MappedFile(Path).text(), Path)) {}
 
 std::string RecordFile::content() const {
-  return fmt::format("{} bytes, {}", File.size(), hexOf(hashOf(File.data(), File.size())));
+  Hash hash;
+  std::vector<char> part(size_t(1) << 20);
+  for (size_t at = 0; at < File.size(); at += part.size()) {
+    size_t bytes = std::min(part.size(), File.size() - at);
+    File.read(at, part.data(), bytes);
+    hash.update(part.data(), bytes);
+  }
+  return fmt::format("{} bytes, {}", File.size(), hexOf(hash.digest()));
 }
 
 void RecordFile::read(uint64_t number, Record &into) const {
@@ -54,9 +63,9 @@ void RecordFile::read(uint64_t number, Record &into) const {
   const RecordSpan &span = Spans[number];
   into.File = this;
   into.Number = number;
-  // The parser reads past the end of its input, so it works on its own padded copy.
-  auto result =
-      into.Parser.parse(File.text().data() + span.Begin, span.Size, /*realloc_if_needed=*/true);
+  into.Text.resize(span.Size + simdjson::SIMDJSON_PADDING);
+  File.read(span.Begin, into.Text.data(), span.Size);
+  auto result = into.Parser.parse(into.Text.data(), span.Size, /*realloc_if_needed=*/false);
   if (result.error())
     throw SampleError(fmt::format("{}: record {} (byte {}): {}", Path, number, span.Begin,
                                   simdjson::error_message(result.error())));

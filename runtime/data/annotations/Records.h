@@ -73,12 +73,13 @@ private:
   const RecordFile *File = nullptr;
   uint64_t Number = 0;
   simdjson::dom::parser Parser;
+  std::string Text; // of the record, and what the parser may read beyond it
   Element Root;
 };
 
 class RecordFile {
 public:
-  /// Maps and indexes the file; throws a Failure where it is not a list of objects.
+  /// Indexes the file; throws a Failure where it is not a list of objects.
   RecordFile(std::string path, RecordSchema schema);
 
   uint64_t size() const { return Spans.size(); }
@@ -86,13 +87,13 @@ public:
   /// Size and hash of the file: equal only where the records are. One more walk over its bytes.
   std::string content() const;
   const RecordSchema &schema() const { return Schema; }
-  /// Parses record `number`; throws SampleError if its JSON is broken. Safe from several threads.
+  /// Parses record `number`; throws SampleError if its JSON is broken, a Failure where the file was written to since. Safe from several threads.
   void read(uint64_t number, Record &into) const;
 
 private:
   std::string Path;
   RecordSchema Schema;
-  MappedFile File;
+  OpenFile File;
   std::vector<RecordSpan> Spans;
 };
 
