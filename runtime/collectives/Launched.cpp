@@ -36,6 +36,17 @@ static void readLocal(Launched &found) {
       return;
 }
 
+/// RANK or WORLD_SIZE alone, where it says that others are meant: a run of its own would be a quiet mistake.
+static void refuseHalf(const char *rank, const char *size) {
+  int number = 0;
+  bool several = readNumber(size, number) && number > 1;
+  if (!several && !(readNumber(rank, number) && number > 0))
+    return;
+  const char *given = several ? size : rank, *missing = several ? rank : size;
+  throw Failure(Exit::Usage, fmt::format("{} is {}, but {} {}", given, number, missing, std::getenv(missing) ? "is no number" : "is not set"),
+                fmt::format("start all ranks by one launcher, or take {} out of the environment for a single one", given));
+}
+
 Launched launchedRanks() {
   Launched found;
   // Open MPI's mpirun; MPICH's and srun with PMI; srun with PMIx, which tells no size.
@@ -59,6 +70,7 @@ Launched launchedRanks() {
       return other;
     }
   }
+  refuseHalf("RANK", "WORLD_SIZE");
   return found;
 }
 

@@ -195,6 +195,14 @@ TEST_F(Environment, TellsRanks) {
   is(true, true, 2, 3, 2);
   set({{"RANK", "8"}, {"WORLD_SIZE", "8"}});
   EXPECT_THAT(told([] { launchedRanks(); }), HasSubstr("RANK is 8, but WORLD_SIZE is 8"));
+  set({{"RANK", "1"}});
+  EXPECT_THAT(told([] { launchedRanks(); }), HasSubstr("RANK is 1, but WORLD_SIZE is not set"));
+  set({{"WORLD_SIZE", "4"}, {"RANK", "first"}});
+  EXPECT_THAT(told([] { launchedRanks(); }), HasSubstr("WORLD_SIZE is 4, but RANK is no number"));
+  set({{"RANK", "0"}}); // nobody else is meant
+  is(false, false, 0, 1, 0);
+  set({{"WORLD_SIZE", "1"}});
+  is(false, false, 0, 1, 0);
 }
 
 TEST_F(Environment, TellsWhereRanksMeet) {
