@@ -81,8 +81,8 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
   arguments->recipe.add(*command);
   command->add_option("-o", arguments->levels.output,
                       "the file to write; train.bin unless --emit prints (--emit=object needs it)");
-  command->add_option("--cpu", arguments->levels.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4")
-      ->capture_default_str();
+  CLI::Option *cpu = command->add_option("--cpu", arguments->levels.cpu, "with --target=cpu: native, x86-64-v2, x86-64-v3 or x86-64-v4")
+                         ->capture_default_str();
   command->add_option("--target", arguments->target, "cpu or cuda")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
@@ -97,9 +97,13 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
   command->add_option("--stage", arguments->levels.stage,
                       "with --emit: only this stage, by name or number (a program or object has all)");
   command->add_flag("--time", arguments->levels.time, "print seconds, memory and operations of each level and pass");
-  command->callback([arguments, &action, executable] {
-    action = [arguments, executable]() -> int {
+  command->callback([arguments, cpu, &action, executable] {
+    action = [arguments, cpuGiven = cpu->count() > 0, executable]() -> int {
       arguments->levels.cuda = arguments->target == "cuda";
+      if (arguments->levels.cuda && cpuGiven) {
+        llvm::errs() << "error: --cpu is of --target=cpu alone\nhelp: a program for CUDA has kernels for every GPU from the A100 on, and none for the CPU\n";
+        return kUsage;
+      }
       if (!acceptsLevel(arguments->levels.cuda, arguments->emit))
         return kUsage;
       if (!arguments->levels.cuda && !arguments->attention.empty()) {

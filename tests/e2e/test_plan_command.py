@@ -289,6 +289,11 @@ class Attention(unittest.TestCase):
         self.assertEqual((ended.code, ended.out), (1, ""))
         self.assertIn("error: --attention is of --target=cuda alone", ended.err)
 
+    def test_a_cpu_is_of_the_cpu_alone(self):
+        ended = programs.run(plans.VCC, "compile", plans.TINY, "--target=cuda", "--cpu=x86-64-v3", "--emit=graph")
+        self.assertEqual((ended.code, ended.out), (1, ""))
+        self.assertIn("error: --cpu is of --target=cpu alone", ended.err)
+
 
 class FullSize(unittest.TestCase):
     def test_connect(self):
