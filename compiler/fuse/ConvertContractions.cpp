@@ -2,7 +2,8 @@
 //
 // tg-convert-contractions: dot_general becomes tg.gemm. Each side is read through its views by strides; batch axes join
 // to at most two, rows, columns and the contracted axes to one each. Where that fails, or where a side has no unit
-// stride, the side is copied into a matrix first.
+// stride, the side is copied into a matrix first. What is done to the result alone moves into the product: a transpose, a rounding,
+// additions.
 #include "compiler/fuse/Passes.h"
 #include "compiler/fuse/StridedViews.h"
 #include "dialects/tg/Build.h"
@@ -233,6 +234,80 @@ Operation *onlyUser(Value &value) {
   return nullptr;
 }
 
+Value reshapedTo(OpBuilder &builder, Location loc, Value value, Type type) {
+  return value.getType() == type ? value : builder.create<tg::ReshapeOp>(loc, type, value).getResult();
+}
+
+/// Lets `fused` take the place of `last`, which reads `seen`, and of all that stands between `gemm` and it.
+void replaceThrough(tg::GemmOp gemm, tg::GemmOp fused, Operation *last, Value seen) {
+  OpBuilder builder(last);
+  Value result = last->getResult(0);
+  result.replaceAllUsesWith(reshapedTo(builder, last->getLoc(), fused.getResult(), result.getType()));
+  last->erase();
+  SmallVector<Operation *> open{seen.getDefiningOp()};
+  while (!open.empty()) {
+    Operation *dead = open.pop_back_val();
+    if (!dead || dead == gemm || !dead->use_empty() || !isPure(dead))
+      continue;
+    SmallVector<Value> operands(dead->getOperands());
+    dead->erase();
+    for (Value operand : operands)
+      open.push_back(operand.getDefiningOp());
+  }
+  gemm.erase();
+}
+
+/// The strides of a matrix whose axes, batches first, are those of a contiguous `shape` that lie in memory by `strides`; nothing
+/// where the axes do not divide into them, or where columns are no neighbours.
+std::optional<SmallVector<int64_t>> stridesAmong(ArrayRef<int64_t> axes, ArrayRef<int64_t> shape, ArrayRef<int64_t> strides) {
+  SmallVector<int64_t> found;
+  size_t next = 0;
+  for (int64_t axis : axes) {
+    SmallVector<int64_t> sizes, steps;
+    for (int64_t size = 1; size < axis; ++next) {
+      if (next == shape.size() || axis % (size *= shape[next]))
+        return std::nullopt;
+      sizes.push_back(shape[next]);
+      steps.push_back(strides[next]);
+    }
+    std::optional<Axis> merged = mergedAxis(sizes, steps);
+    if (!merged)
+      return std::nullopt;
+    found.push_back(merged->stride);
+  }
+  int64_t &rows = found[found.size() - 2], &columns = found.back(), n = axes.back();
+  if (n > 1 ? columns != 1 : rows < 1)
+    return std::nullopt;
+  columns = 1;
+  if (axes[axes.size() - 2] == 1)
+    rows = n;
+  return rows < n ? std::nullopt : std::optional(found);
+}
+
+/// Writes a product in the order that its only reader transposes it to, where strides express that: heads of attention
+/// beside each other, say. Returns the new product, or null.
+tg::GemmOp absorbTranspose(tg::GemmOp gemm) {
+  Value seen = gemm.getResult();
+  auto transpose = dyn_cast_or_null<tg::TransposeOp>(onlyUser(seen));
+  if (!transpose)
+    return {};
+  ArrayRef<int64_t> permutation = transpose.getPermutation(), shape = shapeOf(seen), to = shapeOf(transpose.getResult());
+  SmallVector<int64_t> strides(shape.size());
+  int64_t step = 1;
+  for (size_t i = to.size(); i-- > 0; step *= to[i])
+    strides[static_cast<size_t>(permutation[i])] = step;
+  SmallVector<int64_t> axes(gemm.getBatch());
+  axes.append({static_cast<int64_t>(gemm.getM()), static_cast<int64_t>(gemm.getN())});
+  std::optional<SmallVector<int64_t>> written = stridesAmong(axes, shape, strides);
+  if (!written)
+    return {};
+  auto fused = cast<tg::GemmOp>(OpBuilder(gemm).clone(*gemm));
+  fused.getResult().setType(cast<RankedTensorType>(transpose.getType()));
+  fused.setCStrides(*written);
+  replaceThrough(gemm, fused, transpose, seen);
+  return fused;
+}
+
 /// Whether `x` is a vector repeated over all rows of a matrix of n columns; the vector if so.
 Value repeatedVector(Value x, int64_t n) {
   StridedView view = resolveView(x);
@@ -260,10 +335,6 @@ Value wholeAddend(Value x) {
                                 tg::AttentionGradOp, tg::GatherOp, tg::ConcatOp>(op) ||
                 !hasOneReader(view.base);
   return exists ? view.base : Value();
-}
-
-Value reshapedTo(OpBuilder &builder, Location loc, Value value, Type type) {
-  return value.getType() == type ? value : builder.create<tg::ReshapeOp>(loc, type, value).getResult();
 }
 
 /// What is added to a product: a bias, a whole tensor.
@@ -296,25 +367,6 @@ tg::GemmOp withAdded(tg::GemmOp gemm, const Added &added, Type element, Operatio
                                     bias, addend, gemm.getBatch(), gemm.getM(), gemm.getN(), gemm.getK(),
                                     gemm.getAStrides(), gemm.getBStrides(), gemm.getCStrides(), gemm.getAOffset(),
                                     gemm.getBOffset());
-}
-
-/// Lets `fused` take the place of `last`, which reads `seen`, and of all that stands between `gemm` and it.
-void replaceThrough(tg::GemmOp gemm, tg::GemmOp fused, Operation *last, Value seen) {
-  OpBuilder builder(last);
-  Value result = last->getResult(0);
-  result.replaceAllUsesWith(reshapedTo(builder, last->getLoc(), fused.getResult(), result.getType()));
-  last->erase();
-  SmallVector<Operation *> open{seen.getDefiningOp()};
-  while (!open.empty()) {
-    Operation *dead = open.pop_back_val();
-    if (!dead || dead == gemm || !dead->use_empty() || !isPure(dead))
-      continue;
-    SmallVector<Value> operands(dead->getOperands());
-    dead->erase();
-    for (Value operand : operands)
-      open.push_back(operand.getDefiningOp());
-  }
-  gemm.erase();
 }
 
 /// A product of narrow operands in f32 whose only reader, behind what is added to it, rounds: it rounds itself then.
@@ -362,6 +414,8 @@ struct ConvertContractions : fuse::impl::ConvertContractionsPassBase<ConvertCont
       for (auto op : llvm::make_early_inc_range(function.getOps<tg::DotGeneralOp>()))
         products.push_back(convert(op));
       for (tg::GemmOp gemm : products) {
+        if (tg::GemmOp transposed = absorbTranspose(gemm))
+          gemm = transposed;
         if (tg::GemmOp rounded = absorbRounding(gemm))
           gemm = rounded;
         while (gemm)

@@ -301,24 +301,8 @@ void KernelGroups::assign(int id, Group group) {
   }
 }
 
-std::optional<SmallVector<Operation *>> KernelGroups::waitingFor(Operation *op) const {
-  constexpr size_t Most = 16;
-  SmallVector<Operation *> waiting{op};
-  for (size_t i = 0; i < waiting.size(); ++i) {
-    if (waiting.size() > Most)
-      return std::nullopt;
-    // What is written may be read again.
-    if (isa<tg::WriteOp>(waiting[i]) && lastTouch.lookup(touched.lookup(waiting[i])) > index.lookup(waiting[i]))
-      return std::nullopt;
-    for (Operation *user : waiting[i]->getUsers()) {
-      if (homeOf(user) >= 0)
-        return std::nullopt;
-      if (!llvm::is_contained(waiting, user))
-        waiting.push_back(user);
-    }
-  }
-  llvm::sort(waiting, [&](Operation *a, Operation *b) { return index.lookup(a) < index.lookup(b); });
-  return waiting;
+bool KernelGroups::isTouchedLater(Operation *op) const {
+  return isa<tg::WriteOp>(op) && lastTouch.lookup(touched.lookup(op)) > index.lookup(op);
 }
 
 void KernelGroups::adopt(Operation *op, int id, Group group) {
@@ -328,17 +312,6 @@ void KernelGroups::adopt(Operation *op, int id, Group group) {
   home[op] = id;
   index[op] = last + 1; // what it reads may be the last of them
   assign(id, std::move(group));
-}
-
-void KernelGroups::waitFor(ArrayRef<Operation *> ops, int id) {
-  for (Operation *op : ops) {
-    if (!levels.count(op))
-      continue; // views wait for nothing
-    int &level = levels[op];
-    level = std::max(level, all[id].level + 1);
-    for (Value base : basesOf(op))
-      level = std::max(level, levelOf(base) + 1);
-  }
 }
 
 void KernelGroups::dropUnread() {

@@ -68,6 +68,8 @@ public:
   /// The group that provides a member's result to others; -1 for what is no member.
   int homeOf(mlir::Operation *op) const;
   int levelOf(mlir::Value base) const;
+  /// Of an operation of its own.
+  int ownLevelOf(mlir::Operation *op) const { return levels.lookup(op); }
   /// Place in the program.
   int indexOf(mlir::Operation *op) const { return index.lookup(op); }
 
@@ -87,12 +89,11 @@ public:
   /// Bases that an operation of its own reads.
   static llvm::SmallVector<mlir::Value> basesOf(mlir::Operation *op);
 
-  /// The operations of their own that wait for `op`, itself first; nothing when a kernel waits for it.
-  std::optional<llvm::SmallVector<mlir::Operation *>> waitingFor(mlir::Operation *op) const;
+  /// Whether `op` writes a state that a later operation reads or writes.
+  bool isTouchedLater(mlir::Operation *op) const;
   /// Makes the group, which has the new operation among its members, the one that provides it.
   void adopt(mlir::Operation *op, int id, Group group);
-  /// Tells operations of their own, in program order, that they read a group now.
-  void waitFor(llvm::ArrayRef<mlir::Operation *> ops, int id);
+  void setOwnLevel(mlir::Operation *op, int level) { levels[op] = level; }
 
 private:
   void place(mlir::Operation *op);

@@ -3,7 +3,8 @@
 // Recomputation. Values are taken from the last to the first, so that a chain moves as a whole. A value is worth
 // `count` elements of memory from its kernel to its last reader unless it must be in memory that long anyway; what it
 // would be recomputed from costs the same way. Recomputing must not cost memory, nor read more tensors than keeping
-// reads and writes: else a residual stream would be added up again in each later kernel.
+// reads and writes: else a residual stream would be added up again in each later kernel. What then is left, and is made of one tensor
+// that all its readers read anyway (a norm's result, of the centred rows), is recomputed from that.
 #include "compiler/fuse/KernelRecompute.h"
 
 using namespace mlir;
@@ -29,14 +30,20 @@ public:
     for (Operation &op : function.getBody().front())
       if (groups.homeOf(&op) >= 0)
         members.push_back(&op);
-    for (Operation *op : llvm::reverse(members))
-      consider(op);
+    for (Round round : {Round::Whole, Round::Near})
+      for (Operation *op : llvm::reverse(members))
+        consider(op, round);
     for (Operation *op : llvm::reverse(members))
       giveBack(op);
     groups.dropUnread();
   }
 
 private:
+  enum class Round {
+    Whole, ///< chains go as far as they can
+    Near   ///< of what is left: chains end at one tensor that all readers read anyway
+  };
+
   struct Readers {
     SmallVector<int, 4> kernels; ///< groups that read it from memory
     /// Operations of their own that read it, by place.
@@ -90,9 +97,30 @@ private:
     return isa_and_nonnull<tg::ReadOp, tg::InputOp, tg::ConstantOp>(value.getDefiningOp());
   }
 
-  /// The members of the home group that must be computed again, and what they read from memory then.
-  bool collectChain(int homeGroup, Operation *root, llvm::SetVector<Operation *> &chain,
-                    llvm::SetVector<Value> &leaves) {
+  static bool isCheapRowOf(const Group &group, Operation *op) {
+    auto member = op ? group.members.find(op) : group.members.end();
+    return member != group.members.end() && member->second == Role::Row && isCheap(op);
+  }
+
+  /// Whether places, and what is small beside `count` elements, make the value, as they do a mask of lengths: it is as well made again,
+  /// whatever group makes it.
+  bool isFree(Value value, int64_t count, int depth = 4) const {
+    Operation *op = value.getDefiningOp();
+    int home = op ? groups.homeOf(op) : -1;
+    if (home < 0 || depth == 0 || isSmallBeside(value, count) || !isCheapRowOf(groups.groups()[home], op))
+      return false;
+    return llvm::all_of(op->getOperands(), [&](Value operand) {
+      Value base = resolveView(operand).base;
+      if (isSource(base))
+        return !isa<tg::RandomUniformOp, tg::RandomNormalOp>(base.getDefiningOp());
+      return isSmallBeside(base, count) || isFree(base, count, depth - 1);
+    });
+  }
+
+  /// The members of the home group that must be computed again, and what they read from memory then: what `isRead` holds of, besides
+  /// what cannot be computed again.
+  bool collectChain(int homeGroup, Operation *root, llvm::SetVector<Operation *> &chain, llvm::SetVector<Value> &leaves,
+                    llvm::function_ref<bool(Value)> isRead = [](Value) { return false; }) {
     const Group &group = groups.groups()[homeGroup];
     SmallVector<Operation *> work{root};
     chain.insert(root);
@@ -103,9 +131,8 @@ private:
         if (isSource(base))
           continue;
         Operation *maker = base.getDefiningOp();
-        auto member = maker ? group.members.find(maker) : group.members.end();
-        bool inside = member != group.members.end() && member->second == Role::Row && isCheap(maker) &&
-                      !mustStay(base) && !isNarrow(base);
+        bool inside = (isCheapRowOf(group, maker) || isFree(base, countOf(root->getResult(0)))) && !mustStay(base) && !isNarrow(base) &&
+                      !isRead(base);
         if (!inside) {
           leaves.insert(base);
         } else if (chain.insert(maker)) {
@@ -126,12 +153,11 @@ private:
 
   /// Whether a row kernel makes the value, at little cost, and nothing looks at it as a window.
   bool isCheapRow(Operation *op) const {
-    const Group &group = groups.groups()[groups.homeOf(op)];
-    auto member = group.members.find(op);
-    return member != group.members.end() && member->second == Role::Row && isCheap(op) && !windowInConcat(op->getResult(0));
+    return isCheapRowOf(groups.groups()[groups.homeOf(op)], op) && !windowInConcat(op->getResult(0));
   }
 
-  void consider(Operation *op) {
+  /// Moves a value to its readers where that pays.
+  void consider(Operation *op, Round round) {
     int homeGroup = groups.homeOf(op);
     Value value = op->getResult(0);
     auto read = readers.find(value);
@@ -139,13 +165,18 @@ private:
       return;
     llvm::SetVector<Operation *> chain;
     llvm::SetVector<Value> leaves;
-    if (!collectChain(homeGroup, op, chain, leaves))
+    auto isRead = [&](Value base) {
+      return round == Round::Near && llvm::all_of(read->second.kernels, [&](int kernel) { return groups.groups()[kernel].reads.contains(base); });
+    };
+    if (!collectChain(homeGroup, op, chain, leaves, isRead))
+      return;
+    int64_t count = countOf(value), again = 0;
+    if (round == Round::Near && llvm::count_if(leaves, [&](Value leaf) { return !isSmallBeside(leaf, count); }) > 1)
       return;
     SmallVector<int, 4> kernels(read->second.kernels);
     int last = -1;
     for (int kernel : kernels)
       last = std::max(last, position[kernel]);
-    int64_t count = countOf(value), again = 0;
     for (Value leaf : leaves)
       if (!isPermanent(leaf) && lastRead(leaf) < last && !isSmallBeside(leaf, count))
         again += weightOf(leaf);
@@ -242,6 +273,57 @@ private:
     return found;
   }
 
+  /// What comes later than before when operations wait for one more kernel, and at which level then.
+  struct Waiting {
+    llvm::SmallMapVector<Operation *, int, 8> own;
+    llvm::SmallMapVector<int, int, 8> kernels;
+  };
+
+  /// What waits when the operations do for `giver`; nothing when that is much, when the giver itself waits for one of them,
+  /// or when one writes what is read again.
+  std::optional<Waiting> waitingFor(int giver, ArrayRef<Operation *> ops) {
+    constexpr size_t Most = 16;
+    Waiting found;
+    SmallVector<std::pair<Value, int>> made;
+    auto comesAfter = [&](Operation *op, int level) {
+      auto then = found.own.find(op);
+      if ((then == found.own.end() ? groups.ownLevelOf(op) : then->second) > level)
+        return true;
+      if (groups.isTouchedLater(op))
+        return false;
+      found.own[op] = level + 1;
+      for (Value result : op->getResults())
+        made.push_back({result, level + 1});
+      return true;
+    };
+    for (Operation *op : ops)
+      if (!comesAfter(op, groups.groups()[giver].level))
+        return std::nullopt;
+    while (!made.empty()) {
+      auto [value, level] = made.pop_back_val();
+      auto read = readers.find(value);
+      if (read == readers.end())
+        continue;
+      for (int kernel : read->second.kernels) {
+        if (kernel == giver)
+          return std::nullopt;
+        auto then = found.kernels.find(kernel);
+        if ((then == found.kernels.end() ? groups.groups()[kernel].level : then->second) > level)
+          continue;
+        found.kernels[kernel] = level + 1;
+        for (auto [member, role] : groups.groups()[kernel].members)
+          if (groups.homeOf(member) == kernel)
+            made.push_back({member->getResult(0), level + 1});
+      }
+      for (auto [place, other] : read->second.others)
+        if (!comesAfter(other, level))
+          return std::nullopt;
+      if (found.own.size() + found.kernels.size() > Most)
+        return std::nullopt;
+    }
+    return found;
+  }
+
   /// A value that a product of the backward reads again is given back by a kernel of the backward that has what it is
   /// made of in its hands, instead of being kept; the product waits for that kernel.
   void giveBack(Operation *op) {
@@ -260,19 +342,18 @@ private:
     }
     if (late.empty() || late.front().first - early < ShortLife)
       return;
-    SmallVector<SmallVector<Operation *>> waiting;
-    for (auto [place, other] : late) {
-      std::optional<SmallVector<Operation *>> ops = groups.waitingFor(other);
-      if (!isa<tg::GemmOp>(other) || !ops)
-        return;
-      waiting.push_back(std::move(*ops));
-    }
+    if (!llvm::all_of(late, [](auto &entry) { return isa<tg::GemmOp>(entry.second); }))
+      return;
     llvm::SetVector<Operation *> chain;
     llvm::SetVector<Value> leaves;
     if (!collectChain(homeGroup, op, chain, leaves))
       return;
     int giver = lateReaderOf(leaves.getArrayRef(), countOf(value));
     if (giver < 0)
+      return;
+    SmallVector<Operation *> products = llvm::map_to_vector(late, [](auto &entry) { return entry.second; });
+    std::optional<Waiting> waiting = waitingFor(giver, products);
+    if (!waiting)
       return;
     SmallVector<Operation *> ordered = inProgramOrder(chain);
     std::optional<Group> tried = withChain(giver, ordered);
@@ -298,10 +379,13 @@ private:
       accept(kernel, std::move(other), ordered);
     accept(giver, *giving, ordered);
     groups.adopt(copy, giver, std::move(*giving));
-    for (auto [entry, ops] : llvm::zip(late, waiting)) {
-      readFrom(entry.second, value, copy.getResult(0));
-      groups.waitFor(ops, giver);
-    }
+    for (Operation *product : products)
+      readFrom(product, value, copy.getResult(0));
+    for (auto [op, level] : waiting->own)
+      groups.setOwnLevel(op, level);
+    for (auto [kernel, level] : waiting->kernels)
+      groups.groups()[kernel].level = level;
+    readers[copy.getResult(0)].others.assign(late.begin(), late.end());
     llvm::erase_if(readers[value].others, [&](auto &entry) { return entry.first > border; });
   }
 

@@ -165,3 +165,49 @@ func.func @keeps_its_sums() {
   tg.output "s", %s16 : tensor<6x8xbf16>
   return
 }
+
+// What each head gives is written beside the other heads' at once: no transpose is left to copy it.
+// CHECK-LABEL: func.func @writes_heads_beside_each_other
+func.func @writes_heads_beside_each_other() {
+  %p = tg.input "p" : tensor<2x4x3x6xf32>
+  %v = tg.input "v" : tensor<2x6x4x5xf32>
+  // CHECK-NOT: tg.transpose
+  // CHECK: %[[O:.*]] = tg.gemm
+  // CHECK-SAME: batch = array<i64: 2, 4>, c_strides = array<i64: 60, 5, 20, 1>
+  // CHECK-SAME: -> tensor<2x3x4x5xf32>
+  // CHECK: tg.output "o", %[[O]]
+  %y = tg.dot_general %p, %v {batch_a = array<i64: 0, 1>, batch_b = array<i64: 0, 2>, contract_a = array<i64: 3>, contract_b = array<i64: 1>} : (tensor<2x4x3x6xf32>, tensor<2x6x4x5xf32>) -> tensor<2x4x3x5xf32>
+  %o = tg.transpose %y {permutation = array<i64: 0, 2, 1, 3>} : (tensor<2x4x3x5xf32>) -> tensor<2x3x4x5xf32>
+  tg.output "o", %o : tensor<2x3x4x5xf32>
+  return
+}
+
+// Must not fire: rows of two query heads to a key head lie in no single stride; columns that are no neighbours are no library's
+// matrix; and a product that is read in its own order too stays in it.
+// CHECK-LABEL: func.func @keeps_transposes
+func.func @keeps_transposes() {
+  %p = tg.input "p" : tensor<2x2x2x3x6xf32>
+  %v = tg.input "v" : tensor<2x6x2x5xf32>
+  // CHECK: tg.gemm
+  // CHECK-SAME: -> tensor<2x2x2x3x5xf32>
+  // CHECK: tg.transpose
+  %y = tg.dot_general %p, %v {batch_a = array<i64: 0, 1>, batch_b = array<i64: 0, 2>, contract_a = array<i64: 4>, contract_b = array<i64: 1>} : (tensor<2x2x2x3x6xf32>, tensor<2x6x2x5xf32>) -> tensor<2x2x2x3x5xf32>
+  %o = tg.transpose %y {permutation = array<i64: 0, 3, 1, 2, 4>} : (tensor<2x2x2x3x5xf32>) -> tensor<2x3x2x2x5xf32>
+  tg.output "o", %o : tensor<2x3x2x2x5xf32>
+  %q = tg.input "q" : tensor<2x3x6xf32>
+  %w = tg.input "w" : tensor<2x6x5xf32>
+  // CHECK: tg.gemm
+  // CHECK-SAME: -> tensor<2x3x5xf32>
+  // CHECK: tg.transpose
+  %z = tg.dot_general %q, %w {batch_a = array<i64: 0>, batch_b = array<i64: 0>, contract_a = array<i64: 2>, contract_b = array<i64: 1>} : (tensor<2x3x6xf32>, tensor<2x6x5xf32>) -> tensor<2x3x5xf32>
+  %last = tg.transpose %z {permutation = array<i64: 1, 2, 0>} : (tensor<2x3x5xf32>) -> tensor<3x5x2xf32>
+  tg.output "last", %last : tensor<3x5x2xf32>
+  // CHECK: tg.gemm
+  // CHECK-SAME: -> tensor<2x3x5xf32>
+  // CHECK: tg.transpose
+  %both = tg.dot_general %q, %w {batch_a = array<i64: 0>, batch_b = array<i64: 0>, contract_a = array<i64: 2>, contract_b = array<i64: 1>} : (tensor<2x3x6xf32>, tensor<2x6x5xf32>) -> tensor<2x3x5xf32>
+  %turned = tg.transpose %both {permutation = array<i64: 1, 0, 2>} : (tensor<2x3x5xf32>) -> tensor<3x2x5xf32>
+  tg.output "both", %both : tensor<2x3x5xf32>
+  tg.output "turned", %turned : tensor<3x2x5xf32>
+  return
+}
