@@ -261,3 +261,39 @@ module @update {
     return
   }
 }
+
+// -----
+
+// Rows minus their mean are kept, since what they are made of would be read in twice the bytes; the norm's result, which the backward
+// reads beside them, is made of them again.
+// CHECK-LABEL: module @near
+// CHECK: %[[N:.*]]:3 = tg.launch {{.*}} -> (tensor<64x16xf32>, tensor<64xf32>, tensor<64x16xf32>)
+// CHECK: tg.gemm %[[N]]#2
+// CHECK-NOT: %[[N]]#2
+// CHECK: tg.launch @{{.*}}%[[N]]#0, %[[N]]#1
+// CHECK-NOT: %[[N]]#2
+module @near {
+  tg.state @w weight : tensor<16x16xf32>
+  func.func @f() {
+    %x = tg.input "x" : tensor<64x16xf32>
+    %w = tg.read @w : tensor<16x16xf32>
+    %a = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %b = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %h = tg.mul %a, %b : tensor<64x16xf32>
+    %m = tg.reduce %h {kind = #tg.reduce_kind<sum>, axes = array<i64: 1>} : (tensor<64x16xf32>) -> tensor<64xf32>
+    %mb = tg.broadcast %m {axes = array<i64: 0>} : (tensor<64xf32>) -> tensor<64x16xf32>
+    %c = tg.sub %h, %mb : tensor<64x16xf32>
+    %q = tg.mul %c, %c : tensor<64x16xf32>
+    %v = tg.reduce %q {kind = #tg.reduce_kind<sum>, axes = array<i64: 1>} : (tensor<64x16xf32>) -> tensor<64xf32>
+    %r = tg.rsqrt %v : tensor<64xf32>
+    %rb = tg.broadcast %r {axes = array<i64: 0>} : (tensor<64xf32>) -> tensor<64x16xf32>
+    %n = tg.mul %c, %rb : tensor<64x16xf32>
+    %y = tg.dot_general %n, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %loss = tg.reduce %y {kind = #tg.reduce_kind<sum>, axes = array<i64: 0, 1>} : (tensor<64x16xf32>) -> tensor<f32>
+    tg.loss %loss : tensor<f32>
+    %z = tg.mul %y, %n : tensor<64x16xf32>
+    %zc = tg.add %z, %c : tensor<64x16xf32>
+    tg.output "z", %zc : tensor<64x16xf32>
+    return
+  }
+}
