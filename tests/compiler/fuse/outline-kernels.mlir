@@ -232,6 +232,46 @@ module @given_back_last {
 
 // -----
 
+// Must not fire: the only kernel that could give the values back waits for the product that reads them.
+// CHECK-LABEL: module @kept {
+// CHECK: %[[H:.*]] = tg.gemm
+// CHECK: %[[G:.*]] = tg.launch @{{.*}}(%[[H]])
+// CHECK: tg.loss
+// CHECK: %[[L:.*]] = tg.gemm %[[G]]
+// CHECK: %[[B:.*]] = tg.launch @{{.*}}(%[[H]], %[[L]])
+// CHECK: tg.output "dh", %[[B]]
+module @kept {
+  tg.state @w weight : tensor<16x16xf32>
+  func.func @f() {
+    %x = tg.input "x" : tensor<64x16xf32>
+    %w = tg.read @w : tensor<16x16xf32>
+    %h = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %g = tg.tanh %h : tensor<64x16xf32>
+    %a = tg.dot_general %g, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %b = tg.dot_general %a, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %c = tg.dot_general %b, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %d = tg.dot_general %c, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %e = tg.dot_general %d, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %loss = tg.reduce %e {kind = #tg.reduce_kind<sum>, axes = array<i64: 0, 1>} : (tensor<64x16xf32>) -> tensor<f32>
+    tg.loss %loss : tensor<f32>
+    %1 = tg.dot_general %e, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %2 = tg.dot_general %1, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %3 = tg.dot_general %2, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %4 = tg.dot_general %3, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %5 = tg.dot_general %4, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %6 = tg.dot_general %5, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %7 = tg.dot_general %6, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %dw = tg.dot_general %x, %7 {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 0>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<64x16xf32>) -> tensor<16x16xf32>
+    %late = tg.dot_general %g, %dw {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 0>} : (tensor<64x16xf32>, tensor<16x16xf32>) -> tensor<64x16xf32>
+    %t = tg.sin %h : tensor<64x16xf32>
+    %dh = tg.mul %late, %t : tensor<64x16xf32>
+    tg.output "dh", %dh : tensor<64x16xf32>
+    return
+  }
+}
+
+// -----
+
 // The moments' kernel waits for the rate, which another kernel makes meanwhile, so that the weights' part joins it; what reads
 // its sum waits too.
 // CHECK-LABEL: module @update
