@@ -3,8 +3,9 @@
 // Recomputation. Values are taken from the last to the first, so that a chain moves as a whole. A value is worth
 // `count` elements of memory from its kernel to its last reader unless it must be in memory that long anyway; what it
 // would be recomputed from costs the same way. Recomputing must not cost memory, nor read more tensors than keeping
-// reads and writes: else a residual stream would be added up again in each later kernel. What then is left, and is made of one tensor
-// that all its readers read anyway (a norm's result, of the centred rows), is recomputed from that.
+// reads and writes: else a residual stream would be added up again in each later kernel. In a second round masks that the first one
+// has moved are at hand in every group that reads them (of lengths, say, which all layers share), and what is made of one tensor that
+// its readers read anyway (a norm's result, of the centred rows) is recomputed from that.
 #include "compiler/fuse/KernelRecompute.h"
 
 using namespace mlir;
@@ -41,7 +42,7 @@ public:
 private:
   enum class Round {
     Whole, ///< chains go as far as they can
-    Near   ///< of what is left: chains end at one tensor that all readers read anyway
+    Near   ///< of what is left: chains of one tensor, which end at what all readers read anyway
   };
 
   struct Readers {
@@ -102,21 +103,6 @@ private:
     return member != group.members.end() && member->second == Role::Row && isCheap(op);
   }
 
-  /// Whether places, and what is small beside `count` elements, make the value, as they do a mask of lengths: it is as well made again,
-  /// whatever group makes it.
-  bool isFree(Value value, int64_t count, int depth = 4) const {
-    Operation *op = value.getDefiningOp();
-    int home = op ? groups.homeOf(op) : -1;
-    if (home < 0 || depth == 0 || isSmallBeside(value, count) || !isCheapRowOf(groups.groups()[home], op))
-      return false;
-    return llvm::all_of(op->getOperands(), [&](Value operand) {
-      Value base = resolveView(operand).base;
-      if (isSource(base))
-        return !isa<tg::RandomUniformOp, tg::RandomNormalOp>(base.getDefiningOp());
-      return isSmallBeside(base, count) || isFree(base, count, depth - 1);
-    });
-  }
-
   /// The members of the home group that must be computed again, and what they read from memory then: what `isRead` holds of, besides
   /// what cannot be computed again.
   bool collectChain(int homeGroup, Operation *root, llvm::SetVector<Operation *> &chain, llvm::SetVector<Value> &leaves,
@@ -131,8 +117,7 @@ private:
         if (isSource(base))
           continue;
         Operation *maker = base.getDefiningOp();
-        bool inside = (isCheapRowOf(group, maker) || isFree(base, countOf(root->getResult(0)))) && !mustStay(base) && !isNarrow(base) &&
-                      !isRead(base);
+        bool inside = isCheapRowOf(group, maker) && !mustStay(base) && !isNarrow(base) && !isRead(base);
         if (!inside) {
           leaves.insert(base);
         } else if (chain.insert(maker)) {

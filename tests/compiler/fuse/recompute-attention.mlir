@@ -24,12 +24,13 @@ func.func @f() {
   %queries = tg.constant dense<2> : tensor<2xi32>
   %n = tg.add %text, %queries : tensor<2xi32>
   %rng = tg.input "rng" : tensor<4xi32>
-  %q = tg.input "q" : tensor<2x8x4x8xbf16>
+  %embedded = tg.input "embedded" : tensor<2x8x4x8xbf16>
   %k1 = tg.input "k1" : tensor<2x8x4x8xbf16>
   %v1 = tg.input "v1" : tensor<2x8x4x8xbf16>
   %k2 = tg.input "k2" : tensor<2x8x4x8xbf16>
   %v2 = tg.input "v2" : tensor<2x8x4x8xbf16>
   %x = tg.input "x" : tensor<2x8x4x8xbf16>
+  %q = tg.tanh %embedded : tensor<2x8x4x8xbf16>
   %o1:2 = tg.attention %q, %k1, %v1 lengths(%n : tensor<2xi32>) rng(%rng : tensor<4xi32>) {scale = 0.5, dropout = 0.1, site = #tg.site<"layer1">}
       : tensor<2x8x4x8xbf16>, tensor<2x8x4x8xbf16>, tensor<2x8x4x8xbf16> -> tensor<2x8x4x8xbf16>, tensor<2x4x8xf32>
   %h1 = tg.tanh %o1#0 : tensor<2x8x4x8xbf16>
