@@ -137,14 +137,15 @@ class Kernels(unittest.TestCase):
 
     def test_batch_shapes(self):
         """What depends on a shape: sums, of which those over more than 8192 elements take two launches; the table of positions,
-        made from as many parts as there are frames. Attention does not."""
+        made from as many parts as there are frames; with dropout the scores of as many keys, forward and backward, of the layer
+        before the loss and of the others, which give their probabilities back. Attention without does not."""
         one = self.kernels([(4, 4, 24)])
         self.assertEqual(one, self.kernels([(4, 4, tokens) for tokens in (24, 17, 32, 40, 48, 64)]))
         rows = self.kernels([(rows, 4, 24) for rows in (4, 2, 3, 5, 6, 8)])
         self.assertLessEqual(len(rows ^ one), 3)
         six = self.kernels([(4, 4, 24), (3, 4, 40), (8, 8, 24), (5, 8, 32), (6, 4, 17), (2, 8, 64)])
         self.assertLessEqual(one, six)
-        self.assertLessEqual(len(six - one), 3 + 3)
+        self.assertLessEqual(len(six - one), 3 + 1 + 4)
         attention = lambda names: {name for name in names if name.startswith("attention")}
         self.assertGreater(len(attention(one)), 2)
         self.assertEqual(attention(one), attention(six))
