@@ -7,6 +7,7 @@
 #include "compiler/fuse/Passes.h"
 #include "compiler/fuse/StridedViews.h"
 #include "dialects/tg/Build.h"
+#include "dialects/tg/Meaning.h"
 
 namespace vcc::fuse {
 #define GEN_PASS_DEF_CONVERTCONTRACTIONSPASS
@@ -173,14 +174,9 @@ Plan planProduct(const Side &a, const Side &b) {
   product.k = contractA->size;
   product.aStrides.append({rows->stride, contractA->stride});
   product.bStrides.append({contractB->stride, columns->stride});
-  int64_t step = product.m * product.n;
-  SmallVector<int64_t> batchStrides;
-  for (int64_t size : llvm::reverse(product.batch)) {
-    batchStrides.push_back(step);
-    step *= size;
-  }
-  product.cStrides.append(batchStrides.rbegin(), batchStrides.rend());
-  product.cStrides.append({product.n, 1});
+  SmallVector<int64_t> axes(product.batch);
+  axes.append({product.m, product.n});
+  product.cStrides = tg::rowMajorStrides(axes);
   return plan;
 }
 
@@ -291,11 +287,10 @@ tg::GemmOp absorbTranspose(tg::GemmOp gemm) {
   auto transpose = dyn_cast_or_null<tg::TransposeOp>(onlyUser(seen));
   if (!transpose)
     return {};
-  ArrayRef<int64_t> permutation = transpose.getPermutation(), shape = shapeOf(seen), to = shapeOf(transpose.getResult());
+  ArrayRef<int64_t> permutation = transpose.getPermutation(), shape = shapeOf(seen);
   SmallVector<int64_t> strides(shape.size());
-  int64_t step = 1;
-  for (size_t i = to.size(); i-- > 0; step *= to[i])
-    strides[static_cast<size_t>(permutation[i])] = step;
+  for (auto [axis, stride] : llvm::zip_equal(permutation, tg::rowMajorStrides(shapeOf(transpose.getResult()))))
+    strides[axis] = stride;
   SmallVector<int64_t> axes(gemm.getBatch());
   axes.append({static_cast<int64_t>(gemm.getM()), static_cast<int64_t>(gemm.getN())});
   std::optional<SmallVector<int64_t>> written = stridesAmong(axes, shape, strides);

@@ -207,6 +207,13 @@ std::optional<KernelGroups::Levels> KernelGroups::levelsAfter(int id, int level)
   return then;
 }
 
+void KernelGroups::setLevels(const Levels &then) {
+  for (auto [group, at] : then.groups)
+    all[group].level = at;
+  for (auto [own, at] : then.own)
+    levels[own] = at;
+}
+
 /// Joins a group of the operands that waits for what else is read: an update of weights reads moments, which a kernel of
 /// the same size makes, and a few numbers, which another makes meanwhile.
 bool KernelGroups::joinWaiting(Operation *op, ArrayRef<Value> bases, int level) {
@@ -227,10 +234,7 @@ bool KernelGroups::joinWaiting(Operation *op, ArrayRef<Value> bases, int level) 
     std::optional<Group> fitted = withMember(waiting, op, levelThen);
     if (!fitted)
       continue;
-    for (auto [group, at] : then->groups)
-      all[group].level = at;
-    for (auto [own, at] : then->own)
-      levels[own] = at;
+    setLevels(*then);
     home[op] = id;
     assign(id, std::move(*fitted));
     return true;

@@ -93,7 +93,12 @@ public:
   bool isTouchedLater(mlir::Operation *op) const;
   /// Makes the group, which has the new operation among its members, the one that provides it.
   void adopt(mlir::Operation *op, int id, Group group);
-  void setOwnLevel(mlir::Operation *op, int level) { levels[op] = level; }
+  /// Of groups, and of operations of their own.
+  struct Levels {
+    llvm::SmallMapVector<int, int, 8> groups;
+    llvm::SmallMapVector<mlir::Operation *, int, 8> own;
+  };
+  void setLevels(const Levels &then);
 
 private:
   void place(mlir::Operation *op);
@@ -101,10 +106,6 @@ private:
   bool joinGroupsOf(mlir::Operation *op, llvm::ArrayRef<mlir::Value> bases, int level);
   bool joinSibling(mlir::Operation *op, int level);
   bool joinWaiting(mlir::Operation *op, llvm::ArrayRef<mlir::Value> bases, int level);
-  struct Levels {
-    llvm::SmallMapVector<int, int, 8> groups;
-    llvm::SmallMapVector<mlir::Operation *, int, 8> own;
-  };
   std::optional<Levels> levelsAfter(int id, int level) const;
   llvm::SmallVector<mlir::Value> madeWith(mlir::Value value) const;
   void assign(int id, Group group);

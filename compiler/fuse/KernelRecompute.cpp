@@ -258,17 +258,11 @@ private:
     return found;
   }
 
-  /// What comes later than before when operations wait for one more kernel, and at which level then.
-  struct Waiting {
-    llvm::SmallMapVector<Operation *, int, 8> own;
-    llvm::SmallMapVector<int, int, 8> kernels;
-  };
-
-  /// What waits when the operations do for `giver`; nothing when that is much, when the giver itself waits for one of them,
-  /// or when one writes what is read again.
-  std::optional<Waiting> waitingFor(int giver, ArrayRef<Operation *> ops) {
+  /// The levels of what comes later than before when operations wait for `giver`; nothing when that is much, when the giver
+  /// itself waits for one of them, or when one writes what is read again.
+  std::optional<KernelGroups::Levels> waitingFor(int giver, ArrayRef<Operation *> ops) {
     constexpr size_t Most = 16;
-    Waiting found;
+    KernelGroups::Levels found;
     SmallVector<std::pair<Value, int>> made;
     auto comesAfter = [&](Operation *op, int level) {
       auto then = found.own.find(op);
@@ -292,10 +286,10 @@ private:
       for (int kernel : read->second.kernels) {
         if (kernel == giver)
           return std::nullopt;
-        auto then = found.kernels.find(kernel);
-        if ((then == found.kernels.end() ? groups.groups()[kernel].level : then->second) > level)
+        auto then = found.groups.find(kernel);
+        if ((then == found.groups.end() ? groups.groups()[kernel].level : then->second) > level)
           continue;
-        found.kernels[kernel] = level + 1;
+        found.groups[kernel] = level + 1;
         for (auto [member, role] : groups.groups()[kernel].members)
           if (groups.homeOf(member) == kernel)
             made.push_back({member->getResult(0), level + 1});
@@ -303,7 +297,7 @@ private:
       for (auto [place, other] : read->second.others)
         if (!comesAfter(other, level))
           return std::nullopt;
-      if (found.own.size() + found.kernels.size() > Most)
+      if (found.own.size() + found.groups.size() > Most)
         return std::nullopt;
     }
     return found;
@@ -337,7 +331,7 @@ private:
     if (giver < 0)
       return;
     SmallVector<Operation *> products = llvm::map_to_vector(late, [](auto &entry) { return entry.second; });
-    std::optional<Waiting> waiting = waitingFor(giver, products);
+    std::optional<KernelGroups::Levels> waiting = waitingFor(giver, products);
     if (!waiting)
       return;
     SmallVector<Operation *> ordered = inProgramOrder(chain);
@@ -366,10 +360,7 @@ private:
     groups.adopt(copy, giver, std::move(*giving));
     for (Operation *product : products)
       readFrom(product, value, copy.getResult(0));
-    for (auto [op, level] : waiting->own)
-      groups.setOwnLevel(op, level);
-    for (auto [kernel, level] : waiting->kernels)
-      groups.groups()[kernel].level = level;
+    groups.setLevels(*waiting);
     readers[copy.getResult(0)].others.assign(late.begin(), late.end());
     llvm::erase_if(readers[value].others, [&](auto &entry) { return entry.first > border; });
   }
