@@ -74,7 +74,7 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
   struct Arguments {
     RecipeArguments recipe;
     LevelOptions levels;
-    std::string emit, target = "cpu", attention;
+    std::string emit, target = "cpu", attention, lora;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App *command = app.add_subcommand("compile", "compile a recipe to a training program");
@@ -88,6 +88,8 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
       ->capture_default_str();
   command->add_option("--attention", arguments->attention, "with --target=cuda: cudnn (the default; what it cannot do is split) or split")
       ->check(CLI::IsMember({"cudnn", "split"}));
+  command->add_option("--lora", arguments->lora, "with --target=cuda: apart (the default: products of its own) or joined (first ones with each other, second ones with the frozen weights')")
+      ->check(CLI::IsMember({"apart", "joined"}));
   command->add_option("--emit", arguments->emit, "stop at a level and print it")
       ->check(CLI::IsMember({"vcs", "graph", "step", "plan", "kernels", "llvm", "asm", "resources", "object"}));
   command
@@ -110,6 +112,11 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
         llvm::errs() << "error: --attention is of --target=cuda alone\nhelp: on the CPU attention is always generated code\n";
         return kUsage;
       }
+      if (!arguments->levels.cuda && !arguments->lora.empty()) {
+        llvm::errs() << "error: --lora is of --target=cuda alone\nhelp: on the CPU frozen weights are packed, and LoRA's products are always apart\n";
+        return kUsage;
+      }
+      arguments->levels.joinLowRank = arguments->lora == "joined";
       arguments->levels.splitAttention = arguments->attention == "split";
       auto source = sourceOptions(arguments->recipe, executable);
       if (!source)

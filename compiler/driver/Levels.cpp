@@ -245,7 +245,9 @@ int Run::lowerStage(StageRun &stage) {
   if (failed(apply(stage, "fuse",
                    [&](mlir::OpPassManager &passes) {
                      fuse::Attentions split = options.splitAttention ? fuse::Attentions::All : fuse::Attentions::Unsupported;
-                     fuse::buildFusePipeline(passes, device ? fuse::FuseOptions::cuda(split) : fuse::FuseOptions());
+                     fuse::FuseOptions fusion = device ? fuse::FuseOptions::cuda(split) : fuse::FuseOptions();
+                     fusion.joinLowRank = device && options.joinLowRank;
+                     fuse::buildFusePipeline(passes, fusion);
                    })))
     return internal("stage `" + stage.name + "` fails in fusion");
   dump(stage.name + ".fused.mlir", options.dumpFolder.empty() ? "" : printed(*stage.module));

@@ -30,6 +30,8 @@ struct LevelOptions {
   bool cuda = false;
   /// Whether attention is products and kernels there, and never a call of cuDNN.
   bool splitAttention = false;
+  /// Whether LoRA's first products of one x are one there, and its second are columns of the frozen ones.
+  bool joinLowRank = false;
   /// Only this stage, by name or number; empty: all. A program always holds all.
   std::string stage;
   /// Folder for one numbered file per level and stage; empty: none.

@@ -7,7 +7,7 @@ namespace vcc::driver {
 
 static elaborate::Placement placementOf(exec::BufferOp buffer) {
   return {exec::stringifyRegion(buffer.getRegion()).str(), static_cast<int64_t>(buffer.getOffset()),
-          static_cast<int64_t>(buffer.getSize()), elaborate::dtypeName(buffer.tensorType().getElementType())};
+          static_cast<int64_t>(buffer.getSize()), elaborate::dtypeName(buffer.tensorType().getElementType()), buffer.getTransposed()};
 }
 
 bool placeStage(exec::ModuleOp plan, const elaborate::StagePorts &ports, elaborate::Json &stage, std::string &reason) {

@@ -16,7 +16,7 @@ namespace vcc::driver {
 namespace {
 struct PlanArguments {
   RecipeArguments recipe;
-  std::string device = "h200", stage, attention = "cudnn";
+  std::string device = "h200", stage, attention = "cudnn", lora = "apart";
   int64_t count = 1;
   bool json = false, time = false;
 };
@@ -60,6 +60,7 @@ static int runPlan(const PlanArguments &arguments, const char *executable) {
     return kUsage;
   levels->cuda = device->name != "cpu"; // what is planned is the program for that device
   levels->splitAttention = arguments.attention == "split";
+  levels->joinLowRank = arguments.lora == "joined";
   levels->time = arguments.time;
   std::vector<plan::StageReport> stages;
   int code = planStages(
@@ -89,6 +90,9 @@ void addPlan(CLI::App &app, Action &action, const char *executable) {
   command->add_option("--device", arguments->device, llvm::join(plan::deviceNames(), ", "))->capture_default_str();
   command->add_option("--attention", arguments->attention, "of the programs that are planned: cudnn or split, as of vcc compile --target=cuda")
       ->check(CLI::IsMember({"cudnn", "split"}))
+      ->capture_default_str();
+  command->add_option("--lora", arguments->lora, "of the programs that are planned: apart or joined, as of vcc compile --target=cuda")
+      ->check(CLI::IsMember({"apart", "joined"}))
       ->capture_default_str();
   command->add_option("--count", arguments->count, "how many devices share a step's samples; each holds all weights")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 20))

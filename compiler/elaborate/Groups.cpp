@@ -158,7 +158,8 @@ void Stage::declareStates() {
         trains ? builder.getUnitAttr() : mlir::UnitAttr(),
         storage.empty() ? mlir::FlatSymbolRefAttr()
                         : mlir::FlatSymbolRefAttr::get(builder.getContext(), storage),
-        storage.empty() ? mlir::IntegerAttr() : builder.getI64IntegerAttr(offset));
+        storage.empty() ? mlir::IntegerAttr() : builder.getI64IntegerAttr(offset),
+        /*joined=*/mlir::UnitAttr(), /*transposed=*/mlir::UnitAttr());
   };
   llvm::DenseMap<Weight *, std::pair<size_t, int64_t>> places;
   for (auto [i, group] : llvm::enumerate(groups)) {

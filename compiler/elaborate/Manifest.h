@@ -24,6 +24,7 @@ struct Placement {
   std::string region;
   int64_t offset = 0, bytes = 0;
   std::string dtype;
+  bool transposed = false;
 };
 
 /// What the schedule step decided about one stage.

@@ -97,6 +97,8 @@ bool placeStage(Json &stage, const StagePorts &ports, const StagePlacement &plac
     state["offset"] = place->second.offset;
     state["bytes"] = place->second.bytes;
     state["dtype"] = place->second.dtype;
+    if (place->second.transposed)
+      state["transposed"] = true;
     auto gradient = placement.states.find("gradient:" + path);
     if (gradient != placement.states.end())
       state["gradient"] = {{"region", gradient->second.region},

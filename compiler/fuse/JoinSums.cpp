@@ -139,7 +139,7 @@ private:
     auto type = RankedTensorType::get({end - begin}, first.getTensorType().getElementType());
     auto state = builder.create<tg::StateOp>(first.getLoc(), builder.getStringAttr(name), first.getKindAttr(),
                                              TypeAttr::get(type), /*trainable=*/UnitAttr(), first.getStorageAttr(),
-                                             builder.getI64IntegerAttr(begin));
+                                             builder.getI64IntegerAttr(begin), /*joined=*/UnitAttr(), /*transposed=*/UnitAttr());
     symbols.insert(state);
     return state;
   }

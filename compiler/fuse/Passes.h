@@ -24,9 +24,10 @@ enum class Attentions {
 /// What the library calls of a target can do.
 struct FuseOptions {
   Attentions split = Attentions::Dropout;
-  bool activations = true; ///< as epilogues of products
+  bool activations = true;  ///< as epilogues of products
+  bool joinLowRank = false; ///< LoRA's first products with each other, the second with the frozen ones
   /// cuBLASLt's GELU is not the graph's.
-  static FuseOptions cuda(Attentions split = Attentions::Unsupported) { return {split, /*activations=*/false}; }
+  static FuseOptions cuda(Attentions split = Attentions::Unsupported) { return {split, /*activations=*/false, /*joinLowRank=*/false}; }
 };
 
 /// All passes of fusion in order, with the simplifications between them.

@@ -43,6 +43,40 @@ def SplitCompositesPass : Pass<"tg-split-composites", "::mlir::ModuleOp"> {
   let dependentDialects = ["::vcc::tg::TgDialect"];
 }
 
+def StackFactorsPass : Pass<"tg-stack-factors", "::mlir::ModuleOp"> {
+  let summary = "LoRA's first products of one x become one";
+  let description = [{
+    Of matrices that train and have few rows.
+    ```mlir
+    %h = tg.dot_general %x, %a ..;  %i = tg.dot_general %x, %b ..
+    // becomes
+    %ab = tg.concat %a, %b {axis = 0 : i64} : ..
+    %all = tg.dot_general %x, %ab ..
+    %h = tg.slice %all ..;  %i = tg.slice %all ..
+    ```
+    So are the products of the backward by these matrices, where all go into one sum. Runs before tg-join-low-rank.
+  }];
+  let dependentDialects = ["::vcc::tg::TgDialect"];
+}
+
+def JoinLowRankPass : Pass<"tg-join-low-rank", "::mlir::ModuleOp"> {
+  let summary = "LoRA's second products become columns of the frozen ones";
+  let description = [{
+    x W + h B, with W [n, k] a frozen weight and B [n, r] one that trains, becomes one product, and so does what the backward takes from
+    one cotangent by W and by B. W lies transposed in front of the rows that hold B.
+    ```mlir
+    %y = tg.dot_general %x, %w ..;  %z = tg.dot_general %h, %b ..;  %s = tg.add %y, %z
+    // becomes
+    tg.write @"joined:w:b", %bt : tensor<16x64xbf16>
+    %wide = tg.read @"joined:w" : tensor<80x64xbf16>
+    %xh = tg.concat %x, %h {axis = 1 : i64} : (..) -> tensor<4x80xbf16>
+    %s = tg.dot_general %xh, %wide {.., contract_b = array<i64: 0>} : ..
+    ```
+    Runs before tg-fold-transposes.
+  }];
+  let dependentDialects = ["::vcc::tg::TgDialect"];
+}
+
 def FoldTransposesPass : Pass<"tg-fold-transposes", "::mlir::ModuleOp"> {
   let summary = "transposes beside a dot_general become its dimension numbers";
   let description = [{

@@ -11,6 +11,10 @@ void vcc::fuse::buildFusePipeline(OpPassManager &manager, const FuseOptions &opt
   if (options.split == Attentions::Unsupported)
     manager.addPass(createSeparateSamplesPass());
   manager.addPass(createSplitCompositesPass({/*attention=*/options.split}));
+  if (options.joinLowRank) {
+    manager.addPass(createStackFactorsPass());
+    manager.addPass(createJoinLowRankPass());
+  }
   manager.addPass(createFoldTransposesPass());
   manager.addPass(createCSEPass());
   manager.addPass(createConvertContractionsPass());

@@ -159,9 +159,7 @@ struct SplitPad : OpRewritePattern<tg::PadOp> {
       border(op.getHigh()[axis]);
       if (parts.size() == 1)
         continue;
-      SmallVector<int64_t> shape(type.getShape());
-      shape[axis] += op.getLow()[axis] + op.getHigh()[axis];
-      x = rewriter.create<tg::ConcatOp>(op.getLoc(), RankedTensorType::get(shape, type.getElementType()), parts, axis);
+      x = tg::buildConcat(rewriter, op.getLoc(), parts, axis);
     }
     rewriter.replaceOp(op, x);
     return success();
@@ -205,9 +203,7 @@ struct JoinPads : OpRewritePattern<tg::AddOp> {
       parts.push_back(tg::buildSplat(rewriter, op.getLoc(), RankedTensorType::get(shape, left.getElementType()), 0.0));
     }
     parts.push_back(second.getX());
-    shape[axis] = left.getShape()[axis] + gap + right.getShape()[axis];
-    Value joined = rewriter.create<tg::ConcatOp>(op.getLoc(), RankedTensorType::get(shape, left.getElementType()),
-                                                 parts, axis);
+    Value joined = tg::buildConcat(rewriter, op.getLoc(), parts, axis);
     SmallVector<int64_t> low(first.getLow()), high(second.getHigh());
     rewriter.replaceOpWithNewOp<tg::PadOp>(op, op.getType(), joined, low, high, APFloat(0.0));
     return success();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Layout of states, inputs, outputs and constants. A flat weight that no trainable view lies in, and that is not
-// trainable itself, is frozen and goes to the weights region.
+// trainable itself, is frozen and goes to the weights region; so does one that is joined.
 #include "compiler/schedule/RegionLayout.h"
 #include "compiler/schedule/Passes.h"
 #include "llvm/Support/MathExtras.h"
@@ -22,6 +22,8 @@ int64_t bytesOf(RankedTensorType type) { return type.getNumElements() * exec::by
 StringRef whyState(tg::StateOp op, bool frozen) {
   switch (op.getKind()) {
   case tg::StateKind::Weight:
+    if (op.getJoined())
+      return "frozen weight, low-rank factors behind it";
     return frozen ? "frozen weight" : "trained weight";
   case tg::StateKind::Gradient:
     return "gradient";
@@ -55,9 +57,10 @@ void RegionLayout::layOutStates(ModuleOp stage) {
   for (auto op : stage.getOps<tg::StateOp>()) {
     if (op.getStorage())
       continue;
-    bool frozen = op.getKind() == tg::StateKind::Weight && !trained.lookup(op.getSymName());
-    states[op.getSymName()] = place(frozen ? exec::Region::Weights : exec::Region::State, op.getSymName().str(),
-                                    op.getTensorType(), whyState(op, frozen), op.getLoc());
+    bool frozen = op.getJoined() || (op.getKind() == tg::StateKind::Weight && !trained.lookup(op.getSymName()));
+    Place &own = states[op.getSymName()] = place(frozen ? exec::Region::Weights : exec::Region::State, op.getSymName().str(),
+                                                 op.getTensorType(), whyState(op, frozen), op.getLoc());
+    own.constant = frozen && !op.getJoined();
   }
   for (auto op : stage.getOps<tg::StateOp>()) {
     if (!op.getStorage())
@@ -65,11 +68,13 @@ void RegionLayout::layOutStates(ModuleOp stage) {
     const Place whole = states.lookup(*op.getStorage());
     Place view{op.getSymName().str(), whole.region, 0, bytesOf(op.getTensorType())};
     int64_t start = op.getOffset() ? static_cast<int64_t>(*op.getOffset()) : 0;
+    view.constant = whole.constant;
+    bool factor = whole.region == exec::Region::Weights && !whole.constant && !op.getTransposed();
     view.offset = whole.offset + start * exec::bytesOfElement(op.getTensorType().getElementType());
     builder.create<exec::BufferOp>(op.getLoc(), view.buffer, view.region, view.offset, view.bytes, op.getTensorType(),
                                    FlatSymbolRefAttr::get(builder.getContext(), whole.buffer), FlatSymbolRefAttr(),
                                    IntegerAttr(), IntegerAttr(), ElementsAttr(),
-                                   whyState(op, view.region == exec::Region::Weights));
+                                   factor ? "low-rank factor" : whyState(op, view.region == exec::Region::Weights), op.getTransposed());
     states[op.getSymName()] = view;
   }
 }

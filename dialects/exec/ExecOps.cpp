@@ -49,6 +49,8 @@ LogicalResult BufferOp::verify() {
     return emitOpError("has a first use but no later last use");
   if ((getRegion() == exec::Region::Constant && !getView()) != getValue().has_value())
     return emitOpError("must carry a value exactly when it is a constant");
+  if (getTransposed() && tensorType().getRank() != 2)
+    return emitOpError("is transposed but ") << getType() << " is no matrix";
   if (getValue() && getValue()->getShapedType() != getType())
     return emitOpError("has a value of type ") << getValue()->getShapedType() << " but is of type " << getType();
   return success();

@@ -41,7 +41,7 @@ def Exec_BufferOp : Exec_Op<"buffer", [Symbol, HasParent<"ModuleOp">]> {
   let description = [{
     `view` names the buffer whose bytes this one is a part of; only a view may be unaligned (others: 64 bytes).
     `live A to B in @f` gives the first and last launch of a function that touches an arena buffer (or a view of it).
-    A constant carries its value.
+    A constant carries its value. A `transposed` one is the recipe's matrix with rows and columns changed places.
     ```mlir
     exec.buffer @"lm.norm.weight" state at 0 size 384 : tensor<96xf32> why "trained weight"
     exec.buffer @"micro_main:7" arena at 4096 size 384 : tensor<96xf32> live 3 to 9 in @micro_main why "kept for the backward"
@@ -50,9 +50,9 @@ def Exec_BufferOp : Exec_Op<"buffer", [Symbol, HasParent<"ModuleOp">]> {
   let arguments = (ins SymbolNameAttr:$sym_name, Exec_RegionAttr:$region, I64Attr:$offset, I64Attr:$size,
                        TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<FlatSymbolRefAttr>:$view,
                        OptionalAttr<FlatSymbolRefAttr>:$function, OptionalAttr<I64Attr>:$first,
-                       OptionalAttr<I64Attr>:$last, OptionalAttr<ElementsAttr>:$value, StrAttr:$why);
+                       OptionalAttr<I64Attr>:$last, OptionalAttr<ElementsAttr>:$value, StrAttr:$why, UnitAttr:$transposed);
   let assemblyFormat = [{
-    $sym_name $region `at` $offset `size` $size `:` $type (`view` $view^)?
+    $sym_name $region `at` $offset `size` $size `:` $type (`transposed` $transposed^)? (`view` $view^)?
     (`live` $first^ `to` $last)? (`in` $function^)? (`=` $value^)? `why` $why attr-dict
   }];
   let hasVerifier = 1;

@@ -34,6 +34,21 @@ Value vcc::tg::buildSum(OpBuilder &B, Location Loc, Value X, ArrayRef<int64_t> A
   return Axes.empty() ? X : B.create<ReduceOp>(Loc, X, ReduceKind::Sum, Axes).getResult();
 }
 
+Value vcc::tg::buildPart(OpBuilder &B, Location Loc, Value X, int64_t Axis, int64_t Begin, int64_t Size) {
+  RankedTensorType Type = tensorType(X);
+  SmallVector<int64_t> Offsets(Type.getRank(), 0), Sizes(Type.getShape()), Strides(Type.getRank(), 1);
+  Offsets[Axis] = Begin;
+  Sizes[Axis] = Size;
+  return B.create<SliceOp>(Loc, Type.clone(Sizes), X, Offsets, Sizes, Strides);
+}
+
+Value vcc::tg::buildConcat(OpBuilder &B, Location Loc, ArrayRef<Value> Parts, int64_t Axis) {
+  SmallVector<int64_t> Shape(tensorType(Parts[0]).getShape());
+  for (Value Part : Parts.drop_front())
+    Shape[Axis] += tensorType(Part).getShape()[Axis];
+  return B.create<ConcatOp>(Loc, tensorType(Parts[0]).clone(Shape), Parts, Axis);
+}
+
 SmallVector<int64_t> vcc::tg::otherAxes(int64_t Rank, ArrayRef<int64_t> Axes) {
   SmallVector<int64_t> Others;
   for (int64_t Axis = 0; Axis < Rank; ++Axis)

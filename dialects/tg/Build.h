@@ -20,6 +20,11 @@ std::optional<double> splatValue(mlir::Value Value);
 mlir::Value buildSplat(mlir::OpBuilder &B, mlir::Location Loc, mlir::RankedTensorType Type, double Value);
 mlir::Value buildSum(mlir::OpBuilder &B, mlir::Location Loc, mlir::Value X, llvm::ArrayRef<int64_t> Axes);
 
+/// `Size` elements of `X` along an axis, from `Begin` on.
+mlir::Value buildPart(mlir::OpBuilder &B, mlir::Location Loc, mlir::Value X, int64_t Axis, int64_t Begin, int64_t Size);
+/// Values beside each other along an axis.
+mlir::Value buildConcat(mlir::OpBuilder &B, mlir::Location Loc, llvm::ArrayRef<mlir::Value> Parts, int64_t Axis);
+
 /// Repeats `X` along `NewAxes` of `Type`; the other axes of `Type` are those of `X` in order.
 mlir::Value buildBroadcast(mlir::OpBuilder &B, mlir::Location Loc, mlir::Value X, mlir::RankedTensorType Type,
                            llvm::ArrayRef<int64_t> NewAxes);

@@ -15,6 +15,10 @@ LogicalResult StateOp::verify() {
     return emitOpError("a view needs both its storage and its offset");
   if (getTrainable() && getKind() != StateKind::Weight)
     return emitOpError("is trainable but its kind is ") << stringifyStateKind(getKind()) << ", not weight";
+  if (getJoined() && (getKind() != StateKind::Weight || getTrainable() || getStorage()))
+    return emitOpError("is joined but no frozen weight of its own storage");
+  if (getTransposed() && (getTensorType().getRank() != 2 || !getStorage()))
+    return emitOpError("is transposed but no matrix in a storage");
   return success();
 }
 

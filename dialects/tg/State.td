@@ -8,16 +8,19 @@ def Tg_StateOp : Op<Tg_Dialect, "state", [Symbol, DeclareOpInterfaceMethods<Symb
   let summary = "a named tensor that outlives a step";
   let description = [{
     `in(@flat, offset)` makes it a view of `offset`.. elements of a flat state. `trainable` marks weights that get a
-    gradient, which is written to the state `gradient:<path>`.
+    gradient, which is written to the state `gradient:<path>`. `joined` is the storage of a frozen matrix with rows behind it
+    that functions write before they read it; `transposed` says that the type is of memory, and the recipe's matrix its transpose.
     ```mlir
     tg.state @"group0:weight" weight : tensor<48xf32>
     tg.state @"head.weight" weight trainable in(@"group0:weight", 16) : tensor<4x4xf32>
+    tg.state @"joined:lm.weight" weight joined : tensor<72x32xbf16>
+    tg.state @"lm.weight" weight transposed in(@"joined:lm.weight", 0) : tensor<64x32xbf16>
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Tg_StateKindAttr:$kind, TypeAttrOf<Tg_Tensor>:$type, UnitAttr:$trainable,
-                       OptionalAttr<FlatSymbolRefAttr>:$storage, OptionalAttr<I64Attr>:$offset);
+                       OptionalAttr<FlatSymbolRefAttr>:$storage, OptionalAttr<I64Attr>:$offset, UnitAttr:$joined, UnitAttr:$transposed);
   let assemblyFormat = [{
-    $sym_name $kind (`trainable` $trainable^)? (`in` `(` $storage^ `,` $offset `)`)? attr-dict `:` $type
+    $sym_name $kind (`trainable` $trainable^)? (`joined` $joined^)? (`transposed` $transposed^)? (`in` `(` $storage^ `,` $offset `)`)? attr-dict `:` $type
   }];
   let extraClassDeclaration = [{ ::mlir::RankedTensorType getTensorType() { return ::llvm::cast<::mlir::RankedTensorType>(getType()); } }];
   let hasVerifier = 1;

@@ -4,6 +4,7 @@
 #include "runtime/loop/StageProgram.h"
 
 #include "runtime/program/Failure.h"
+#include "runtime/weights/Transpose.h"
 
 #include <fmt/format.h>
 
@@ -33,13 +34,17 @@ static void checkPort(const manifest::Stage &stage, const Function &function, co
                             nameOf(port.dtype), textOf(port.shape)));
 }
 
-StageProgram::StageProgram(const StagePlace &place, const MakeDevice &make) : Stage(place.stage), Device(make(place)) {
+StageProgram::StageProgram(const StagePlace &place, const MakeDevice &make) : Stage(place.stage), Device(make(place)), Threads(place.threads) {
   const VccStage &table = place.table;
   const manifest::Stage &stage = place.stage;
   if (table.weights_bytes != uint64_t(stage.weightsBytes) ||
       table.state_bytes != uint64_t(stage.stateBytes) ||
       table.arena_bytes != uint64_t(stage.arenaBytes) || table.io_bytes != uint64_t(stage.ioBytes))
     fail(stage, "the manifest's region sizes are not the program's");
+  // A device that works on the host's memory has it in one order alone.
+  for (const State &state : stage.states)
+    if (state.transposed && Device->isHost())
+      fail(stage, fmt::format("`{}` is transposed, which is of GPUs alone", state.path));
   for (const Function &function : stage.functions) {
     if (uint64_t(function.index) >= table.function_count)
       fail(stage, fmt::format("function `{}` has index {}, but there are {}", function.name,
@@ -101,6 +106,20 @@ void StageProgram::forState(std::initializer_list<State::Kind> kinds, F &&act) c
       act(state.place.region, uint64_t(state.place.offset), uint64_t(state.bytes));
 }
 
+void StageProgram::turnWeights(bool back) const {
+  for (const State &state : Stage.states)
+    if (state.transposed) {
+      int64_t rows = state.shape[back], columns = state.shape[!back];
+      transpose(at(state), rows, columns, bytesOf(state.dtype), Threads);
+    }
+}
+
+void StageProgram::fetchFrozen() {
+  Device->fetch(VCC_REGION_WEIGHTS, 0, memory().size(VCC_REGION_WEIGHTS));
+  turnWeights(/*back=*/true);
+  Turned = false;
+}
+
 void StageProgram::fetchTrained() {
   forState({State::Kind::Weight, State::Kind::Moment, State::Kind::Counter},
            [&](VccRegion region, uint64_t offset, uint64_t bytes) { Device->fetch(region, offset, bytes); });
@@ -122,6 +141,9 @@ void StageProgram::fetchGradients() {
 }
 
 void StageProgram::publishWeights() {
+  if (!Turned)
+    turnWeights(/*back=*/false);
+  Turned = true;
   Device->publish(VCC_REGION_WEIGHTS, 0, memory().size(VCC_REGION_WEIGHTS));
   forState({State::Kind::Weight, State::Kind::Moment, State::Kind::Counter},
            [&](VccRegion region, uint64_t offset, uint64_t bytes) { Device->publish(region, offset, bytes); });

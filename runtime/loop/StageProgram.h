@@ -75,7 +75,7 @@ public:
   std::byte *gradientOf(const manifest::State &state) const;
 
   // What the device has, brought to the host's memory.
-  void fetchFrozen() { Device->fetch(VCC_REGION_WEIGHTS, 0, memory().size(VCC_REGION_WEIGHTS)); }
+  void fetchFrozen();
   /// Trained weights, moments and counters.
   void fetchTrained();
   void fetchWeights() { fetchFrozen(), fetchTrained(); }
@@ -91,8 +91,12 @@ private:
   /// The places of the states that are of these kinds, but for frozen weights.
   template <typename F>
   void forState(std::initializer_list<manifest::State::Kind> kinds, F &&act) const;
+  /// Brings matrices that launches have transposed from the recipe's order to the launches', or back, in the host's memory.
+  void turnWeights(bool back) const;
   const manifest::Stage &Stage;
   std::unique_ptr<StageDevice> Device;
+  int Threads;
+  bool Turned = false; ///< whether the host's memory has them as the launches do
   FunctionObserver *Observer = nullptr;
 };
 

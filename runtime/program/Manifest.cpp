@@ -135,6 +135,9 @@ static State parseState(const JsonNode &node, const Stage &stage) {
   state.bytes = expected;
   checkInside(node, stage, state.place, state.bytes);
   state.trainable = node.booleanOr("trainable", false);
+  state.transposed = node.booleanOr("transposed", false);
+  if (state.transposed && (state.shape.size() != 2 || state.place.region != VCC_REGION_WEIGHTS))
+    node.fail("is transposed, but no frozen matrix");
   state.group = node.integerOr("group", -1);
   if (auto gradient = node.find("gradient")) {
     state.gradient = Place{parseRegion(gradient->at("region")),

@@ -182,6 +182,7 @@ struct State {
   Place place;
   int64_t bytes = 0;
   bool trainable = false;
+  bool transposed = false; // a matrix that launches have with rows and columns changed places
   int64_t group = -1;
   std::optional<Place> gradient;
   std::vector<Start> start; // in order of preference

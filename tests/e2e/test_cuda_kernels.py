@@ -58,6 +58,9 @@ class Kernels(unittest.TestCase):
     def test_of_the_full_size_recipe_in_bf16_fit_into_registers(self):
         self.check(FULL + ["-D", "numerics=bf16"], 150)
 
+    def test_of_joined_adapters_in_bf16_fit_into_registers(self):
+        self.check(FULL + ["-D", "numerics=bf16", "--lora=joined", "--stage", "instruct"], 80)
+
     def test_stand_in_an_object_with_tables(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "tiny.o"

@@ -3,6 +3,7 @@
 libraries (tests/ptx), beside the same recipe on the CPU."""
 import os
 import pathlib
+import re
 import sys
 import unittest
 
@@ -56,20 +57,21 @@ class Steps(unittest.TestCase):
     """The first run of a function is a list of calls, the second a graph that is captured, the third one that is replayed."""
     maxDiff = None
 
-    def beside_the_cpu(self, numerics, stage, limit, steps, by_tensor):
+    def beside_the_cpu(self, numerics, stage, limit, steps, by_tensor, options=()):
         words = ("--stage", stage, "--synthetic", "--seed", SEED, "--max-steps", max(steps) + 1, "--dump", ",".join(map(str, steps)))
         cpu = FOLDER / f"cpu-{stage}"
         if not all(path.exists() for path in dumps(cpu, stage, steps)):
             programs.succeed(compiled_tiny("cpu"), *words, "--threads", 2, "--out", cpu, seconds=300)
-        ours = FOLDER / f"{numerics}-{stage}"
-        on_gpu(compiled_tiny(numerics, "--target=cuda", "-D", f"numerics={numerics}"), *words, "--out", ours)
+        name = "".join([numerics, *options])
+        ours = FOLDER / f"{name}-{stage}"
+        on_gpu(compiled_tiny(name, "--target=cuda", "-D", f"numerics={numerics}", *options), *words, "--out", ours)
         close = []
         for path, truth in zip(dumps(ours, stage, steps), dumps(cpu, stage, steps)):
             small = truth.with_suffix(".small")
             comparing.reduced(truth, small)
             found, wanted = comparing.read(path), comparing.read(small)
             lines, good = comparing.compare(found, wanted, limit, by_tensor)
-            print(f"{numerics} {stage} {path.name}:", "; ".join(lines))
+            print(f"{name} {stage} {path.name}:", "; ".join(lines))
             apart = comparing.draws(wanted) and comparing.compare(found, wanted, DRAWN, by_tensor=False)[1]
             self.assertTrue(good or apart, "\n".join([f"{numerics} {stage} {path.name}", *lines]))
             close.append(good)
@@ -78,6 +80,16 @@ class Steps(unittest.TestCase):
     def test_of_every_stage_in_f32_are_the_cpus(self):
         for stage in STAGES:
             self.beside_the_cpu("f32", stage, 2e-5, (0, 1, 2), by_tensor=True)
+
+    def test_with_joined_adapters_are_the_cpus(self):
+        self.beside_the_cpu("f32", "instruct", 2e-5, (0, 1, 2), by_tensor=True, options=["--lora=joined"])
+        # What a program reads and writes of these matrices is as the recipe has them, not as its products do.
+        ours, theirs = (programs.read_tensors(dumps(FOLDER / f"{name}-instruct", "instruct", (2,))[0])[0] for name in ("f32--lora=joined", "cpu"))
+        frozen = [name for name in theirs if re.fullmatch(r"before/lm\..*\.[qv]_proj\.weight", name)]
+        self.assertTrue(frozen)
+        for name in frozen:
+            self.assertEqual(ours[name], theirs[name], name)
+        self.beside_the_cpu("bf16", "instruct", 8e-2, (0,), by_tensor=False, options=["--lora=joined"])
 
     def test_in_bf16_differ_by_rounding(self):
         # With attention as cuDNN's calls. Gradients of a small model that was drawn: what rounding each value to 8 bits does to them.

@@ -295,6 +295,45 @@ class Attention(unittest.TestCase):
         self.assertIn("error: --cpu is of --target=cpu alone", ended.err)
 
 
+class LowRank(unittest.TestCase):
+    """LoRA's first products of one x are one, and its second are columns of the frozen ones, or all are products of their own: the choice is
+    the compiler's, and the plan tells."""
+
+    LAYERS, SITES, RANK, WIDTH = 3, 3 * 2, 8, 96  # of the tiny recipe: q and v of three layers
+
+    def tails(self, plan):
+        """Bytes behind the frozen matrices that have an adapter, by their names: columns for both sites that share a layer's input."""
+        return {name: buffer.size * 2 * self.RANK // self.WIDTH for name, buffer in plan.buffers.items() if re.fullmatch(r"lm\..*\.[qv]_proj\.weight", name)}
+
+    def plans(self, *options):
+        return plans.plans(plans.emit(plans.TINY, "plan", "--target=cuda", "-D", "numerics=bf16", *options))
+
+    def test_products_are_joined(self):
+        apart, joined = self.plans(), self.plans("--lora=joined")
+        for name, plan in joined.items():
+            gemms = [{function: sum(launch.kind == "gemm" for launch in launches) for function, launches in given.functions.items()} for given in (apart[name], plan)]
+            for function, count in gemms[0].items():
+                # A first one of each layer and a second one of each site, forward and backward.
+                forward = self.LAYERS + self.SITES if name == "instruct" and function.startswith(("micro", "evaluate")) else 0
+                self.assertEqual(count - gemms[1][function], forward * (2 if function.startswith("micro") else 1), f"{name} {function}")
+            wide = {path.removeprefix("joined:"): buffer.size for path, buffer in plan.buffers.items() if re.fullmatch(r"joined:[^:]*", path)}
+            tails = self.tails(apart[name]) if name == "instruct" else {}
+            self.assertEqual(wide, {path: apart[name].buffers[path].size + tail for path, tail in tails.items()})
+            self.assertEqual(plan.regions["weights"] - apart[name].regions["weights"], sum(tails.values()))
+
+    def test_the_command_counts_it(self):
+        apart, joined = (report(plans.TINY, "--stage", "instruct", f"--lora={which}")["stages"][0] for which in ("apart", "joined"))
+        for kind in ("frozen", "trained", "gradients", "optimizer"):
+            self.assertEqual(apart["memory"]["bf16"][kind], joined["memory"]["bf16"][kind])
+        tails = self.tails(self.plans("--stage", "instruct")["instruct"])
+        self.assertEqual(joined["memory"]["bf16"]["padding"] - apart["memory"]["bf16"]["padding"], sum(tails.values()))
+
+    def test_it_is_of_the_gpu_alone(self):
+        ended = programs.run(plans.VCC, "compile", plans.TINY, "--lora=joined", "--emit=graph")
+        self.assertEqual((ended.code, ended.out), (1, ""))
+        self.assertIn("error: --lora is of --target=cuda alone", ended.err)
+
+
 class FullSize(unittest.TestCase):
     def test_connect(self):
         began = seconds_used()

@@ -109,6 +109,8 @@ TEST(Manifest, SaysWhereItIsWrong) {
   EXPECT_THAT(errorOf(replaced("\"shape\":[4]", "\"shape\":[400]")), HasSubstr("its region has 384 bytes"));
   EXPECT_THAT(errorOf(replaced("\"dtype\":\"f32\"", "\"dtype\":\"f31\"")), HasSubstr("`f31`"));
   EXPECT_THAT(errorOf(replaced("\"role\":\"micro\"", "\"role\":\"macro\"")), HasSubstr("`macro`"));
+  EXPECT_THAT(errorOf(replaced("\"shape\":[4]", "\"transposed\":true,\"shape\":[4]")), HasSubstr("is transposed, but no frozen matrix"));
+  EXPECT_THAT(errorOf(replaced("\"shape\":[4]", "\"transposed\":true,\"shape\":[2,2]")), HasSubstr("is transposed, but no frozen matrix"));
   EXPECT_THAT(errorOf(replaced("model.bias", "model.weight")), HasSubstr("a second time"));
   EXPECT_THAT(errorOf(replaced("{\"stage\":\"fit\"}", "{\"stage\":\"fat\"}")), HasSubstr("`fat`, which is not there"));
   EXPECT_THAT(errorOf(replaced("\"steps\":60", "\"steps\":0")), HasSubstr("above zero"));

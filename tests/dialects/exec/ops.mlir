@@ -11,6 +11,8 @@ tg.kernel @k(%x: tensor<8xf32>, %s: tensor<f32>) attributes {columns = 8 : i64, 
 exec.module @stage sizes {weights = 256, state = 256, arena = 8192, io = 128, constant = 64} {
   // CHECK: exec.buffer @w weights at 0 size 256 : tensor<8x8xf32> why "frozen weight"
   exec.buffer @w weights at 0 size 256 : tensor<8x8xf32> why "frozen weight"
+  // CHECK: exec.buffer @t weights at 0 size 128 : tensor<4x8xf32> transposed view @w why "frozen weight"
+  exec.buffer @t weights at 0 size 128 : tensor<4x8xf32> transposed view @w why "frozen weight"
   // CHECK: exec.buffer @flat state at 0 size 256 : tensor<64xf32> why "trained weight"
   exec.buffer @flat state at 0 size 256 : tensor<64xf32> why "trained weight"
   // CHECK: exec.buffer @v state at 4 size 32 : tensor<8xf32> view @flat why "trained weight"

@@ -29,6 +29,28 @@ tg.state @m moment trainable : tensor<8xf32>
 
 // -----
 
+// expected-error@+1 {{is joined but no frozen weight of its own storage}}
+tg.state @w weight trainable joined : tensor<8x8xf32>
+
+// -----
+
+tg.state @flat weight : tensor<64xf32>
+// expected-error@+1 {{is joined but no frozen weight of its own storage}}
+tg.state @w weight joined in(@flat, 0) : tensor<8x8xf32>
+
+// -----
+
+tg.state @flat weight : tensor<8xf32>
+// expected-error@+1 {{is transposed but no matrix in a storage}}
+tg.state @w weight transposed in(@flat, 0) : tensor<8xf32>
+
+// -----
+
+// expected-error@+1 {{is transposed but no matrix in a storage}}
+tg.state @w weight transposed : tensor<4x2xf32>
+
+// -----
+
 func.func @scalar_loss(%x: tensor<2xf32>) {
   // expected-error@+1 {{minimises a scalar but has 'tensor<2xf32>'}}
   tg.loss %x : tensor<2xf32>

@@ -6,6 +6,10 @@ module attributes {tg.stage = "instruct"} {
   tg.state @"group0:weight" weight : tensor<48xf32>
   // CHECK: tg.state @head.weight weight trainable in(@"group0:weight", 16) : tensor<4x4xf32>
   tg.state @"head.weight" weight trainable in(@"group0:weight", 16) : tensor<4x4xf32>
+  // CHECK: tg.state @"joined:lm.weight" weight joined : tensor<72x32xbf16>
+  tg.state @"joined:lm.weight" weight joined : tensor<72x32xbf16>
+  // CHECK: tg.state @lm.weight weight transposed in(@"joined:lm.weight", 0) : tensor<64x32xbf16>
+  tg.state @"lm.weight" weight transposed in(@"joined:lm.weight", 0) : tensor<64x32xbf16>
   // CHECK: tg.state @"gradient:head.weight" gradient : tensor<4x4xf32>
   tg.state @"gradient:head.weight" gradient : tensor<4x4xf32>
   // CHECK: tg.state @m moment : tensor<48xf32>
