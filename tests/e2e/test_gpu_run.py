@@ -148,7 +148,7 @@ class Ours(unittest.TestCase):
         self.addCleanup(scratch.cleanup)
         self.folder, self.run_, self.asked = pathlib.Path(scratch.name), script("run"), []
         flops = {stage: {"image": 1e12, "video": 3e12} for stage in self.run_.STAGES}
-        self.about = {"modes": ["step"], "rows": [4, 16, 36], "flops": {str(rows): flops for rows in (4, 16, 36)}, "commit": "c", "seed": 1}
+        self.about = {"modes": ["step"], "rows": [4, 16, 36], "flops": {str(rows): flops for rows in (4, 16, 36)}, "commit": "c", "seed": 1, "programs": ["full-4", "full-16", "full-36", "joined-4", "joined-36"]}
         (self.folder / "about.json").write_text(json.dumps(self.about))
         tarfile.open(self.folder / "programs.tar.xz", "w:xz").close()
         torch = types.SimpleNamespace(__version__="0", cuda=types.SimpleNamespace(is_available=lambda: True))
@@ -167,14 +167,15 @@ class Ours(unittest.TestCase):
     def program(self, name, *words, **_):
         given = dict(zip(words, words[1:]))
         self.asked.append((name, given["--stage"]))
-        if name == "full-36":
-            raise self.run_.Ended(["full-36"], 4, "a note\nerror: it needs 150 GiB\nhelp: fewer rows")
+        if name.endswith("-36"):
+            raise self.run_.Ended([name], 4, "a note\nerror: it needs 150 GiB\nhelp: fewer rows")
         if (name, given["--stage"]) == ("full-16", "connect"):
             raise self.run_.Ended(["full-16"], 70, "error: something is wrong")
         log = pathlib.Path(given["--out"]) / f"{given['--stage']}.synthetic" / "log.jsonl"
         log.parent.mkdir(parents=True)
         kinds = ["image", "video"] * 5 + ["image"] * 14
-        log.write_text("".join(json.dumps(entry) + "\n" for entry in entries([9.0] * 6 + [0.1 if kind == "image" else 0.3 for kind in kinds[6:]], kinds)))
+        pictures, clips = (0.1, 0.3) if name.startswith("full") else (0.1, 0.22)
+        log.write_text("".join(json.dumps(entry) + "\n" for entry in entries([9.0] * 6 + [pictures if kind == "image" else clips for kind in kinds[6:]], kinds)))
         return ""
 
     def twin(self, command, stdout, **_):
@@ -192,7 +193,8 @@ class Ours(unittest.TestCase):
             bench.step()
         self.assertEqual(self.asked, [
             ("full-4", "connect"), ("full-36", "connect"), ("full-16", "connect"), ("full-4", "instruct"), ("full-36", "instruct"), ("full-16", "instruct"),
-            ("compiled", "connect", "4,36,16"), ("compiled", "instruct", "4,36,16"), ("eager", "connect", "4,36,16"), ("eager", "instruct", "4,36,16")])
+            ("compiled", "connect", "4,36,16"), ("compiled", "instruct", "4,36,16"), ("eager", "connect", "4,36,16"), ("eager", "instruct", "4,36,16"),
+            ("joined-4", "instruct")])
         found = json.loads(bench.path.read_text())
         self.assertFalse(found["good"])
         self.assertEqual(found["faults"], ["connect 16 ours: `full-16` ended with 70: error: something is wrong"])
@@ -208,6 +210,7 @@ class Ours(unittest.TestCase):
         self.assertEqual(found["step"]["connect summary"]["largest_that_fits"], 4)
         self.assertAlmostEqual(found["step"]["instruct summary"]["times_the_twin"]["4"], 20 / 13)
         self.assertAlmostEqual(found["step"]["instruct summary"]["best_times_best"], 20 / 13)
+        self.assertAlmostEqual(found["step"]["instruct 4 joined"]["times_apart"], 0.2 / 0.16)  # one that is faster counts for no summary
 
     def test_without_the_twin(self):
         bench = self.bench(stages=["instruct"], rows=[4, 16])
@@ -216,7 +219,7 @@ class Ours(unittest.TestCase):
             return types.SimpleNamespace(returncode=1, stderr="Traceback\nImportError: no transformers")
         with unittest.mock.patch.object(subprocess, "run", broken):
             bench.step()
-        self.assertEqual(self.asked, [("full-4", "instruct"), ("full-16", "instruct")])
+        self.assertEqual(self.asked, [("full-4", "instruct"), ("full-16", "instruct"), ("joined-4", "instruct")])
         found = json.loads(bench.path.read_text())
         self.assertFalse(found["good"])
         self.assertIn("instruct 4 twin eager: the twin ended with 1: ImportError: no transformers", found["not_run"])
