@@ -158,16 +158,16 @@ func.func @micro_main() {
 
 // Must not fire: what the first matrix gives is written before the second's rows are there, and the state is read in between.
 // CHECK-NOT: joined
-tg.state @q weight : tensor<8x8xf32>
-tg.state @v weight : tensor<8x8xf32>
+tg.state @q weight : tensor<8x16xf32>
+tg.state @v weight : tensor<8x16xf32>
 tg.state @bq weight trainable : tensor<8x2xf32>
 tg.state @bv weight trainable : tensor<8x2xf32>
 tg.state @kept counter : tensor<4x8xf32>
 func.func @micro_main() {
-  %x = tg.input "x" : tensor<4x8xf32>
+  %x = tg.input "x" : tensor<4x16xf32>
   %h = tg.input "h" : tensor<4x2xf32>
-  %wq = tg.read @q : tensor<8x8xf32>
-  %pq = tg.dot_general %x, %wq {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+  %wq = tg.read @q : tensor<8x16xf32>
+  %pq = tg.dot_general %x, %wq {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x16xf32>, tensor<8x16xf32>) -> tensor<4x8xf32>
   %rq = tg.read @bq : tensor<8x2xf32>
   %tq = tg.dot_general %h, %rq {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x2xf32>, tensor<8x2xf32>) -> tensor<4x8xf32>
   %sq = tg.add %pq, %tq : tensor<4x8xf32>
@@ -175,8 +175,8 @@ func.func @micro_main() {
   %kept = tg.read @kept : tensor<4x8xf32>
   tg.output "kept", %kept : tensor<4x8xf32>
   %i = tg.input "i" : tensor<4x2xf32>
-  %wv = tg.read @v : tensor<8x8xf32>
-  %pv = tg.dot_general %x, %wv {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+  %wv = tg.read @v : tensor<8x16xf32>
+  %pv = tg.dot_general %x, %wv {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x16xf32>, tensor<8x16xf32>) -> tensor<4x8xf32>
   %rv = tg.read @bv : tensor<8x2xf32>
   %tv = tg.dot_general %i, %rv {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x2xf32>, tensor<8x2xf32>) -> tensor<4x8xf32>
   %sv = tg.add %pv, %tv : tensor<4x8xf32>
@@ -293,18 +293,18 @@ func.func @micro_b() {
   %y = tg.input "y" : tensor<4x16xf32>
   %z = tg.input "z" : tensor<4x16xf32>
   %h = tg.input "h" : tensor<4x2xf32>
-  %wu = tg.read @u : tensor<8x16xf32>
-  %pu = tg.dot_general %x, %wu {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x16xf32>, tensor<8x16xf32>) -> tensor<4x8xf32>
-  %bu = tg.read @bu : tensor<8x2xf32>
-  %tu = tg.dot_general %h, %bu {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x2xf32>, tensor<8x2xf32>) -> tensor<4x8xf32>
-  %su = tg.add %pu, %tu : tensor<4x8xf32>
-  tg.output "u", %su : tensor<4x8xf32>
   %wt = tg.read @t : tensor<8x16xf32>
   %pt = tg.dot_general %x, %wt {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x16xf32>, tensor<8x16xf32>) -> tensor<4x8xf32>
   %bt = tg.read @bt : tensor<8x2xf32>
   %tt = tg.dot_general %h, %bt {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x2xf32>, tensor<8x2xf32>) -> tensor<4x8xf32>
   %st = tg.add %pt, %tt : tensor<4x8xf32>
   tg.output "t", %st : tensor<4x8xf32>
+  %wu = tg.read @u : tensor<8x16xf32>
+  %pu = tg.dot_general %x, %wu {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x16xf32>, tensor<8x16xf32>) -> tensor<4x8xf32>
+  %bu = tg.read @bu : tensor<8x2xf32>
+  %tu = tg.dot_general %h, %bu {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x2xf32>, tensor<8x2xf32>) -> tensor<4x8xf32>
+  %su = tg.add %pu, %tu : tensor<4x8xf32>
+  tg.output "u", %su : tensor<4x8xf32>
   %wv = tg.read @v : tensor<8x16xf32>
   %pv = tg.dot_general %y, %wv {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x16xf32>, tensor<8x16xf32>) -> tensor<4x8xf32>
   %bv = tg.read @bv : tensor<8x2xf32>
