@@ -3,6 +3,7 @@
 // LoRA's second products as part of the frozen ones: random layers with and without adapters, biases and masks, trained, evaluated and
 // initialised, mean the same before the pass, after it, and as a plan. VCC_TEST_SEED repeats a run.
 #include "tests/Seed.h"
+#include "tests/unit/fuse/Near.h"
 #include "tests/unit/fuse/PlanRunner.h"
 #include "tests/unit/tg/GraphText.h"
 
@@ -11,7 +12,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <algorithm>
 
 using namespace mlir;
 using namespace vcc;
@@ -144,15 +145,7 @@ std::vector<double> turned(const std::vector<double> &matrix, int64_t rows, int6
   return other;
 }
 
-void expectNear(ArrayRef<double> expected, ArrayRef<double> found, const std::string &what) {
-  ASSERT_EQ(expected.size(), found.size()) << what;
-  double largest = 1e-3;
-  for (double value : expected)
-    largest = std::max(largest, std::abs(value));
-  for (size_t i = 0; i < expected.size(); ++i)
-    ASSERT_NEAR(expected[i], found[i], 1e-11 * largest) << what << " element " << i;
-}
-
+constexpr double Tolerance = 1e-11;
 const char *const Functions[] = {"init", "micro_main", "evaluate_main"};
 
 /// Runs all functions one after another, `run` after each.
@@ -229,12 +222,12 @@ void check(uint64_t seed) {
   runAll(truth, [&](const char *function) {
     ASSERT_TRUE(succeeded(after.run(function)) && succeeded(simulated.run(function))) << function;
     for (const std::string &path : truth.statePaths()) {
-      expectNear(truth.state(path)->Data, inOrder(path, after.state(path)->Data, true), path);
-      expectNear(truth.state(path)->Data, inOrder(path, simulated.get(path), true), "planned " + path);
+      expectNear(truth.state(path)->Data, inOrder(path, after.state(path)->Data, true), Tolerance, path);
+      expectNear(truth.state(path)->Data, inOrder(path, simulated.get(path), true), Tolerance, "planned " + path);
     }
     for (const std::string &name : truth.outputNames()) {
-      expectNear(truth.output(name)->Data, after.output(name)->Data, name);
-      expectNear(truth.output(name)->Data, simulated.get(schedule::outputBufferName(function, name)), "planned " + name);
+      expectNear(truth.output(name)->Data, after.output(name)->Data, Tolerance, name);
+      expectNear(truth.output(name)->Data, simulated.get(schedule::outputBufferName(function, name)), Tolerance, "planned " + name);
     }
   });
   if (::testing::Test::HasFailure())

@@ -3,6 +3,7 @@
 // Graphs that models are made of, fused and scheduled, against the interpreter on the graph: random draws, partial sums,
 // nested concatenations, rotations, an optimizer's update. Inputs and states are random; VCC_TEST_SEED repeats a run.
 #include "tests/Seed.h"
+#include "tests/unit/fuse/Near.h"
 #include "tests/unit/fuse/PlanRunner.h"
 #include "tests/unit/tg/GraphText.h"
 
@@ -10,7 +11,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdlib>
 
 using namespace mlir;
@@ -27,15 +27,6 @@ std::vector<double> randomElements(Random &source, RankedTensorType type) {
                            : static_cast<double>(static_cast<float>(
                                  std::uniform_real_distribution<double>(0.1, 1.0)(source))));
   return values;
-}
-
-void expectNear(ArrayRef<double> expected, ArrayRef<double> found, const std::string &what) {
-  ASSERT_EQ(expected.size(), found.size()) << what;
-  double largest = 1e-3;
-  for (double value : expected)
-    largest = std::max(largest, std::abs(value));
-  for (size_t i = 0; i < expected.size(); ++i)
-    ASSERT_NEAR(expected[i], found[i], 1e-6 * largest) << what << " element " << i;
 }
 
 /// Runs the module's function @f on the graph and as a plan.
@@ -71,9 +62,9 @@ void checkMeaning(StringRef body, StringRef states = "") {
   ASSERT_TRUE(succeeded(run.run("f")));
   ASSERT_TRUE(succeeded(simulated.run("f")));
   for (const std::string &path : run.statePaths())
-    expectNear(run.state(path)->Data, simulated.get(path), path);
+    expectNear(run.state(path)->Data, simulated.get(path), 1e-6, path);
   for (const std::string &name : run.outputNames())
-    expectNear(run.output(name)->Data, simulated.get(schedule::outputBufferName("f", name)), name);
+    expectNear(run.output(name)->Data, simulated.get(schedule::outputBufferName("f", name)), 1e-6, name);
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 // regions and compared with the interpreter on the graph; and no two buffers that live at one time overlap. VCC_TEST_SEED
 // repeats a run, VCC_GRAPHS sets the number of graphs.
 #include "tests/Seed.h"
+#include "tests/unit/fuse/Near.h"
 #include "tests/unit/fuse/PlanRunner.h"
 #include "tests/unit/tg/GradientCases.h"
 #include "tests/unit/tg/RandomGraph.h"
@@ -15,7 +16,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdlib>
 #include <regex>
 
@@ -28,15 +28,6 @@ namespace {
 OwningOpRef<ModuleOp> parseAsF32(const std::string &text) {
   context().loadDialect<exec::ExecDialect>();
   return parse(std::regex_replace(text, std::regex("(x|<)f64>"), "$1f32>"));
-}
-
-void expectNear(ArrayRef<double> expected, ArrayRef<double> found, double tolerance, const std::string &what) {
-  ASSERT_EQ(expected.size(), found.size()) << what;
-  double largest = 1e-3;
-  for (double value : expected)
-    largest = std::max(largest, std::abs(value));
-  for (size_t i = 0; i < expected.size(); ++i)
-    ASSERT_NEAR(expected[i], found[i], tolerance * largest) << what << " element " << i;
 }
 
 void checkPlan(const WriteCase &write, uint64_t seed, double tolerance) {
