@@ -62,6 +62,14 @@ static bool acceptsLevel(bool cuda, llvm::StringRef level) {
   return false;
 }
 
+/// Says why where an option is given that the target has no use for.
+static bool acceptsOption(llvm::StringRef option, bool given, llvm::StringRef target, bool isTarget, llvm::StringRef help) {
+  if (!given || isTarget)
+    return true;
+  llvm::errs() << "error: " << option << " is of --target=" << target << " alone\nhelp: " << help << "\n";
+  return false;
+}
+
 /// An object is no text: it goes to a file that is named, or into a pipe that is asked for.
 static bool acceptsOutput(const LevelOptions &levels) {
   if (levels.last != Level::Object || !(levels.output.empty() || (levels.output == "-" && llvm::outs().is_displayed())))
@@ -102,20 +110,12 @@ void addCompile(CLI::App &app, Action &action, const char *executable) {
   command->callback([arguments, cpu, &action, executable] {
     action = [arguments, cpuGiven = cpu->count() > 0, executable]() -> int {
       arguments->levels.cuda = arguments->target == "cuda";
-      if (arguments->levels.cuda && cpuGiven) {
-        llvm::errs() << "error: --cpu is of --target=cpu alone\nhelp: a program for CUDA has kernels for every GPU from the A100 on, and none for the CPU\n";
+      bool cuda = arguments->levels.cuda;
+      if (!acceptsOption("--cpu", cpuGiven, "cpu", !cuda, "a program for CUDA has kernels for every GPU from the A100 on, and none for the CPU") ||
+          !acceptsLevel(cuda, arguments->emit) ||
+          !acceptsOption("--attention", !arguments->attention.empty(), "cuda", cuda, "on the CPU attention is always generated code") ||
+          !acceptsOption("--lora", !arguments->lora.empty(), "cuda", cuda, "on the CPU frozen weights are packed, and LoRA's products are always apart"))
         return kUsage;
-      }
-      if (!acceptsLevel(arguments->levels.cuda, arguments->emit))
-        return kUsage;
-      if (!arguments->levels.cuda && !arguments->attention.empty()) {
-        llvm::errs() << "error: --attention is of --target=cuda alone\nhelp: on the CPU attention is always generated code\n";
-        return kUsage;
-      }
-      if (!arguments->levels.cuda && !arguments->lora.empty()) {
-        llvm::errs() << "error: --lora is of --target=cuda alone\nhelp: on the CPU frozen weights are packed, and LoRA's products are always apart\n";
-        return kUsage;
-      }
       arguments->levels.joinLowRank = arguments->lora == "joined";
       arguments->levels.splitAttention = arguments->attention == "split";
       auto source = sourceOptions(arguments->recipe, executable);

@@ -6,6 +6,7 @@
 // therefore holds the matrix transposed; functions write the rows that they read.
 #include "compiler/fuse/LowRankSites.h"
 #include "compiler/fuse/Passes.h"
+#include "compiler/fuse/RowProducts.h"
 #include "dialects/tg/Build.h"
 
 namespace vcc::fuse {
@@ -119,7 +120,7 @@ private:
     last ? builder.setInsertionPointAfter(last) : builder.setInsertionPointToStart(&function.getBody().front());
     const LowRankTail &tail = sites.tails().find(group.front().weight)->second;
     RankedTensorType type = tg::tensorType(x);
-    int64_t axis = type.getRank() - 1, columns = type.getShape().back(), used = 0;
+    int64_t axis = type.getRank() - 1, used = 0;
     SmallVector<Value> parts{x};
     auto widthOf = [&](int64_t width) {
       SmallVector<int64_t> shape(type.getShape());
@@ -141,56 +142,53 @@ private:
     }
     fill(tail.rows);
     Value whole = tg::buildConcat(builder, x.getLoc(), parts, axis);
-    readThrough(x, whole, behind);
     for (const LowRankSite &site : group) {
       OpBuilder at(site.base);
       Location loc = at.getFusedLoc({site.base->getLoc(), site.thin->getLoc()});
-      Value joined = multiplyRows(at, loc, tg::tensorType(site.base->getResult(0)), whole, wideOf(site.weight), /*axis=*/0);
+      Value joined = multiplyRows(at, loc, tg::tensorType(site.base->getResult(0)).getElementType(), whole, wideOf(site.weight), /*axis=*/0);
       site.sum->getResult(0).replaceAllUsesWith(site.rest());
       site.sum->erase();
       site.base->getResult(0).replaceAllUsesWith(joined);
       site.base->erase();
     }
-    delay(x.getDefiningOp(), whole.getDefiningOp());
+    delay(x.getDefiningOp(), whole.getDefiningOp(), readThrough(x, whole, behind));
   }
 
-  /// Lets the other products of x read it where it stands before the rows, unless one that makes these rows needs it before.
-  static void readThrough(Value x, Value whole, const llvm::DenseSet<Operation *> &behind) {
+  /// Lets the other products of x read it where it stands before the rows, unless one that makes these rows needs it before. Returns the
+  /// last operation that they or the joined ones wait for.
+  static Operation *readThrough(Value x, Value whole, const llvm::DenseSet<Operation *> &behind) {
     SmallVector<OpOperand *> readers;
     for (OpOperand &use : x.getUses()) {
       if (!isa<tg::DotGeneralOp>(use.getOwner()))
         continue;
       if (behind.contains(use.getOwner()))
-        return;
+        return whole.getDefiningOp();
       readers.push_back(&use);
     }
+    if (readers.empty())
+      return whole.getDefiningOp();
     OpBuilder builder(whole.getContext());
     builder.setInsertionPointAfterValue(whole);
     int64_t axis = tg::tensorType(x).getRank() - 1;
     Value seen = tg::buildPart(builder, x.getLoc(), whole, axis, 0, tg::tensorType(x).getDimSize(axis));
     for (OpOperand *use : readers)
       use->set(seen);
+    return seen.getDefiningOp();
   }
 
-  /// Moves what reads `whole` and stands before it behind it, with all that follows from it.
-  static void delay(Operation *from, Operation *whole) {
-    llvm::DenseSet<Operation *> late{whole};
+  /// Moves what reads `whole` or `last`, which stands behind it, and stands before them behind both, with all that follows from it.
+  static void delay(Operation *from, Operation *whole, Operation *last) {
+    llvm::DenseSet<Operation *> late{whole, last};
     SmallVector<Operation *> order;
-    for (Operation *user : whole->getUsers())
-      if (!user->isBeforeInBlock(whole))
-        late.insert(user); // the view of x, behind it already
     Operation *op = from ? from->getNextNode() : &whole->getBlock()->front();
     for (; op != whole; op = op->getNextNode())
       if (llvm::any_of(op->getOperands(), [&](Value operand) { return late.contains(operand.getDefiningOp()); })) {
         late.insert(op);
         order.push_back(op);
       }
-    Operation *place = whole;
-    while (isa<tg::SliceOp>(place->getNextNode()) && place->getNextNode()->getOperand(0) == whole->getResult(0))
-      place = place->getNextNode();
     for (Operation *each : order) {
-      each->moveAfter(place);
-      place = each;
+      each->moveAfter(last);
+      last = each;
     }
   }
 
@@ -202,30 +200,27 @@ private:
         bases.push_back(dot);
     for (tg::DotGeneralOp base : bases) {
       StringRef weight = stateBehind(base.getB());
-      const LowRankTail &tail = sites.tails().find(weight)->second;
-      const LowRankTail::Factor *factor = tail.of(weight);
+      const LowRankTail::Factor *factor = sites.tails().find(weight)->second.of(weight);
       for (Operation *user : base.getA().getUsers()) {
         auto thin = dyn_cast<tg::DotGeneralOp>(user);
         if (!thin || thin.getA() != base.getA() || !multipliesRows(thin, 0) || stateBehind(thin.getB()) != factor->path ||
             tg::tensorType(thin.getResult()).getElementType() != tg::tensorType(base.getResult()).getElementType())
           continue;
-        joinCotangents(base, thin, *factor, tail.rows);
+        joinCotangents(base, thin, *factor);
         break;
       }
     }
   }
 
-  void joinCotangents(tg::DotGeneralOp base, tg::DotGeneralOp thin, const LowRankTail::Factor &factor, int64_t rows) {
+  void joinCotangents(tg::DotGeneralOp base, tg::DotGeneralOp thin, const LowRankTail::Factor &factor) {
     Value matrix = wideOf(factor.weight);
     OpBuilder builder(base->isBeforeInBlock(thin) ? base : thin);
     if (!matrix.getDefiningOp()->isBeforeInBlock(&*builder.getInsertionPoint()))
       return;
     RankedTensorType type = tg::tensorType(base.getResult());
     int64_t axis = type.getRank() - 1, columns = type.getShape().back();
-    SmallVector<int64_t> shape(type.getShape());
-    shape[axis] = columns + rows;
     Location loc = builder.getFusedLoc({base.getLoc(), thin.getLoc()});
-    Value joined = multiplyRows(builder, loc, type.clone(shape), base.getA(), matrix, /*axis=*/1);
+    Value joined = multiplyRows(builder, loc, type.getElementType(), base.getA(), matrix, /*axis=*/1);
     base.getResult().replaceAllUsesWith(tg::buildPart(builder, base.getLoc(), joined, axis, 0, columns));
     thin.getResult().replaceAllUsesWith(tg::buildPart(builder, thin.getLoc(), joined, axis, columns + factor.begin, factor.rank));
     base.erase();

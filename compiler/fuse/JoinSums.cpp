@@ -156,9 +156,8 @@ private:
     SmallVector<Value> partials;
     for (const FinishedSum &sum : sums)
       partials.push_back(sum.partials);
-    Type together = RankedTensorType::get({number * parts, columns}, element);
     Type sumType = RankedTensorType::get({number, columns}, element);
-    Value all = builder.create<tg::ConcatOp>(loc, together, partials, static_cast<int64_t>(0));
+    Value all = tg::buildConcat(builder, loc, partials, 0);
     Value whole = builder
                       .create<tg::LaunchOp>(loc, TypeRange{sumType},
                                             first.getKernelAttr(), ValueRange{all},

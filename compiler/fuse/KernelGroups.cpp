@@ -3,6 +3,7 @@
 // One walk over the program that puts each operation into the group of its operands where it fits, else into a group
 // that reads the same tensor, else into a new one.
 #include "compiler/fuse/KernelGroups.h"
+#include "compiler/fuse/StateParts.h"
 #include "llvm/ADT/StringSet.h"
 #include <queue>
 
@@ -45,17 +46,10 @@ KernelGroups::KernelGroups(func::FuncOp function) : function(function) {
 }
 
 void KernelGroups::findTouched() {
-  struct Part {
-    StringRef storage;
-    int64_t begin, end;
-  };
-  llvm::StringMap<Part> states;
-  for (auto state : function->getParentOfType<ModuleOp>().getOps<tg::StateOp>()) {
-    int64_t begin = state.getOffset() ? static_cast<int64_t>(*state.getOffset()) : 0;
-    states[state.getSymName()] = {state.getStorage() ? *state.getStorage() : state.getSymName(), begin,
-                                  begin + state.getTensorType().getNumElements()};
-  }
-  llvm::StringMap<SmallVector<Part>> parts; // of each storage
+  llvm::StringMap<StatePart> states;
+  for (auto state : function->getParentOfType<ModuleOp>().getOps<tg::StateOp>())
+    states[state.getSymName()] = partOf(state);
+  llvm::StringMap<SmallVector<StatePart>> parts; // of each storage
   llvm::StringSet<> known, overlapping;
   SmallVector<std::pair<Operation *, StringRef>> accesses;
   for (Operation &op : function.getBody().front()) {
@@ -71,7 +65,7 @@ void KernelGroups::findTouched() {
       parts[states[state].storage].push_back(states[state]);
   }
   for (auto &entry : parts) {
-    llvm::sort(entry.second, [](const Part &a, const Part &b) { return a.begin < b.begin; });
+    llvm::sort(entry.second, [](const StatePart &a, const StatePart &b) { return a.begin < b.begin; });
     for (size_t i = 1; i < entry.second.size(); ++i)
       if (entry.second[i].begin < entry.second[i - 1].end)
         overlapping.insert(entry.first());

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/fuse/LowRankSites.h"
+#include "compiler/fuse/RowProducts.h"
+#include "compiler/fuse/StateParts.h"
 #include "dialects/tg/Build.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -41,10 +43,9 @@ static tg::DotGeneralOp productOf(Value value) {
   while (value.hasOneUse()) {
     if (auto dot = value.getDefiningOp<tg::DotGeneralOp>())
       return dot;
-    auto cast = value.getDefiningOp<tg::CastOp>();
-    if (!cast)
+    value = unrounded(value);
+    if (!value)
       break;
-    value = cast.getX();
   }
   return {};
 }
@@ -55,8 +56,8 @@ static bool isMatrixOfRows(OpOperand &use) {
   return dot && use.getOperandNumber() == 1 && (multipliesRows(dot, 0) || multipliesRows(dot, 1));
 }
 
-LowRankSites::LowRankSites(ModuleOp stage) {
-  findStates(stage);
+LowRankSites::LowRankSites(ModuleOp stage) : states(stage) {
+  findFrozen(stage);
   for (auto function : stage.getOps<func::FuncOp>())
     if (!function.isExternal())
       groupsOf[function] = groupsIn(function);
@@ -65,13 +66,11 @@ LowRankSites::LowRankSites(ModuleOp stage) {
 
 const LowRankSites::Groups &LowRankSites::of(func::FuncOp function) const { return groupsOf.find(function)->second; }
 
-void LowRankSites::findStates(ModuleOp stage) {
+void LowRankSites::findFrozen(ModuleOp stage) {
   llvm::StringSet<> others;
-  for (auto state : stage.getOps<tg::StateOp>()) {
-    states[state.getSymName()] = state;
+  for (auto state : stage.getOps<tg::StateOp>())
     if (state.getStorage())
       others.insert(*state.getStorage());
-  }
   for (auto function : stage.getOps<func::FuncOp>()) {
     bool initialises = function.getSymName().starts_with("init");
     for (auto write : function.getOps<tg::WriteOp>())
@@ -82,12 +81,10 @@ void LowRankSites::findStates(ModuleOp stage) {
       if (initialises || !llvm::all_of(read->getUses(), isMatrixOfRows))
         others.insert(read.getState());
   }
-  for (auto &entry : states) {
-    tg::StateOp state = entry.second;
+  for (auto state : stage.getOps<tg::StateOp>())
     if (state.getKind() == tg::StateKind::Weight && !state.getTrainable() && !state.getStorage() &&
         state.getTensorType().getRank() == 2 && !others.contains(state.getSymName()))
       frozen.insert(state.getSymName());
-  }
 }
 
 /// The product with a frozen matrix that `value` is made of: through roundings, and what else is added, a bias.
@@ -96,8 +93,8 @@ tg::DotGeneralOp LowRankSites::baseOf(Value value) const {
     bool fits = multipliesRows(dot, 1) && dot.getB().getDefiningOp<tg::ReadOp>() && frozen.contains(stateBehind(dot.getB()));
     return fits ? dot : tg::DotGeneralOp();
   }
-  while (value.hasOneUse() && value.getDefiningOp<tg::CastOp>())
-    value = value.getDefiningOp<tg::CastOp>().getX();
+  while (value.hasOneUse() && unrounded(value))
+    value = unrounded(value);
   auto add = value.getDefiningOp<tg::AddOp>();
   if (!add || !value.hasOneUse())
     return {};
@@ -110,7 +107,7 @@ std::optional<LowRankSite> LowRankSites::siteOf(tg::AddOp sum) const {
     tg::DotGeneralOp thin = productOf(one);
     if (!thin || !multipliesRows(thin, 1))
       continue;
-    tg::StateOp factor = states.lookup(stateBehind(thin.getB()));
+    tg::StateOp factor = state(stateBehind(thin.getB()));
     tg::DotGeneralOp base = factor && factor.getTrainable() ? baseOf(other) : tg::DotGeneralOp();
     if (!base || base.getA() == thin.getA())
       continue;
@@ -131,20 +128,19 @@ Operation *fuse::lastMakerOf(ArrayRef<LowRankSite> group) {
 }
 
 /// Whether a function reads or writes again what it wrote. What reads [x | h] moves behind it: where that writes, it must not pass such an access.
-static bool comesBack(func::FuncOp function, const llvm::StringMap<tg::StateOp> &states) {
-  llvm::StringMap<SmallVector<std::pair<int64_t, int64_t>>> written; // elements, by storage
+static bool comesBack(func::FuncOp function, const SymbolTable &states) {
+  llvm::StringMap<SmallVector<StatePart>> written; // by storage
   for (Operation &op : function.getBody().front()) {
     auto write = dyn_cast<tg::WriteOp>(op);
     auto read = dyn_cast<tg::ReadOp>(op);
     if (!write && !read)
       continue;
-    tg::StateOp state = states.lookup(write ? write.getState() : read.getState());
-    int64_t begin = state.getOffset() ? static_cast<int64_t>(*state.getOffset()) : 0, end = begin + state.getTensorType().getNumElements();
-    auto &parts = written[storageOf(state)];
-    if (llvm::any_of(parts, [&](auto part) { return part.first < end && begin < part.second; }))
+    StatePart part = partOf(states.lookup<tg::StateOp>(write ? write.getState() : read.getState()));
+    SmallVector<StatePart> &before = written[part.storage];
+    if (llvm::any_of(before, [&](const StatePart &other) { return other.overlaps(part); }))
       return true;
     if (write)
-      parts.push_back({begin, end});
+      before.push_back(part);
   }
   return false;
 }
@@ -159,7 +155,7 @@ LowRankSites::Groups LowRankSites::groupsIn(func::FuncOp function) const {
     std::optional<LowRankSite> site = siteOf(sum);
     if (!site || !bases.insert(site->base).second)
       continue;
-    if (!written.contains(storageOf(states.lookup(site->factor))))
+    if (!written.contains(partOf(state(site->factor)).storage))
       groups[site->x()].push_back(*site);
   }
   // What stands behind x cannot be made of what reads it there.

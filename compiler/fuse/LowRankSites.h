@@ -4,9 +4,10 @@
 #ifndef VCC_COMPILER_FUSE_LOWRANKSITES_H
 #define VCC_COMPILER_FUSE_LOWRANKSITES_H
 
-#include "compiler/fuse/RowProducts.h"
-#include "mlir/IR/BuiltinOps.h"
+#include "dialects/tg/Tg.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace vcc::fuse {
 
@@ -46,10 +47,10 @@ public:
   const Groups &of(mlir::func::FuncOp function) const;
   /// By frozen matrix.
   const llvm::MapVector<llvm::StringRef, LowRankTail> &tails() const { return tailOf; }
-  tg::StateOp state(llvm::StringRef path) const { return states.lookup(path); }
+  tg::StateOp state(llvm::StringRef path) const { return states.lookup<tg::StateOp>(path); }
 
 private:
-  void findStates(mlir::ModuleOp stage);
+  void findFrozen(mlir::ModuleOp stage);
   tg::DotGeneralOp baseOf(mlir::Value value) const;
   std::optional<LowRankSite> siteOf(tg::AddOp sum) const;
   Groups groupsIn(mlir::func::FuncOp function) const;
@@ -57,7 +58,7 @@ private:
   bool agree(llvm::ArrayRef<LowRankSite> sites, const llvm::StringSet<> &refused);
   bool isPart(llvm::ArrayRef<LowRankSite> sites) const;
 
-  llvm::StringMap<tg::StateOp> states;
+  mlir::SymbolTable states;
   llvm::StringSet<> frozen;
   llvm::MapVector<mlir::Operation *, Groups> groupsOf;
   llvm::MapVector<llvm::StringRef, LowRankTail> tailOf;

@@ -76,8 +76,7 @@ private:
     SmallVector<Value> parts;
     for (Value part : concat.getInputs())
       parts.push_back(builder.create<tg::CastOp>(concat.getLoc(), tg::tensorType(part).clone(narrow), part));
-    Value whole = builder.create<tg::ConcatOp>(concat.getLoc(), tg::tensorType(concat.getResult()).clone(narrow), parts,
-                                               concat.getAxis());
+    Value whole = tg::buildConcat(builder, concat.getLoc(), parts, static_cast<int64_t>(concat.getAxis()));
     if (whole.getType() != cast.getType())
       whole = builder.create<tg::ReshapeOp>(cast.getLoc(), cast.getType(), whole);
     cast.getResult().replaceAllUsesWith(whole);

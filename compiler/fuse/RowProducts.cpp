@@ -11,24 +11,23 @@ bool fuse::multipliesRows(tg::DotGeneralOp dot, int64_t axis) {
          dot.getContractB() == ArrayRef<int64_t>{axis};
 }
 
-Value fuse::multiplyRows(OpBuilder &builder, Location loc, Type type, Value rows, Value matrix, int64_t axis) {
-  return builder.create<tg::DotGeneralOp>(loc, type, rows, matrix, ArrayRef<int64_t>(), ArrayRef<int64_t>(),
-                                          ArrayRef<int64_t>{tg::tensorType(rows).getRank() - 1}, ArrayRef<int64_t>{axis});
+Value fuse::multiplyRows(OpBuilder &builder, Location loc, Type element, Value rows, Value matrix, int64_t axis) {
+  SmallVector<int64_t> shape(tg::tensorType(rows).getShape());
+  int64_t last = static_cast<int64_t>(shape.size()) - 1;
+  shape[last] = tg::tensorType(matrix).getDimSize(1 - axis);
+  return builder.create<tg::DotGeneralOp>(loc, RankedTensorType::get(shape, element), rows, matrix, ArrayRef<int64_t>(), ArrayRef<int64_t>(),
+                                          ArrayRef<int64_t>{last}, ArrayRef<int64_t>{axis});
+}
+
+Value fuse::unrounded(Value value) {
+  auto cast = value.getDefiningOp<tg::CastOp>();
+  auto isFloat = [](Value x) { return isa<FloatType>(tg::tensorType(x).getElementType()); };
+  return cast && isFloat(value) && isFloat(cast.getX()) ? cast.getX() : Value();
 }
 
 StringRef fuse::stateBehind(Value value) {
-  if (auto cast = value.getDefiningOp<tg::CastOp>())
-    value = cast.getX();
+  if (Value before = unrounded(value))
+    value = before;
   auto read = value.getDefiningOp<tg::ReadOp>();
   return read ? read.getState() : StringRef();
-}
-
-StringRef fuse::storageOf(tg::StateOp state) { return state.getStorage() ? *state.getStorage() : state.getSymName(); }
-
-llvm::StringSet<> fuse::storagesWritten(func::FuncOp function, const llvm::StringMap<tg::StateOp> &states) {
-  llvm::StringSet<> written;
-  for (auto write : function.getOps<tg::WriteOp>())
-    if (tg::StateOp state = states.lookup(write.getState()))
-      written.insert(storageOf(state));
-  return written;
 }

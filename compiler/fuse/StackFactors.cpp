@@ -5,6 +5,7 @@
 // product too.
 #include "compiler/fuse/Passes.h"
 #include "compiler/fuse/RowProducts.h"
+#include "compiler/fuse/StateParts.h"
 #include "dialects/tg/Build.h"
 #include "llvm/ADT/MapVector.h"
 
@@ -24,13 +25,15 @@ constexpr int64_t Thinness = 8;
 
 class Stacking {
 public:
-  Stacking(func::FuncOp function, const llvm::StringMap<tg::StateOp> &states)
+  Stacking(func::FuncOp function, const SymbolTable &states)
       : function(function), states(states), written(storagesWritten(function, states)) {}
 
   void run() {
     llvm::MapVector<std::pair<Value, Type>, SmallVector<tg::DotGeneralOp>> groups; // by x and type of result's elements
     for (auto dot : function.getOps<tg::DotGeneralOp>())
-      if (isThin(dot))
+      if (multipliesRows(dot, 0))
+        backward[stateBehind(dot.getB())].push_back(dot);
+      else if (isThin(dot))
         groups[{dot.getA(), tg::tensorType(dot.getResult()).getElementType()}].push_back(dot);
     for (auto &[key, dots] : groups)
       if (dots.size() > 1 && areDistinct(dots))
@@ -40,8 +43,8 @@ public:
 private:
   /// Whether a product is with a matrix of few rows that trains, and that the function leaves as it is.
   bool isThin(tg::DotGeneralOp dot) const {
-    tg::StateOp state = states.lookup(stateBehind(dot.getB()));
-    return state && multipliesRows(dot, 1) && state.getTrainable() && !written.contains(storageOf(state)) &&
+    auto state = states.lookup<tg::StateOp>(stateBehind(dot.getB()));
+    return state && multipliesRows(dot, 1) && state.getTrainable() && !written.contains(partOf(state).storage) &&
            tg::tensorType(dot.getB()).getDimSize(0) * Thinness <= tg::tensorType(dot.getB()).getDimSize(1);
   }
 
@@ -60,7 +63,7 @@ private:
     SmallVector<Value> matrices;
     SmallVector<Location> locs;
     for (tg::DotGeneralOp dot : dots) {
-      tg::StateOp state = states.lookup(stateBehind(dot.getB()));
+      auto state = states.lookup<tg::StateOp>(stateBehind(dot.getB()));
       Value matrix = builder.create<tg::ReadOp>(dot.getLoc(), state.getTensorType(), state.getSymName());
       if (matrix.getType() != dot.getB().getType())
         matrix = builder.create<tg::CastOp>(dot.getLoc(), dot.getB().getType(), matrix);
@@ -71,9 +74,7 @@ private:
     Value matrix = tg::buildConcat(builder, loc, matrices, 0);
     RankedTensorType type = tg::tensorType(first.getResult());
     int64_t axis = type.getRank() - 1, begin = 0;
-    SmallVector<int64_t> shape(type.getShape());
-    shape[axis] = tg::tensorType(matrix).getDimSize(0);
-    Value all = multiplyRows(builder, loc, type.clone(shape), first.getA(), matrix, /*axis=*/1);
+    Value all = multiplyRows(builder, loc, type.getElementType(), first.getA(), matrix, /*axis=*/1);
     for (tg::DotGeneralOp dot : dots) {
       int64_t rank = tg::tensorType(dot.getResult()).getShape()[axis];
       dot.getResult().replaceAllUsesWith(tg::buildPart(builder, dot.getLoc(), all, axis, begin, rank));
@@ -87,16 +88,11 @@ private:
   }
 
   /// What the backward makes of a cotangent by the matrix of `dot`, if it does so once.
-  tg::DotGeneralOp backwardOf(tg::DotGeneralOp dot) {
-    tg::DotGeneralOp found;
-    for (auto other : function.getOps<tg::DotGeneralOp>()) {
-      if (!multipliesRows(other, 0) || stateBehind(other.getB()) != stateBehind(dot.getB()))
-        continue;
-      if (found || other.getB().getType() != dot.getB().getType())
-        return {};
-      found = other;
-    }
-    return found;
+  tg::DotGeneralOp backwardOf(tg::DotGeneralOp dot) const {
+    auto found = backward.find(stateBehind(dot.getB()));
+    bool once = found != backward.end() && found->second.size() == 1;
+    tg::DotGeneralOp only = once ? found->second.front() : tg::DotGeneralOp();
+    return only && only.getB().getType() == dot.getB().getType() ? only : tg::DotGeneralOp();
   }
 
   /// The addition that takes a value, through roundings that nothing else reads; `value` becomes what it reads.
@@ -105,7 +101,7 @@ private:
       Operation *user = *value.user_begin();
       if (auto add = dyn_cast<tg::AddOp>(user))
         return add;
-      if (!isa<tg::CastOp>(user))
+      if (!isa<tg::CastOp>(user) || !unrounded(user->getResult(0)))
         break;
       value = user->getResult(0);
     }
@@ -114,7 +110,8 @@ private:
 
   /// Whether all values end in the same sum.
   static bool haveOneSum(ArrayRef<tg::DotGeneralOp> products) {
-    llvm::SetVector<Operation *> sums;
+    llvm::SmallDenseSet<Operation *> sums;
+    tg::DotGeneralOp first = products.front();
     for (tg::DotGeneralOp product : products) {
       Value value = product.getResult();
       tg::AddOp last;
@@ -122,7 +119,7 @@ private:
         last = add;
         value = add.getResult();
       }
-      if (!last || product.getType() != const_cast<tg::DotGeneralOp &>(products.front()).getType())
+      if (!last || product.getType() != first.getType())
         return false;
       sums.insert(last);
     }
@@ -130,7 +127,7 @@ private:
   }
 
   /// The last product takes the others' work, and their additions go.
-  static void stackBackward(MutableArrayRef<tg::DotGeneralOp> products, Value matrix) {
+  static void stackBackward(ArrayRef<tg::DotGeneralOp> products, Value matrix) {
     tg::DotGeneralOp last = products.front();
     SmallVector<Value> cotangents;
     SmallVector<Location> locs;
@@ -143,7 +140,7 @@ private:
     OpBuilder builder(last);
     Location loc = builder.getFusedLoc(locs);
     Value rows = tg::buildConcat(builder, loc, cotangents, tg::tensorType(last.getA()).getRank() - 1);
-    last.getResult().replaceAllUsesWith(multiplyRows(builder, loc, last.getType(), rows, matrix, /*axis=*/0));
+    last.getResult().replaceAllUsesWith(multiplyRows(builder, loc, tg::tensorType(last.getResult()).getElementType(), rows, matrix, /*axis=*/0));
     for (tg::DotGeneralOp product : products)
       if (product != last) {
         Value value = product.getResult();
@@ -154,15 +151,14 @@ private:
   }
 
   func::FuncOp function;
-  const llvm::StringMap<tg::StateOp> &states;
+  const SymbolTable &states;
   llvm::StringSet<> written;
+  llvm::StringMap<SmallVector<tg::DotGeneralOp, 1>> backward; ///< products by a matrix, by its state
 };
 
 struct StackFactors : fuse::impl::StackFactorsPassBase<StackFactors> {
   void runOnOperation() override {
-    llvm::StringMap<tg::StateOp> states;
-    for (auto state : getOperation().getOps<tg::StateOp>())
-      states[state.getSymName()] = state;
+    SymbolTable states(getOperation());
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (!function.isExternal())
         Stacking(function, states).run();

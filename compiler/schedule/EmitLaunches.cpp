@@ -239,7 +239,7 @@ private:
     };
     FlatSymbolRefAttr c = name(gemm.getResult()), addend = name(gemm.getAddend());
     bool accumulate = addend && addend == c;
-    bool pack = plan.at(plan.spotOf(gemm.getB()).storage).place.constant;
+    bool pack = plan.at(plan.spotOf(gemm.getB()).storage).place.frozen;
     builder.create<exec::GemmOp>(
         *loc, nameFrom(gemm.getA(), gemm.getAOffset()), nameFrom(gemm.getB(), gemm.getBOffset()), c,
         name(gemm.getBias()), accumulate ? FlatSymbolRefAttr() : addend, padded(gemm.getBatch(), 2, 1),

@@ -60,7 +60,7 @@ void RegionLayout::layOutStates(ModuleOp stage) {
     bool frozen = op.getJoined() || (op.getKind() == tg::StateKind::Weight && !trained.lookup(op.getSymName()));
     Place &own = states[op.getSymName()] = place(frozen ? exec::Region::Weights : exec::Region::State, op.getSymName().str(),
                                                  op.getTensorType(), whyState(op, frozen), op.getLoc());
-    own.constant = frozen && !op.getJoined();
+    own.frozen = frozen && !op.getJoined();
   }
   for (auto op : stage.getOps<tg::StateOp>()) {
     if (!op.getStorage())
@@ -68,8 +68,8 @@ void RegionLayout::layOutStates(ModuleOp stage) {
     const Place whole = states.lookup(*op.getStorage());
     Place view{op.getSymName().str(), whole.region, 0, bytesOf(op.getTensorType())};
     int64_t start = op.getOffset() ? static_cast<int64_t>(*op.getOffset()) : 0;
-    view.constant = whole.constant;
-    bool factor = whole.region == exec::Region::Weights && !whole.constant && !op.getTransposed();
+    view.frozen = whole.frozen;
+    bool factor = whole.region == exec::Region::Weights && !whole.frozen && !op.getTransposed();
     view.offset = whole.offset + start * exec::bytesOfElement(op.getTensorType().getElementType());
     builder.create<exec::BufferOp>(op.getLoc(), view.buffer, view.region, view.offset, view.bytes, op.getTensorType(),
                                    FlatSymbolRefAttr::get(builder.getContext(), whole.buffer), FlatSymbolRefAttr(),

@@ -14,7 +14,7 @@ struct Place {
   std::string buffer;
   exec::Region region = exec::Region::Arena;
   int64_t offset = 0, bytes = 0; ///< of the buffer in its region
-  bool constant = false;         ///< a weight that no step changes
+  bool frozen = false;           ///< a weight that no step changes
 };
 
 /// Lays out states at construction, inputs, outputs and constants as they are asked for, and declares each buffer.

@@ -117,7 +117,6 @@ void StageProgram::turnWeights(bool back) const {
 void StageProgram::fetchFrozen() {
   Device->fetch(VCC_REGION_WEIGHTS, 0, memory().size(VCC_REGION_WEIGHTS));
   turnWeights(/*back=*/true);
-  Turned = false;
 }
 
 void StageProgram::fetchTrained() {
@@ -141,9 +140,7 @@ void StageProgram::fetchGradients() {
 }
 
 void StageProgram::publishWeights() {
-  if (!Turned)
-    turnWeights(/*back=*/false);
-  Turned = true;
+  turnWeights(/*back=*/false);
   Device->publish(VCC_REGION_WEIGHTS, 0, memory().size(VCC_REGION_WEIGHTS));
   forState({State::Kind::Weight, State::Kind::Moment, State::Kind::Counter},
            [&](VccRegion region, uint64_t offset, uint64_t bytes) { Device->publish(region, offset, bytes); });

@@ -83,7 +83,8 @@ public:
   void fetchInitialised();
   /// The gradients of all weights that have one.
   void fetchGradients();
-  /// To be called after weights or moments were written in the host's memory.
+  /// To be called after weights or moments were written in the host's memory, which then holds nothing to be read, or published again,
+  /// that was not fetched since.
   void publishWeights();
 
 private:
@@ -96,7 +97,6 @@ private:
   const manifest::Stage &Stage;
   std::unique_ptr<StageDevice> Device;
   int Threads;
-  bool Turned = false; ///< whether the host's memory has them as the launches do
   FunctionObserver *Observer = nullptr;
 };
 

@@ -370,3 +370,25 @@ func.func @evaluate_other() {
   tg.output "s1", %s1 : tensor<4x8xf32>
   return
 }
+
+// -----
+
+// Must not fire: what is added to the thin product is whole numbers of the other.
+// CHECK-LABEL: func.func @micro_whole
+// CHECK-NOT: tg.concat
+// CHECK: tg.add
+tg.state @w weight : tensor<8x16xf32>
+tg.state @b weight trainable : tensor<8x2xf32>
+func.func @micro_whole() {
+  %x = tg.input "x" : tensor<4x16xf32>
+  %h = tg.input "h" : tensor<4x2xf32>
+  %w = tg.read @w : tensor<8x16xf32>
+  %p = tg.dot_general %x, %w {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x16xf32>, tensor<8x16xf32>) -> tensor<4x8xf32>
+  %i = tg.cast %p : tensor<4x8xf32> -> tensor<4x8xi32>
+  %f = tg.cast %i : tensor<4x8xi32> -> tensor<4x8xf32>
+  %b = tg.read @b : tensor<8x2xf32>
+  %t = tg.dot_general %h, %b {batch_a = array<i64>, batch_b = array<i64>, contract_a = array<i64: 1>, contract_b = array<i64: 1>} : (tensor<4x2xf32>, tensor<8x2xf32>) -> tensor<4x8xf32>
+  %s = tg.add %f, %t : tensor<4x8xf32>
+  tg.output "s", %s : tensor<4x8xf32>
+  return
+}
